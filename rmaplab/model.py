@@ -1,0 +1,451 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The nouns of the lab, one frozen dataclass each.
+
+Nothing here does input or output. Paths are absolute unless a docstring says otherwise, times are
+seconds, sizes carry their unit in the name.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class Outcome(enum.StrEnum):
+    """What happened to a cell. A cell starts out as LOST: silence is never a pass."""
+
+    COMPLETED = "completed"
+    SPLAT = "splat"
+    PANIC = "panic"
+    HANG = "hang"
+    TIMEOUT = "timeout"
+    BOOT_FAILED = "boot-failed"
+    LOST = "lost"
+    INFRA = "infra"
+
+
+class Verdict(enum.StrEnum):
+    """What we think of what happened."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIP = "skip"
+    ERROR = "error"
+
+
+class Change(enum.StrEnum):
+    """How a row of an A/B comparison moved from A (base) to B (patched)."""
+
+    FIXED = "fixed"
+    REGRESSED = "regressed"
+    SAME_PASS = "same-pass"
+    SAME_FAIL = "same-fail"
+    NEW_SPLAT = "new-splat"
+    GONE_SPLAT = "gone-splat"
+    UNSTABLE = "unstable"
+    MISSING = "missing"
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether an A/B with such a row must not exit as good news."""
+        return self in {Change.REGRESSED, Change.NEW_SPLAT, Change.UNSTABLE, Change.MISSING}
+
+
+# -- kernels -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A kernel source, unpacked and read-only from here on.
+
+    ``spec`` is how the user named it, ``version`` what its Makefile says (``6.12.117``),
+    ``origin`` the package version, commit or archive digest, ``digest`` the hash of its content.
+    """
+
+    spec: str
+    path: Path
+    version: str
+    origin: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One patch of a series: ``files`` are the paths it touches, relative to the tree."""
+
+    name: str
+    subject: str
+    author: str
+    diff: bytes
+    digest: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """An ordered patch series. The empty series stands for the unpatched tree."""
+
+    name: str
+    origin: str
+    patches: tuple[Patch, ...]
+    cover: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every path that the series touches, once, sorted."""
+        return tuple(sorted({name for patch in self.patches for name in patch.files}))
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSymbol:
+    """One requested Kconfig symbol, ``value`` as .config spells it (``y``, ``n``, ``"text"``).
+
+    ``since`` is the first kernel version that has the symbol, or empty: older trees do without.
+    """
+
+    name: str
+    value: str
+    fragment: str
+    line: int
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kconfig:
+    """The requested configuration: fragments over tinyconfig, later ones winning."""
+
+    fragments: tuple[str, ...]
+    symbols: tuple[ConfigSymbol, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel that a lab asks for: a tree, a series on top of it, a configuration."""
+
+    name: str
+    tree: str
+    series: str
+    fragments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A built kernel. ``key`` is the content address of everything that went into it."""
+
+    key: str
+    kernel: str
+    folder: Path
+    image: Path
+    config: Path
+    log: Path
+    release: str
+    duration_s: float
+    reused: bool
+
+
+# -- guests ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NumaNode:
+    """A NUMA node of a guest; ``cpus`` are vCPU numbers, maybe none."""
+
+    memory_mb: int
+    cpus: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An emulated device and the device nodes that prove that it is there."""
+
+    name: str
+    summary: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long each phase may last, in seconds on a host with KVM; TCG gets a multiple.
+
+    ``boot_s`` until the kernel starts the agent, ``ready_s`` until the agent has answered and the
+    settings are applied, ``silence_s`` without a heartbeat before a guest counts as hung.
+    """
+
+    boot_s: float
+    ready_s: float
+    silence_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """The shape of a virtual machine."""
+
+    name: str
+    summary: str
+    machine: str
+    cpu: str
+    cpus: int
+    nodes: tuple[NumaNode, ...]
+    devices: tuple[Device, ...]
+    swap_mb: int
+    cmdline: tuple[str, ...]
+    limits: Limits
+
+    @property
+    def memory_mb(self) -> int:
+        """The guest's memory over all nodes."""
+        return sum(node.memory_mb for node in self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One guest file to write; ``expect`` is what reading it back has to give.
+
+    For a file that marks its choice with brackets (``always [madvise] never``) that is the
+    bracketed word.
+    """
+
+    path: str
+    value: str
+    expect: str
+
+
+@dataclass(frozen=True, slots=True)
+class HugepageSettings:
+    """Named hugepage settings: the files to write in the guest, in order."""
+
+    name: str
+    summary: str
+    writes: tuple[Write, ...]
+
+
+# -- testcases and the matrix ------------------------------------------------------------------
+
+
+class TestcaseKind(enum.StrEnum):
+    """A control is expected to pass on every kernel: its failure points at the lab."""
+
+    TEST = "test"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a testcase needs; a guest or kernel that lacks one of them makes it a skip."""
+
+    devices: tuple[str, ...] = ()
+    nodes: int = 1
+    cpus: int = 1
+    memory_mb: int = 0
+    swap: bool = False
+    config: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Testcase:
+    """An in-guest workload. ``source`` is its C file, ``walkers`` the rmap walkers it drives."""
+
+    name: str
+    id: str
+    summary: str
+    kind: TestcaseKind
+    walkers: tuple[str, ...]
+    requires: Requirements
+    settings: tuple[str, ...]
+    limit_s: float
+    args: tuple[str, ...]
+    source: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A known failure: cells that match are expected to end like this.
+
+    The name fields are shell patterns. ``outcome`` and ``splat`` (a regular expression over splat
+    titles) pin *how* the cell fails: a panic does not hide behind a known wrong mapcount.
+    """
+
+    kernel: str
+    testcase: str
+    guest: str
+    settings: str
+    verdict: Verdict
+    outcome: Outcome
+    splat: str
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A resolved lab file: every name in it is known to exist."""
+
+    name: str
+    path: Path
+    kernels: tuple[Kernel, ...]
+    guests: tuple[Guest, ...]
+    settings: tuple[HugepageSettings, ...]
+    testcases: tuple[Testcase, ...]
+    repeat: int
+    expectations: tuple[Expectation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One kernel x guest x settings x testcase x repeat. ``skip`` is why it cannot run, if so."""
+
+    id: str
+    kernel: str
+    guest: Guest
+    settings: HugepageSettings
+    testcase: Testcase
+    repeat: int
+    skip: str = ""
+
+
+# -- evidence ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Splat:
+    """A kernel complaint found on a console.
+
+    ``kind`` is a rule's name (``kernel-bug``, ``warning``, ``kasan``), ``title`` the normalised
+    one-line name without addresses, CPU numbers or offsets, ``function`` the one that the title
+    names or None. ``frames`` is the clean call trace, innermost first, without ``?`` frames.
+    ``fingerprint`` is stable over addresses and configurations. ``corrupted`` means interleaved
+    or cut text, ``tainted`` that the kernel had already complained before, ``following`` that an
+    earlier splat of the same console is the likely cause. ``line`` counts from 1; ``fatal`` says
+    that the kernel cannot have gone on.
+    """
+
+    kind: str
+    title: str
+    function: str | None
+    corrupted: bool
+    tainted: bool
+    frames: tuple[str, ...]
+    fingerprint: str
+    line: int
+    excerpt: str
+    task: str = ""
+    rip: str = ""
+    following: bool = False
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subtest:
+    """One KTAP result; ``name`` joins nested levels with a slash, ``detail`` is its diagnostics."""
+
+    name: str
+    verdict: Verdict
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CounterSample:
+    """All counters of one moment, by name (``vmstat.nr_anon_pages``)."""
+
+    values: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CounterChange:
+    """One counter before and after a cell; None where the kernel did not show it."""
+
+    before: int | None
+    after: int | None
+
+    @property
+    def delta(self) -> int | None:
+        """After minus before, or None if either is missing."""
+        if self.before is None or self.after is None:
+            return None
+        return self.after - self.before
+
+
+class Fault(enum.StrEnum):
+    """Whose fault it is that a cell did not complete."""
+
+    NONE = "none"
+    KERNEL = "kernel"
+    LAB = "lab"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that a cell showed, read from its saved evidence."""
+
+    outcome: Outcome = Outcome.LOST
+    fault: Fault = Fault.LAB
+    detail: str = "nothing was observed"
+    skip: str = ""
+    subtests: tuple[Subtest, ...] = ()
+    splats: tuple[Splat, ...] = ()
+    counters: Mapping[str, CounterChange] = field(default_factory=dict)
+    settings_read: Mapping[str, str] = field(default_factory=dict)
+    instructions: int | None = None
+    duration_s: float = 0.0
+
+
+# -- judgement ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and its reason, and whether the lab file expected it.
+
+    ``expected`` is the verdict that the lab file led us to expect, ``as_expected`` whether the
+    cell ended that way, in outcome and splats too.
+    """
+
+    verdict: Verdict
+    reason: str
+    expected: Verdict
+    as_expected: bool
+    known: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """A cell with what it showed and what we think of it."""
+
+    cell: Cell
+    observation: Observation
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """One testcase x settings x guest on both kernels.
+
+    ``base`` and ``patched`` are the verdicts, ``mixed`` where repeats differ, empty where there
+    is none.
+    """
+
+    testcase: str
+    settings: str
+    guest: str
+    base: str
+    patched: str
+    change: Change
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A's and B's verdicts side by side."""
+
+    a: str
+    b: str
+    rows: tuple[ComparisonRow, ...]
+
+    def count(self, change: Change) -> int:
+        """How many rows moved that way."""
+        return sum(row.change is change for row in self.rows)
