@@ -226,10 +226,14 @@ class HugepageSettings:
 
 
 class TestcaseKind(enum.StrEnum):
-    """A control is expected to pass on every kernel: its failure points at the lab."""
+    """A control is expected to pass on every kernel: its failure points at the lab.
+
+    A selftest misbehaves on purpose, to test the lab; only its full name selects it.
+    """
 
     TEST = "test"
     CONTROL = "control"
+    SELFTEST = "selftest"
 
 
 @dataclass(frozen=True, slots=True)

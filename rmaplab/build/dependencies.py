@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Why Kconfig dropped a symbol: a static reading of a tree's Kconfig files.
+
+``make olddefconfig`` does not say. This reads ``config`` entries with their ``depends on`` lines
+and the ``if`` and ``menu`` blocks around them and evaluates those against the final configuration,
+per Documentation/kbuild/kconfig-language.rst. Nothing of the tree is run: ``$(...)`` macros are
+left as unknown, so an answer here is a hint and never a verdict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_FOLDERS = ("arch/x86", "init", "mm", "kernel", "lib", "drivers", "fs", "crypto", "block", "net",
+            "security", "virt", "sound", "certs", "io_uring", "usr", "rust")  # fmt: skip
+_TOKEN = re.compile(r'\s*(&&|\|\||!=|!|\(|\)|=|"[^"]*"|\$\([^()]*\)|[\w.-]+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One ``config`` entry: where it is, what it depends on, whether a user can set it."""
+
+    place: str
+    depends: tuple[str, ...]
+    has_prompt: bool
+
+
+def explain(symbol: str, tree: Path, config: Mapping[str, str]) -> str:
+    """One line on why a symbol is not what was asked, or an empty string if that is not clear."""
+    definitions = list(_definitions(symbol, tree))
+    if not definitions:
+        return "this tree has no such symbol"
+    reasons = []
+    for definition in definitions:
+        unmet = [text for text in definition.depends if _evaluate(text, config) == "n"]
+        if unmet:
+            values = ", ".join(_values(" ".join(unmet), config))
+            reasons.append(f"{definition.place} depends on {' && '.join(unmet)} ({values})")
+        elif not definition.has_prompt:
+            reasons.append(f"{definition.place} has no prompt: other symbols select it")
+    return "; ".join(reasons)
+
+
+def _definitions(symbol: str, tree: Path) -> Iterator[Definition]:
+    needle = re.compile(rf"^(menu)?config\s+{re.escape(symbol)}\s*$", re.M)
+    for folder in _FOLDERS:
+        for path in sorted((tree / folder).rglob("Kconfig*")):
+            if path.is_file():
+                text = path.read_text(encoding="utf-8", errors="replace")
+                if needle.search(text):
+                    yield from _read(symbol, text, str(path.relative_to(tree)))
+
+
+def _read(symbol: str, text: str, name: str) -> Iterator[Definition]:
+    """The entries of one file for a symbol. ``blocks`` are the open if and menu blocks."""
+    blocks: list[list[str]] = []
+    depends: list[str] | None = None
+    prompt = False
+    place = ""
+    in_help = False
+    for number, line in _logical_lines(text):
+        word = line.split(None, 1)[0] if line.strip() else ""
+        starts = bool(word) and not line[0].isspace()
+        if starts:
+            in_help = False
+        if in_help:
+            continue
+        if starts or word in {"config", "menuconfig"}:
+            if depends is not None:
+                yield Definition(place, tuple(depends), prompt)
+            depends = None
+        if word in {"if", "menu", "choice"} and depends is None:
+            blocks.append([line.split(None, 1)[1].strip()] if word == "if" else [])
+        elif word in {"endif", "endmenu", "endchoice"} and blocks:
+            blocks.pop()
+        elif word in {"config", "menuconfig"} and line.split()[1:2] == [symbol]:
+            place = f"{name}:{number}"
+            depends = [text for block in blocks for text in block]
+            prompt = False
+        elif word == "help":
+            in_help = True
+        elif word == "depends":
+            target = depends if depends is not None else (blocks[-1] if blocks else [])
+            target.append(re.sub(r"^\s*depends\s+on\s+", "", line).strip())
+        elif word in {"bool", "tristate", "string", "int", "hex", "prompt"} and '"' in line:
+            prompt = True
+    if depends is not None:
+        yield Definition(place, tuple(depends), prompt)
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines without comments, continued ones joined, with the number of their first."""
+    held, first = "", 0
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = re.sub(r"(^|\s)#.*$", "", raw).rstrip()
+        first = first if held else number
+        if line.endswith("\\"):
+            held += line[:-1] + " "
+            continue
+        yield first, held + line
+        held = ""
+
+
+def _values(text: str, config: Mapping[str, str]) -> list[str]:
+    names = dict.fromkeys(re.findall(r"\b[A-Z][A-Z0-9_]+\b", text))
+    return [f"{name}={config.get(name, 'n')}" for name in names]
+
+
+def _evaluate(text: str, config: Mapping[str, str]) -> str:
+    """``y``, ``n`` or ``?`` of a Kconfig expression; modules count as yes."""
+    tokens = _TOKEN.findall(text)
+    answer, rest = _either(tokens, config)
+    return answer if not rest else "?"
+
+
+def _either(tokens: list[str], config: Mapping[str, str]) -> tuple[str, list[str]]:
+    left, rest = _both(tokens, config)
+    while rest[:1] == ["||"]:
+        right, rest = _both(rest[1:], config)
+        left = "y" if "y" in (left, right) else "?" if "?" in (left, right) else "n"
+    return left, rest
+
+
+def _both(tokens: list[str], config: Mapping[str, str]) -> tuple[str, list[str]]:
+    left, rest = _term(tokens, config)
+    while rest[:1] == ["&&"]:
+        right, rest = _term(rest[1:], config)
+        left = "n" if "n" in (left, right) else "?" if "?" in (left, right) else "y"
+    return left, rest
+
+
+def _term(tokens: list[str], config: Mapping[str, str]) -> tuple[str, list[str]]:
+    if not tokens:
+        return "?", []
+    first, rest = tokens[0], tokens[1:]
+    if first == "!":
+        answer, rest = _term(rest, config)
+        return {"y": "n", "n": "y"}.get(answer, "?"), rest
+    if first == "(":
+        answer, rest = _either(rest, config)
+        return answer, rest[1:]
+    if rest[:1] in (["="], ["!="]) and len(rest) > 1:
+        same = _literal(first, config) == _literal(rest[1], config)
+        return "y" if same == (rest[0] == "=") else "n", rest[2:]
+    if first.startswith("$"):
+        return "?", rest
+    value = _literal(first, config)
+    return ("n" if value == "n" else "y"), rest
+
+
+def _literal(token: str, config: Mapping[str, str]) -> str:
+    if token.startswith('"'):
+        return token.strip('"')
+    if token in {"y", "m", "n"} or token.isdigit():
+        return token
+    return config.get(token, "n").strip('"')

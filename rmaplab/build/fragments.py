@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Kconfig fragments: what is requested, and whether it survived ``make olddefconfig``.
+
+A fragment holds ``CONFIG_X=y`` or ``# CONFIG_X is not set`` lines. ``# since 6.12`` after a symbol
+says which kernel brought it: trees before that do without. Silently losing a symbol is the classic
+way to test something else than was asked (tools/testing/kunit/kunit_kernel.py checks for it too).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmaplab.errors import FileMistakes, Mistake, UserError
+from rmaplab.model import ConfigSymbol, Kconfig
+from rmaplab.store.cache import digest_of
+
+_SET = re.compile(r'CONFIG_(\w+)=("[^"]*"|\S+?)\s*(?:#\s*(.*))?$')
+_NOT_SET = re.compile(r"# CONFIG_(\w+) is not set\s*$")
+_SINCE = re.compile(r"since (\d+(?:\.\d+)+)")
+
+
+def read(paths: Iterable[Path], version: str) -> Kconfig:
+    """The request of several fragments for a kernel version; a later fragment wins.
+
+    Raises FileMistakes with every line that is no Kconfig request.
+    """
+    symbols: dict[str, ConfigSymbol] = {}
+    mistakes: list[Mistake] = []
+    names: list[str] = []
+    for path in paths:
+        names.append(path.stem)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from error
+        for number, line in enumerate(text.splitlines(), start=1):
+            symbol = _symbol(line, path, number)
+            if symbol is None and line.strip() and not line.startswith("#"):
+                mistakes.append(Mistake(path, number, f"not a Kconfig request: {line.strip()!r}"))
+            elif symbol is not None and is_known_to(version, symbol.since):
+                symbols[symbol.name] = symbol
+    if mistakes:
+        raise FileMistakes(mistakes, hint="write CONFIG_X=y or # CONFIG_X is not set")
+    ordered = tuple(symbols.values())
+    return Kconfig(
+        fragments=tuple(names),
+        symbols=ordered,
+        digest=digest_of(*(f"{symbol.name}={symbol.value}" for symbol in ordered)),
+    )
+
+
+def _symbol(line: str, path: Path, number: int) -> ConfigSymbol | None:
+    if match := _NOT_SET.match(line):
+        return ConfigSymbol(match[1], "n", path.stem, number)
+    if match := _SET.match(line):
+        since = _SINCE.search(match[3] or "")
+        return ConfigSymbol(match[1], match[2], path.stem, number, since[1] if since else "")
+    return None
+
+
+def is_known_to(version: str, since: str) -> bool:
+    """Whether a kernel version has a symbol that came ``since`` (empty: always)."""
+    return not since or _numbers(version) >= _numbers(since)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version.split("-")[0]))
+
+
+def as_config(kconfig: Kconfig) -> str:
+    """The request as lines to append to a ``.config``."""
+    return "".join(
+        f"# CONFIG_{s.name} is not set\n" if s.value == "n" else f"CONFIG_{s.name}={s.value}\n"
+        for s in kconfig.symbols
+    )
+
+
+def parse_config(text: str) -> dict[str, str]:
+    """A ``.config`` as symbol -> value; a symbol that is not set has the value ``n``."""
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        if match := re.match(r"CONFIG_(\w+)=(.*)$", line):
+            values[match[1]] = match[2]
+        elif match := _NOT_SET.match(line):
+            values[match[1]] = "n"
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A requested symbol that did not survive; ``got`` is None if the tree does not have it."""
+
+    symbol: ConfigSymbol
+    got: str | None
+
+
+def dropped(kconfig: Kconfig, config: Mapping[str, str]) -> list[Dropped]:
+    """The requested symbols whose value in the final configuration is another."""
+    return [
+        Dropped(symbol, config.get(symbol.name))
+        for symbol in kconfig.symbols
+        if config.get(symbol.name, "n") != symbol.value
+    ]

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The initramfs of a fast guest: the agent as /init and every workload under /bin.
+
+Static musl binaries, so that the archive stays small and nothing of the host's userspace matters.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.errors import InfraError
+from rmaplab.log import log
+from rmaplab.model import Testcase
+from rmaplab.store.cache import Cache, digest_of
+
+COMPILER = "musl-gcc"
+# musl-gcc hides the host's headers; the kernel's UAPI headers are needed behind musl's own.
+FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s",
+         "-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu")  # fmt: skip
+ARCHIVE = "initramfs.cpio"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One executable of the initramfs: its path in the guest and its C files."""
+
+    guest_path: str
+    sources: tuple[Path, ...]
+    include: Path
+
+
+def program_path(testcase: Testcase) -> str:
+    """Where a testcase's program is in the guest."""
+    return f"/bin/{testcase.name}"
+
+
+def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
+    """The initramfs for the agent in ``root/guests/agent`` and the given testcases.
+
+    Raises InfraError with the compiler's message if a program does not compile.
+    """
+    proc.require(COMPILER)
+    proc.require("cpio")
+    library = root / "testcases" / "lib"
+    programs = [
+        Program("/init", tuple(sorted((root / "guests/agent").glob("*.c"))), root / "guests/agent")
+    ]
+    shared = tuple(sorted(library.glob("*.c")))
+    programs += [
+        Program(program_path(testcase), (testcase.source, *shared), library)
+        for testcase in testcases
+    ]
+    headers = [*library.glob("*.h"), *(root / "guests/agent").glob("*.h")]
+    sources = {path for program in programs for path in program.sources} | set(headers)
+    version = proc.run(["gcc", "--version"]).text.splitlines()[0]
+    key = digest_of(
+        "initramfs", version, *FLAGS, *(program.guest_path for program in programs),
+        *(part for path in sorted(sources) for part in (str(path.relative_to(root)), path.read_bytes())),
+    )  # fmt: skip
+
+    def make(folder: Path) -> None:
+        with log.step(f"compiling the agent and {len(programs) - 1} workloads"):
+            content = folder / "root"
+            objects = _compile_shared(shared, library, folder)
+            for program in programs:
+                _compile(program, content, objects)
+            _pack(content, folder / ARCHIVE)
+
+    return cache.entry("initramfs", key, make) / ARCHIVE
+
+
+def _compile_shared(sources: Iterable[Path], include: Path, folder: Path) -> dict[Path, Path]:
+    """The shared library's files as objects, each compiled once."""
+    objects: dict[Path, Path] = {}
+    (folder / "lib").mkdir()
+    for source in sources:
+        objects[source] = folder / "lib" / f"{source.stem}.o"
+        _run([*_cc(include), "-c", str(source), "-o", str(objects[source])])
+    return objects
+
+
+def _compile(program: Program, content: Path, objects: dict[Path, Path]) -> None:
+    target = content / program.guest_path.lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    inputs = [str(objects.get(source, source)) for source in program.sources]
+    _run([*_cc(program.include), *inputs, "-o", str(target)])
+
+
+def _cc(include: Path) -> list[str]:
+    return [COMPILER, *FLAGS, "-I", str(include)]
+
+
+def _run(argv: list[str]) -> None:
+    done = proc.run(argv, check=False)
+    if not done.ok:
+        raise InfraError(f"a workload does not compile:\n{done.complaint}")
+
+
+def _pack(content: Path, archive: Path) -> None:
+    """A newc archive that is the same for the same content: sorted, owned by root, times zero."""
+    names = []
+    for where, folders, files in os.walk(content):
+        for name in (*folders, *files):
+            path = Path(where, name)
+            os.utime(path, (0, 0))
+            names.append(str(path.relative_to(content)))
+    packed = proc.run(
+        ["cpio", "--quiet", "-o", "-H", "newc", "--reproducible", "--owner=0:0"],
+        cwd=content,
+        stdin="".join(f"{name}\n" for name in sorted(names)).encode(),
+    )
+    archive.write_bytes(packed.stdout)

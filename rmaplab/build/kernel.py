@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Kernels: configured, checked, built in the sandbox, kept under their content's key.
+
+A patched kernel starts from a copy of its base's build folder and recompiles what the series
+touched. make decides by modification times, so the touched files get the time of the build, and
+afterwards each of their objects has to be younger than that: an object that make left alone would
+be the base's code under the series' name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.build import dependencies, fragments, sandbox
+from rmaplab.errors import BuildError, InfraError
+from rmaplab.log import log
+from rmaplab.model import Build, Kconfig, Kernel, Series, Tree
+from rmaplab.source import patched
+from rmaplab.store.cache import Cache, digest_of, remove
+
+# Part of every key: raise it when the way kernels are built changes.
+RECIPE = "1"
+OBJECTS = "obj"
+IMAGE = "bzImage"
+_TOOLS = ("gcc", "ld", "make", "bwrap", "flex", "bison", "bc")
+_SHOWN_ERRORS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything that determines a kernel, and its content key."""
+
+    kernel: Kernel
+    tree: Tree
+    series: Series
+    kconfig: Kconfig
+    toolchain: str
+    key: str
+
+
+def toolchain() -> str:
+    """The identity of compiler, linker and make. Raises InfraError that names what is missing."""
+    for tool in _TOOLS:
+        proc.require(tool)
+    return "; ".join(
+        proc.run([tool, "--version"]).text.splitlines()[0] for tool in ("gcc", "ld", "make")
+    )
+
+
+def request(kernel: Kernel, tree: Tree, series: Series, config: Sequence[Path]) -> Request:
+    """Put together what determines a kernel. Raises FileMistakes for a broken fragment."""
+    kconfig = fragments.read(config, tree.version)
+    tools = toolchain()
+    key = digest_of(
+        "build", RECIPE, tree.digest, kconfig.digest, tools, str(sorted(sandbox.ENVIRONMENT.items())),
+        *(patch.digest for patch in series.patches),
+    )  # fmt: skip
+    return Request(kernel, tree, series, kconfig, tools, key)
+
+
+def base_of(wanted: Request) -> Request:
+    """The same kernel without its series."""
+    series = Series("", "", ())
+    key = digest_of(
+        "build", RECIPE, wanted.tree.digest, wanted.kconfig.digest, wanted.toolchain,
+        str(sorted(sandbox.ENVIRONMENT.items())),
+    )  # fmt: skip
+    return dataclasses.replace(wanted, series=series, key=key)
+
+
+def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
+    """The kernel, from the cache or built now; its base is built first if it needs one.
+
+    Raises PatchError if the series does not apply, BuildError if a requested symbol did not
+    survive or the compiler failed, InfraError if the sandbox cannot run.
+    """
+    began = time.monotonic()
+    existed = cache.path("builds", wanted.key).is_dir()
+    if not existed and wanted.series.patches:
+        # Before the base's minutes: does the series apply at all?
+        patched.source_of(wanted.tree, wanted.series, cache)
+        start_from = build(base_of(wanted), cache, jobs=jobs).folder / OBJECTS
+    else:
+        start_from = None
+    folder = cache.entry(
+        "builds", wanted.key, lambda half: _make(wanted, half, start_from, cache, jobs)
+    )
+    facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+    return Build(
+        key=wanted.key,
+        kernel=wanted.kernel.name,
+        folder=folder,
+        image=folder / IMAGE,
+        config=folder / "config",
+        log=folder / "build.log",
+        release=facts["release"],
+        duration_s=0.0 if existed else time.monotonic() - began,
+        reused=existed,
+    )
+
+
+def _make(wanted: Request, half: Path, start_from: Path | None, cache: Cache, jobs: int) -> None:
+    objects = half / OBJECTS
+    source = patched.source_of(wanted.tree, wanted.series, cache)
+    with log.step(f"building kernel {wanted.kernel.name} ({_describe(wanted)})"):
+        if start_from is None:
+            objects.mkdir()
+        else:
+            proc.run(["cp", "-a", "--reflink=auto", start_from, objects])
+        touched = _touch(source, wanted.series)
+        with (half / "build.log").open("wb") as output:
+            _configure(wanted, source, objects, output.fileno(), half)
+            _run_make([IMAGE], source, objects, output.fileno(), jobs, half / "build.log", cache)
+    _check_recompiled(wanted.series, objects, touched)
+    _keep(wanted, half, objects)
+
+
+def _describe(wanted: Request) -> str:
+    series = f" + {wanted.series.name}" if wanted.series.patches else ""
+    return f"{wanted.tree.version}{series}, {'+'.join(wanted.kconfig.fragments)}"
+
+
+def _touch(source: Path, series: Series) -> float:
+    """Give the files of a series the present time, and return it."""
+    now = time.time()
+    for name in series.files:
+        if (source / name).is_file():
+            os.utime(source / name, (now, now))
+    return now
+
+
+def _configure(wanted: Request, source: Path, objects: Path, output: int, half: Path) -> None:
+    log_file = half / "build.log"
+    _run_make(["tinyconfig"], source, objects, output, 1, log_file)
+    dot_config = objects / ".config"
+    with dot_config.open("a", encoding="utf-8") as config:
+        config.write(fragments.as_config(wanted.kconfig))
+    _run_make(["olddefconfig"], source, objects, output, 1, log_file)
+    config_text = dot_config.read_text(encoding="utf-8")
+    final = fragments.parse_config(config_text)
+    lost = fragments.dropped(wanted.kconfig, final)
+    if not lost:
+        return
+    lines = []
+    for drop in lost:
+        why = dependencies.explain(drop.symbol.name, source, final)
+        lines.append(
+            f"  CONFIG_{drop.symbol.name}: wanted {drop.symbol.value}, got {drop.got or 'nothing'}"
+            f" ({drop.symbol.fragment}.config:{drop.symbol.line})" + (f": {why}" if why else "")
+        )
+    raise BuildError(
+        f"kernel {wanted.kernel.name}: Kconfig dropped {len(lost)} requested "
+        f"symbol{'s' if len(lost) > 1 else ''}:\n" + "\n".join(lines),
+        hint="request what they depend on too, or mark a symbol that came later: # since X.Y",
+    )
+
+
+def _run_make(
+    targets: Sequence[str], source: Path, objects: Path, output: int, jobs: int, log_file: Path,
+    cache: Cache | None = None,
+) -> None:  # fmt: skip
+    argv = sandbox.command(sandbox.make(targets, jobs=jobs), source=source, build=objects)
+    with os.fdopen(os.dup(output), "wb") as stream:
+        done = proc.run(argv, output=stream, check=False)
+    if done.ok:
+        return
+    text = log_file.read_text(encoding="utf-8", errors="replace")
+    if text.startswith("bwrap: ") or "\nbwrap: " in text[-2000:]:
+        raise InfraError(
+            f"the build sandbox did not start: {text.strip().splitlines()[-1]}",
+            hint="bubblewrap needs user namespaces: see 'lab.py doctor'",
+        )
+    if "No space left on device" in text:
+        raise InfraError("the disk is full while building a kernel", hint="free some: lab.py clean")
+    kept = _keep_failed_log(text, cache) if cache else None
+    errors = first_errors(text)
+    shown = "\n".join(f"  {line}" for line in errors) or "  " + "\n  ".join(text.splitlines()[-8:])
+    raise BuildError(f"make {' '.join(targets)} failed:\n{shown}", evidence=kept)
+
+
+def _keep_failed_log(text: str, cache: Cache) -> Path:
+    """A failed build leaves no entry, but its log is evidence."""
+    path = cache.root / "failed-build.log"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    return path
+
+
+def first_errors(text: str) -> list[str]:
+    """The first errors of a build log, with file and line as the tree has them."""
+    found: dict[str, None] = {}
+    for line in text.splitlines():
+        match = re.match(
+            r"(?:\.\./source/|/kernel/source/)?(\S+?:\d+:(?:\d+:)?) (?:fatal )?error: (.*)", line
+        )
+        if match:
+            found[f"{sandbox.tree_path(match[1])} error: {match[2]}"] = None
+        elif re.search(
+            r"undefined reference to|multiple definition of|^make\S*: \*\*\* No rule", line
+        ):
+            found[sandbox.tree_path(line.strip())] = None
+    if not found:
+        found = {
+            line.strip(): None
+            for line in text.splitlines()
+            if re.match(r"make(\[\d+\])?: \*\*\*", line)
+        }
+    return list(found)[:_SHOWN_ERRORS]
+
+
+def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
+    for name in series.files:
+        made = objects / Path(name).with_suffix(".o")
+        # Filesystems keep times in ticks: a second of slack never hides the base's older object.
+        if name.endswith((".c", ".S")) and made.exists() and made.stat().st_mtime < touched - 1:
+            raise InfraError(
+                f"make did not rebuild {made.relative_to(objects)} although the series touches {name}",
+                hint="drop the cached builds: lab.py clean",
+            )
+
+
+def _keep(wanted: Request, half: Path, objects: Path) -> None:
+    """Move the products beside the build log; only a base keeps its build folder."""
+    (objects / "arch/x86/boot" / IMAGE).rename(half / IMAGE)
+    config = (objects / ".config").read_text(encoding="utf-8")
+    (half / "config").write_text(config, encoding="utf-8")
+    (half / "fragments.diff").write_text(_requested(wanted.kconfig, config), encoding="utf-8")
+    release_file = objects / "include/config/kernel.release"
+    release = release_file.read_text(encoding="utf-8").strip()
+    facts = {
+        "release": release,
+        "tree": wanted.tree.origin,
+        "series": wanted.series.name,
+        "toolchain": wanted.toolchain,
+    }
+    (half / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    if wanted.series.patches:
+        remove(objects)
+
+
+def _requested(kconfig: Kconfig, config: str) -> str:
+    """The final configuration as a difference from what was requested: ``+`` came with it."""
+    final = fragments.parse_config(config)
+    asked = {symbol.name for symbol in kconfig.symbols}
+    return "".join(
+        f"{' ' if name in asked else '+'}CONFIG_{name}={value}\n"
+        for name, value in sorted(final.items())
+        if value != "n" or name in asked
+    )

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel's complaints on a console: found, named, kept apart."""
+
+from rmaplab.collect.splats.parser import SplatParser, is_fatal_line, parse_console
+from rmaplab.collect.splats.rules import RULES, Rule
+
+KINDS = tuple(dict.fromkeys(rule.kind for rule in RULES))
+"""Every value that ``Splat.kind`` can have."""
+
+__all__ = ["KINDS", "RULES", "Rule", "SplatParser", "is_fatal_line", "parse_console"]

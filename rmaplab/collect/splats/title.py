@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Titles: one line that names a complaint the same way on every boot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rmaplab.collect.splats.rules import Rule
+
+MAX_TITLE = 120
+UNKNOWN = "corrupted"
+
+_ACCESS = re.compile(r"\b(Read|Write|READ|WRITE) of size \d+")
+_NORMALISED = (
+    (re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+"), ""),
+    (re.compile(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-f]{16}\b|\b[0-9a-f]{12}\b"), "ADDR"),
+    (re.compile(r"\d+"), "NUM"),
+)
+_PANIC_TAIL = re.compile(r"\s*(?:exitcode=.*|\.\.\.|\[\s*$|\s-\s.*)$")
+_TRUSTY = re.compile(r"ASSERT FAILED at \([^)]*\): |panic \(caller [^)]*\): ")
+
+
+def normalise(text: str) -> str:
+    """A message without what differs from boot to boot: addresses, offsets, numbers."""
+    for pattern, replacement in _NORMALISED:
+        text = pattern.sub(replacement, text)
+    return " ".join(text.split())
+
+
+def _access(texts: Sequence[str]) -> str:
+    for text in texts[:12]:
+        if match := _ACCESS.search(text):
+            return match[1].capitalize()
+    return ""
+
+
+def _trusty(texts: Sequence[str]) -> str:
+    for text in texts:
+        if "ASSERT FAILED" in text:
+            return "ASSERT FAILED: " + text.split("): ", 1)[-1].strip()
+    return "panic: " + normalise(_TRUSTY.sub("", texts[0]).split("trusty: ", 1)[-1])
+
+
+def fill_title(rule: Rule, match: re.Match[str], texts: Sequence[str], function: str | None) -> str:
+    """The title of a report: the rule's, with its groups and the function filled in.
+
+    ``texts`` are the report's lines, the headline first.
+    """
+    groups = {name: value or "" for name, value in match.groupdict().items()}
+    values = {name: normalise(value) for name, value in groups.items() if name != "fn"}
+    values["fn"] = function or UNKNOWN
+    values["fn0"] = normalise(groups.get("fn", "")) or UNKNOWN
+    if "{access}" in rule.title:
+        values["access"] = _access(texts)
+        if not values["access"]:
+            return _raw_title(match.group(0) + texts[0][match.end() :])
+    if "{next}" in rule.title:
+        values["next"] = normalise(texts[1] if len(texts) > 1 else "panic")
+    if "{why}" in rule.title:
+        values["why"] = normalise(_PANIC_TAIL.sub("", groups.get("why", ""))) or UNKNOWN
+    if "{trusty}" in rule.title:
+        values["trusty"] = _trusty(texts)
+    return rule.title.format(**values)[:MAX_TITLE]
+
+
+def _raw_title(headline: str) -> str:
+    return normalise(headline.removeprefix("BUG: "))[:MAX_TITLE]

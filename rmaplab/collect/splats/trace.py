@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Call traces: which function a line of a trace names.
+
+One line names at most one function. The formats are those of arch/*/kernel/{dumpstack,stacktrace,
+traps,process}.c, kernel/stacktrace.c, and of the tools that add source lines afterwards.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+
+
+class FrameKind(enum.Enum):
+    """How a line names its function."""
+
+    CALL = enum.auto()
+    POINTER = enum.auto()  # the instruction pointer: RIP, PC, NIP, epc
+    INLINE = enum.auto()  # known from debug info alone
+    GUESS = enum.auto()  # "? foo": found on the stack, maybe stale
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A function as a trace names it, already normalised."""
+
+    function: str
+    kind: FrameKind
+
+
+_SYMBOL = r"(?P<{}>(?:<[^<>+\n]{{1,120}}>(?:::\w+)+|[A-Za-z_$.][\w.$:]{{0,199}}))"
+_OFFSET = r"\+0x[0-9a-f]{1,8}(?:/0x[0-9a-f]{1,8})?"
+# arch/x86/kernel/dumpstack.c:printk_stack_address, arch/arm64/kernel/stacktrace.c:dump_backtrace,
+# older "[<address>] foo", s390's "([<address>] foo)", powerpc's two columns of addresses.
+_CALL = re.compile(
+    r"\s{0,12}(?:#\d+ )?(?:<[/A-Z#0-9]{3,12}>\s{1,4}){0,2}"
+    r"(?:\(?\[<?[0-9a-f]{8,16}>?\]\)?\s{1,4}){0,2}(?P<guess>\? )?"
+    + _SYMBOL.format("call")
+    + _OFFSET
+    + r"(?:$|[\s(\])])"
+)
+# arch/arm/kernel/traps.c:dump_backtrace_entry, with and without addresses.
+_ARM = re.compile(
+    r"\s{0,4}(?:\[<[0-9a-f]{8}>\] \("
+    + _SYMBOL.format("arm")
+    + r"\) from |"
+    + _SYMBOL.format("arm2")
+    + r" from \w)"
+)
+_INLINE = re.compile(
+    r"\s{0,12}(?:\[< {1,8}inline {1,8}>\] )?"
+    + _SYMBOL.format("inline")
+    + r" [\w./+-]{2,200}:\d{1,7}(?: \[inline\])?\s*$"
+)
+# arch/x86/kernel/process_64.c:__show_regs and dumpstack.c:show_ip, arm64 process.c:__show_regs,
+# arm's "PC is at", powerpc's NIP, riscv's and mips's epc, s390's PSW.
+_POINTER = re.compile(
+    r"\s{0,4}(?:E?IP: (?:\[<[0-9a-f]+>\] )?|RIP: (?:[0-9a-f]{4}:)?(?:\[<[0-9a-f]+>\] ){0,2}|"
+    r"pc : (?:\[<[0-9a-f]+>\] )?|PC is at |NIP \[[0-9a-f]+\] |"
+    r"epc\s{0,3}: (?:[0-9a-f]+ |\[<[0-9a-f]+>\] )?|(?:--- )?interrupt: \w+ at |"
+    r"Krnl PSW : [0-9a-f]+ [0-9a-f]+ \()" + _SYMBOL.format("pointer") + _OFFSET
+)
+# What compilers append to a clone of a function: gcc's and clang's optimisation passes.
+_CLONE = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias|irqentry)\b.*")
+_FUNCTION = re.compile(_SYMBOL.format("name") + _OFFSET)
+_RENAMED = (
+    (re.compile(r"(?:__se_sys_|SyS_|ksys_|compat_SyS_|C_SYSC_|SYSC_)(\w+)"), r"\1"),
+    (re.compile(r"__(?:do_|x64_|ia32_|arm64_|s390x?_|riscv_|powerpc_|ia32_compat_)sys_(\w+)"),
+     r"sys_\1"),
+    # Old names of what 5.0 merged into one (45975c7d21a1 "rcu: Define RCU-sched API in terms
+    # of RCU for Tree RCU PREEMPT builds"), so that a title survives it.
+    (re.compile(r"synchronize_(?:sched|rcu_expedited|sched_expedited|rcu_bh)"),
+     "synchronize_rcu"),
+    (re.compile(r"smp_call_function_(?:single|many|many_cond|any)"), "smp_call_function"),
+)  # fmt: skip
+
+
+def strip_clone(symbol: str) -> str:
+    """A symbol without the suffixes that a compiler's pass added (``.isra.0``, ``.cold``)."""
+    return _CLONE.sub("", symbol)
+
+
+def display_name(function: str) -> str:
+    """The name that a title uses: one name for a system call's many entry points."""
+    for pattern, replacement in _RENAMED:
+        if pattern.fullmatch(function):
+            return pattern.sub(replacement, function)
+    return function
+
+
+def parse_frame(text: str) -> Frame | None:
+    """The frame that a line of a trace names, if it is one."""
+    if match := _CALL.match(text):
+        kind = FrameKind.GUESS if match["guess"] else FrameKind.CALL
+        return Frame(strip_clone(match["call"]), kind)
+    if match := _ARM.match(text):
+        return Frame(strip_clone(match["arm"] or match["arm2"]), FrameKind.CALL)
+    if match := _POINTER.match(text):
+        return Frame(strip_clone(match["pointer"]), FrameKind.POINTER)
+    if (match := _INLINE.match(text)) and ("inline" in text):
+        return Frame(strip_clone(match["inline"]), FrameKind.INLINE)
+    return None
+
+
+def first_function(text: str) -> str | None:
+    """The first ``foo+0x12/0x34`` anywhere in a text."""
+    match = _FUNCTION.search(text)
+    return strip_clone(match["name"]) if match else None

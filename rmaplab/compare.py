@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A's and B's results side by side. Pure.
+
+The change of a row is decided in this order: repeats that differ (unstable), a side without a
+verdict (missing), then the verdicts; two failures are told apart by how they fail, since a wrong
+mapcount on base must not hide a panic that the series brought.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from rmaplab.judge import DIED
+from rmaplab.model import (
+    CellResult,
+    Change,
+    Comparison,
+    ComparisonRow,
+    Outcome,
+    Verdict,
+)
+
+RowKey = tuple[str, str, str]
+
+
+def compare(
+    a: str, b: str, a_results: Iterable[CellResult], b_results: Iterable[CellResult]
+) -> Comparison:
+    """Compare two kernels' results row by row: testcase x settings x guest.
+
+    A row that both sides skipped is no row: there is nothing to compare.
+    """
+    base, patched = _grouped(a_results), _grouped(b_results)
+    rows = []
+    for key in dict.fromkeys([*base, *patched]):
+        before, after = base.get(key, []), patched.get(key, [])
+        if _verdicts(before) | _verdicts(after) == {Verdict.SKIP}:
+            continue
+        change, detail = _change(before, after)
+        rows.append(ComparisonRow(*key, _shown(before), _shown(after), change, detail))
+    return Comparison(a, b, tuple(rows))
+
+
+def _grouped(results: Iterable[CellResult]) -> dict[RowKey, list[CellResult]]:
+    grouped: dict[RowKey, list[CellResult]] = defaultdict(list)
+    for result in results:
+        cell = result.cell
+        grouped[(cell.testcase.name, cell.settings.name, cell.guest.name)].append(result)
+    return grouped
+
+
+def _verdicts(results: Sequence[CellResult]) -> set[Verdict]:
+    return {result.judgement.verdict for result in results}
+
+
+def _shown(results: Sequence[CellResult]) -> str:
+    verdicts = _verdicts(results)
+    if not verdicts:
+        return ""
+    return str(next(iter(verdicts))) if len(verdicts) == 1 else "mixed"
+
+
+def _change(before: Sequence[CellResult], after: Sequence[CellResult]) -> tuple[Change, str]:
+    old, new = _verdicts(before), _verdicts(after)
+    for side, verdicts, results in (("base", old, before), ("patched", new, after)):
+        if len(verdicts) > 1:
+            return Change.UNSTABLE, f"{side}: {_tally(results)}"
+    silent = {Verdict.SKIP, Verdict.ERROR}
+    for side, verdicts, results in (("base", old, before), ("patched", new, after)):
+        if not verdicts or verdicts <= silent:
+            why = results[0].judgement.reason if results else "was not run"
+            return Change.MISSING, f"no verdict on {side}: {why}"
+    if old != new:
+        if new == {Verdict.FAIL}:
+            return Change.REGRESSED, after[0].judgement.reason
+        return Change.FIXED, before[0].judgement.reason
+    if new == {Verdict.PASS}:
+        return _both_passed(before, after)
+    return _both_failed(before, after)
+
+
+def _both_passed(before: Sequence[CellResult], after: Sequence[CellResult]) -> tuple[Change, str]:
+    lost = _passing(before) - _passing(after)
+    if lost:
+        return Change.MISSING, f"subtest no longer passes on patched: {', '.join(sorted(lost))}"
+    return Change.SAME_PASS, ""
+
+
+def _both_failed(before: Sequence[CellResult], after: Sequence[CellResult]) -> tuple[Change, str]:
+    reason = after[0].judgement.reason
+    new_splats = _splats(after).keys() - _splats(before).keys()
+    if new_splats:
+        titles = sorted(_splats(after)[fingerprint] for fingerprint in new_splats)
+        return Change.NEW_SPLAT, "; ".join(titles)
+    worse = (_outcomes(after) & DIED or _outcomes(after) & {Outcome.TIMEOUT}) - _outcomes(before)
+    if worse:
+        return Change.REGRESSED, f"{_outcomes_text(before)} -> {_outcomes_text(after)}: {reason}"
+    broken = _passing(before) & _failing(after)
+    if broken:
+        return Change.REGRESSED, f"subtest passed on base: {', '.join(sorted(broken))}"
+    gone = _splats(before).keys() - _splats(after).keys()
+    if gone:
+        titles = sorted(_splats(before)[fingerprint] for fingerprint in gone)
+        return Change.GONE_SPLAT, "; ".join(titles)
+    return Change.SAME_FAIL, reason
+
+
+def _splats(results: Sequence[CellResult]) -> dict[str, str]:
+    return {
+        splat.fingerprint: splat.title
+        for result in results
+        for splat in result.observation.splats
+        if not splat.following
+    }
+
+
+def _outcomes(results: Sequence[CellResult]) -> set[Outcome]:
+    return {result.observation.outcome for result in results}
+
+
+def _outcomes_text(results: Sequence[CellResult]) -> str:
+    return "/".join(sorted(_outcomes(results)))
+
+
+def _subtests(results: Sequence[CellResult], verdict: Verdict) -> set[str]:
+    return {
+        subtest.name
+        for result in results
+        for subtest in result.observation.subtests
+        if subtest.verdict is verdict
+    }
+
+
+def _passing(results: Sequence[CellResult]) -> set[str]:
+    return _subtests(results, Verdict.PASS)
+
+
+def _failing(results: Sequence[CellResult]) -> set[str]:
+    return _subtests(results, Verdict.FAIL)
+
+
+def _tally(results: Sequence[CellResult]) -> str:
+    counts = dict.fromkeys(Verdict, 0)
+    for result in results:
+        counts[result.judgement.verdict] += 1
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the project offers: guest profiles, devices, testcases, Kconfig fragments."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from rmaplab.config import schema, settings, yamlsource
+from rmaplab.config.paths import project
+from rmaplab.config.yamlsource import Document, near_miss
+from rmaplab.errors import FileMistakes, Mistake
+from rmaplab.model import (
+    Device,
+    Guest,
+    HugepageSettings,
+    Limits,
+    NumaNode,
+    Requirements,
+    Testcase,
+    TestcaseKind,
+)
+
+DEVICES: tuple[Device, ...] = (
+    Device(
+        "dmirror",
+        "hmm_dmirror with private memory (lib/test_hmm.c)",
+        ("/dev/hmm_dmirror0", "/dev/hmm_dmirror1"),
+    ),
+)
+
+
+class Catalogue:
+    """Every name that a lab file can use. Reading is lazy and happens once.
+
+    Raises FileMistakes with all mistakes of all files of a folder at once.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or project()
+
+    @functools.cached_property
+    def guests(self) -> dict[str, Guest]:
+        """Guest profiles by name, from ``guests/*.yaml``."""
+        found: dict[str, Guest] = {}
+        mistakes: list[Mistake] = []
+        for path in sorted((self.root / "guests").glob("*.yaml")):
+            document = yamlsource.load(path)
+            guest = _guest(document)
+            mistakes += document.mistakes
+            if guest is not None:
+                found[guest.name] = guest
+        if mistakes:
+            raise FileMistakes(mistakes)
+        return found
+
+    @functools.cached_property
+    def settings(self) -> dict[str, HugepageSettings]:
+        """Hugepage settings by name."""
+        return settings.by_name()
+
+    @functools.cached_property
+    def testcases(self) -> dict[str, Testcase]:
+        """Testcases by name, from ``testcases/*/*.yaml``."""
+        found: dict[str, Testcase] = {}
+        by_id: dict[str, Testcase] = {}
+        mistakes: list[Mistake] = []
+        for path in sorted((self.root / "testcases").glob("*/*.yaml")):
+            document = yamlsource.load(path)
+            testcase = self._testcase(document)
+            if testcase is not None:
+                twin = by_id.setdefault(testcase.id, testcase)
+                if twin is not testcase:
+                    document.complain(("id",), f"{testcase.id} is the id of {twin.name} too")
+                found[testcase.name] = testcase
+            mistakes += document.mistakes
+        if mistakes:
+            raise FileMistakes(mistakes)
+        return found
+
+    @functools.cached_property
+    def fragments(self) -> dict[str, Path]:
+        """Kconfig fragments by name, from ``configs/kconfig/*.config``."""
+        return {
+            path.stem: path for path in sorted((self.root / "configs/kconfig").glob("*.config"))
+        }
+
+    def _testcase(self, document: Document) -> Testcase | None:
+        entry = schema.validate(document, schema.TestcaseFile)
+        if entry is None:
+            return None
+        source = document.path.with_suffix(".c")
+        if not source.is_file():
+            document.complain((), f"its C file {source.name} is missing")
+        for number, name in enumerate(entry.settings):
+            if name not in self.settings:
+                document.complain(
+                    ("settings", number),
+                    f"unknown settings {name!r}{near_miss(name, self.settings)}",
+                )
+        _check_devices(document, ("requires", "devices"), entry.requires.devices)
+        needs = entry.requires
+        return Testcase(
+            name=f"{document.path.parent.name}/{document.path.stem}",
+            id=entry.id,
+            summary=entry.summary,
+            kind=TestcaseKind(entry.kind),
+            walkers=tuple(entry.walkers),
+            requires=Requirements(
+                devices=tuple(needs.devices),
+                nodes=needs.nodes,
+                cpus=needs.cpus,
+                memory_mb=needs.memory_mb,
+                swap=needs.swap,
+                config=tuple(needs.config),
+                files=tuple(needs.files),
+            ),
+            settings=tuple(entry.settings),
+            limit_s=entry.limit_s,
+            args=tuple(entry.args),
+            source=source,
+        )
+
+
+def _check_devices(document: Document, where: tuple[str, ...], names: list[str]) -> None:
+    known = [device.name for device in DEVICES]
+    for number, name in enumerate(names):
+        if name not in known:
+            document.complain((*where, number), f"unknown device {name!r}{near_miss(name, known)}")
+
+
+def _guest(document: Document) -> Guest | None:
+    entry = schema.validate(document, schema.GuestFile)
+    if entry is None:
+        return None
+    _check_devices(document, ("devices",), entry.devices)
+    cpus = sorted(cpu for node in entry.nodes for cpu in node.cpus)
+    if not cpus or cpus != list(range(len(cpus))):
+        document.complain(("nodes",), f"the nodes' cpus have to be 0 to N-1, each once; got {cpus}")
+    return Guest(
+        name=document.path.stem,
+        summary=entry.summary,
+        machine=entry.machine,
+        cpu=entry.cpu,
+        cpus=len(cpus),
+        nodes=tuple(NumaNode(node.memory_mb, tuple(node.cpus)) for node in entry.nodes),
+        devices=tuple(device for device in DEVICES if device.name in entry.devices),
+        swap_mb=entry.swap_mb,
+        cmdline=tuple(entry.cmdline),
+        limits=Limits(entry.limits.boot_s, entry.limits.ready_s, entry.limits.silence_s),
+    )

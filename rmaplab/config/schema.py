@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The shape of lab files, guest profiles and testcase files.
+
+Shape only: whether a name exists is checked after it, by the module that resolves it. The models
+are strict, because YAML reads ``no`` as false and ``6.10`` as 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from rmaplab.config.yamlsource import Document, Location, near_miss
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Pattern = Annotated[str, Field(min_length=1)]
+Seconds = Annotated[float, Field(gt=0, le=86400, strict=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class KernelEntry(_Model):
+    """One entry of a lab file's ``kernels``."""
+
+    name: Name
+    tree: str
+    config: Annotated[list[str], Field(min_length=1)]
+    series: str = ""
+
+
+class ExpectEntry(_Model):
+    """One entry of a lab file's ``expect``: a known failure."""
+
+    testcase: list[Pattern] | Pattern
+    kernel: Pattern = "*"
+    guest: Pattern = "*"
+    settings: Pattern = "*"
+    verdict: Literal["fail"] = "fail"
+    outcome: Literal["completed", "splat", "panic", "hang", "timeout", "boot-failed"] = "completed"
+    splat: str = ""
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class LabFile(_Model):
+    """A lab file."""
+
+    name: Name
+    kernels: Annotated[list[KernelEntry], Field(min_length=1)]
+    guests: Annotated[list[Pattern], Field(min_length=1)]
+    settings: Annotated[list[Pattern], Field(min_length=1)]
+    testcases: Annotated[list[Pattern], Field(min_length=1)]
+    repeat: Annotated[int, Field(ge=1, le=10000)] = 1
+    expect: list[ExpectEntry] = []
+
+
+class NodeEntry(_Model):
+    """A NUMA node of a guest profile."""
+
+    memory_mb: Annotated[int, Field(ge=64, le=1 << 20)]
+    cpus: list[Annotated[int, Field(ge=0)]] = []
+
+
+class LimitsEntry(_Model):
+    """Phase limits of a guest profile, in seconds on KVM."""
+
+    boot_s: Seconds = 10.0
+    ready_s: Seconds = 5.0
+    silence_s: Seconds = 5.0
+
+
+class GuestFile(_Model):
+    """A guest profile."""
+
+    summary: str
+    machine: Literal["q35", "pc"]
+    cpu: str
+    nodes: Annotated[list[NodeEntry], Field(min_length=1)]
+    devices: list[str] = []
+    swap_mb: Annotated[int, Field(ge=0)] = 0
+    cmdline: list[str] = []
+    limits: LimitsEntry = LimitsEntry()
+
+
+class RequiresEntry(_Model):
+    """What a testcase needs."""
+
+    devices: list[str] = []
+    nodes: Annotated[int, Field(ge=1)] = 1
+    cpus: Annotated[int, Field(ge=1)] = 1
+    memory_mb: Annotated[int, Field(ge=0)] = 0
+    swap: bool = False
+    config: list[str] = []
+    files: list[str] = []
+
+
+class TestcaseFile(_Model):
+    """The YAML file beside a testcase's C file."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    id: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]*[a-z]?$")]
+    summary: str
+    kind: Literal["test", "control", "selftest"]
+    walkers: list[str]
+    requires: RequiresEntry = RequiresEntry()
+    settings: Annotated[list[str], Field(min_length=1)]
+    limit_s: Seconds
+    args: list[str] = []
+
+
+M = TypeVar("M", bound=_Model)
+
+
+def validate(document: Document, model: type[M]) -> M | None:
+    """The document as a model, or None with every mistake noted in the document."""
+    if document.value is None:
+        return None
+    try:
+        return model.model_validate(document.value)
+    except ValidationError as error:
+        for detail in error.errors():
+            where = tuple(part for part in detail["loc"] if not _is_union_tag(part))
+            document.complain(where, _message(detail, where, model))
+        return None
+
+
+def _is_union_tag(part: str | int) -> bool:
+    # pydantic adds the member of a union that it tried, such as "list[...]", to the location.
+    return isinstance(part, str) and ("[" in part or part in {"constrained-str", "str"})
+
+
+def _message(detail: ErrorDetails, where: Location, model: type[BaseModel]) -> str:
+    name = ".".join(map(str, where)) or "the file"
+    given: Any = detail["input"]
+    if detail["type"] == "extra_forbidden":
+        keys = _keys_at(model, where[:-1])
+        return f"unknown key {where[-1]!r}{near_miss(str(where[-1]), keys)}"
+    if detail["type"] == "missing":
+        return f"the key {where[-1]!r} is missing"
+    if detail["type"] == "string_type" and not isinstance(given, dict | list | None):
+        return f"{name}: expected text, but YAML reads this as {given!r}: put it in quotes"
+    shown = f", got {given!r}" if not isinstance(given, dict | list) else ""
+    return f"{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}{shown}"
+
+
+def _keys_at(model: type[BaseModel], where: Location) -> list[str]:
+    """The keys that a model allows at a location."""
+    current: type[BaseModel] = model
+    for part in where:
+        if isinstance(part, int):
+            continue
+        annotation = current.model_fields[part].annotation
+        inner = _model_in(annotation)
+        if inner is None:
+            return []
+        current = inner
+    return list(current.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None

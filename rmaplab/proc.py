@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The one module that starts processes.
+
+Argument lists only, no shell. Every child is in a session of its own, so that a Ctrl-C at the
+terminal reaches the lab alone and the lab decides what ends when, and is tied to the lab by
+PR_SET_PDEATHSIG, so that nothing outlives a lab that was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from rmaplab.errors import InfraError
+
+# Debian packages of the commands that the lab runs, for the hint of an error.
+PACKAGES: Mapping[str, str] = {
+    "apt-get": "apt",
+    "b4": "b4 (from PyPI: pip install b4)",
+    "bwrap": "bubblewrap",
+    "cpio": "cpio",
+    "dpkg-deb": "dpkg",
+    "gcc": "gcc",
+    "git": "git",
+    "make": "make",
+    "musl-gcc": "musl-tools",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "setpriv": "util-linux",
+    "tar": "tar",
+}
+
+TERMINATE_GRACE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A process that has ended. ``returncode`` is minus the signal that killed it, if one did."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+    duration_s: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with status 0."""
+        return self.returncode == 0
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 are replaced."""
+        return self.stdout.decode("utf-8", "replace")
+
+    @property
+    def complaint(self) -> str:
+        """Standard error as text, stripped."""
+        return self.stderr.decode("utf-8", "replace").strip()
+
+
+class CommandFailed(InfraError):
+    """A command of the lab's own ended with a status other than 0."""
+
+    def __init__(self, finished: Finished, *, hint: str = "", evidence: Path | None = None) -> None:
+        tail = finished.complaint.splitlines()[-5:]
+        said = "".join(f"\n  {line}" for line in tail)
+        super().__init__(
+            f"{finished.argv[0]} ended with status {finished.returncode}: "
+            f"{shlex.join(finished.argv)}{said}",
+            hint=hint,
+            evidence=evidence,
+        )
+        self.finished = finished
+
+
+def which(command: str) -> Path | None:
+    """The command's path, or None; a virtual environment's own commands come first."""
+
+    own = Path(sys.prefix) / "bin" / command
+    if own.exists():
+        return own
+    found = shutil.which(command)
+    return Path(found) if found else None
+
+
+def require(command: str) -> Path:
+    """The command's path; InfraError that names the package to install if there is none."""
+    found = which(command)
+    if found is None:
+        package = PACKAGES.get(command, command)
+        raise InfraError(
+            f"the command {command} is not installed",
+            hint=f"install it: apt-get install {package} (or run: make setup)",
+        )
+    return found
+
+
+def tied(argv: Sequence[str | Path]) -> list[str]:
+    """``argv`` under setpriv, so that the kernel kills the process when its parent thread dies."""
+    return ["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)]
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    output: IO[bytes] | None = None,
+    timeout_s: float | None = None,
+    check: bool = True,
+) -> Finished:
+    """Run a command to its end and return what it said.
+
+    With ``output``, standard output and error both go to that file and the result's are empty.
+    ``env`` replaces the environment. Raises CommandFailed on a status other than 0 if ``check``,
+    and InfraError if the command is missing or runs longer than ``timeout_s`` seconds.
+    """
+    require(str(argv[0]))
+    words = tuple(map(str, argv))
+    began = time.monotonic()
+    process = subprocess.Popen(
+        tied([require(words[0]), *words[1:]]),
+        cwd=cwd,
+        env=None if env is None else dict(env),
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=output if output is not None else subprocess.PIPE,
+        stderr=subprocess.STDOUT if output is not None else subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        stdout, stderr = process.communicate(stdin, timeout_s)
+    except subprocess.TimeoutExpired as expired:
+        raise InfraError(f"{words[0]} took longer than {timeout_s:g} s: {shlex.join(words)}") from (
+            expired
+        )
+    finally:
+        _end_group(process)
+    finished = Finished(
+        words, process.returncode, stdout or b"", stderr or b"", time.monotonic() - began
+    )
+    if check and not finished.ok:
+        raise CommandFailed(finished)
+    return finished
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its group: SIGTERM first, SIGKILL for what is left."""
+    if process.poll() is not None:
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(TERMINATE_GRACE_S)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+@contextlib.asynccontextmanager
+async def started(
+    argv: Sequence[str | Path], *, pass_fds: Sequence[int], stderr: IO[bytes]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A background process that lives as long as the ``async with`` block.
+
+    Raises InfraError if the command is missing. The process is killed at the end of the block if
+    it still runs, and always reaped.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *tied([require(str(argv[0])), *argv[1:]]),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=stderr,
+        stderr=stderr,
+        pass_fds=tuple(pass_fds),
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await process.wait()

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The cache: what is dear to make, keyed by content, outside the repository.
+
+An entry is a folder. It is made under a temporary name and renamed when it is whole, so an entry
+that exists is complete whatever was killed when; a lock per entry lets concurrent labs wait for
+each other's work. The lock's holder removes what an earlier, killed holder left half made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from rmaplab.errors import InfraError
+from rmaplab.log import log
+
+# What may lie in the cache, and what it is: clean's table, too.
+SECTIONS = {
+    "downloads": "archives as they were fetched",
+    "trees": "kernel sources, unpacked",
+    "sources": "kernel sources with a series applied",
+    "builds": "kernels",
+    "initramfs": "agents and workloads, compiled",
+}
+
+
+def digest_of(*parts: bytes | str) -> str:
+    """A content key, 16 hex digits of SHA-256 over the parts and their lengths."""
+    sha = hashlib.sha256()
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        sha.update(len(raw).to_bytes(8, "big"))
+        sha.update(raw)
+    return sha.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the cache with what it would free, for ``clean``."""
+
+    section: str
+    name: str
+    path: Path
+    size: int
+    """Bytes on disk."""
+
+
+class Cache:
+    """The cache folder; ``$RMAPLAB_CACHE`` or the user's cache directory."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        chosen = root or Path(
+            os.environ.get("RMAPLAB_CACHE") or platformdirs.user_cache_path("rmaplab")
+        )
+        self.root = chosen.resolve()
+
+    def path(self, section: str, name: str) -> Path:
+        """Where an entry is, or would be."""
+        if section not in SECTIONS:
+            raise ValueError(f"no section {section!r} in the cache")
+        return self.root / section / name
+
+    @contextlib.contextmanager
+    def lock(self, section: str, name: str) -> Iterator[None]:
+        """Hold an entry's lock; says so when it has to wait for another lab."""
+        folder = self.root / section
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InfraError(
+                f"cannot write to the cache {self.root}: {error.strerror}",
+                hint="set RMAPLAB_CACHE to a folder that is writable",
+            ) from error
+        guard = filelock.FileLock(folder / f".{name}.lock")
+        try:
+            guard.acquire(timeout=0)
+        except filelock.Timeout:
+            log.info(f"waiting for another lab that makes {section}/{name}")
+            guard.acquire()
+        try:
+            yield
+        finally:
+            guard.release()
+
+    def entry(self, section: str, name: str, make: Callable[[Path], None]) -> Path:
+        """The entry's folder; ``make`` fills an empty folder if there is none yet.
+
+        A ``make`` that raises leaves no entry.
+        """
+        final = self.path(section, name)
+        if final.is_dir():
+            return final
+        with self.lock(section, name):
+            if final.is_dir():
+                return final
+            half = final.with_name(f".{name}.half")
+            remove(half)
+            half.mkdir(parents=True)
+            try:
+                make(half)
+            except BaseException:
+                remove(half)
+                raise
+            half.rename(final)
+        return final
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry, and every half-made one that a killed lab left."""
+        for section in SECTIONS:
+            folder = self.root / section
+            if not folder.is_dir():
+                continue
+            for path in sorted(folder.iterdir()):
+                if not path.name.endswith(".lock"):
+                    yield Entry(section, path.name, path, disk_usage(path))
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, whatever its permissions; nothing happens if there is none."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.is_dir():
+        for folder in _folders(path):
+            folder.chmod(0o700)
+        shutil.rmtree(path)
+
+
+def _folders(path: Path) -> Iterable[Path]:
+    for where, names, _ in os.walk(path):
+        for name in names:
+            inner = Path(where, name)
+            if not inner.is_symlink() and not os.access(inner, os.W_OK | os.X_OK):
+                yield inner
+
+
+def disk_usage(path: Path) -> int:
+    """Bytes on disk below a path; files with several links count once."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    places = [path] if path.is_file() else []
+    for where, folders, files in os.walk(path):
+        places += [Path(where, name) for name in (*folders, *files)]
+    for place in places:
+        status = place.lstat()
+        if (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            total += status.st_blocks * 512
+    return total
