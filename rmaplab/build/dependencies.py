@@ -54,41 +54,71 @@ def _definitions(symbol: str, tree: Path) -> Iterator[Definition]:
                     yield from _read(symbol, text, str(path.relative_to(tree)))
 
 
+_TYPES = frozenset({"bool", "tristate", "string", "int", "hex", "prompt"})
+_BLOCKS = {"if": "endif", "menu": "endmenu", "choice": "endchoice"}
+
+
+class _Reader:
+    """Reads one Kconfig file for one symbol: ``blocks`` are the open if and menu blocks."""
+
+    def __init__(self, symbol: str, name: str) -> None:
+        self.symbol = symbol
+        self.name = name
+        self.found: list[Definition] = []
+        self._blocks: list[list[str]] = []
+        self._depends: list[str] | None = None
+        self._place = ""
+        self._prompt = False
+        self._in_help = False
+        self._in_block_head = False
+
+    def line(self, number: int, line: str) -> None:
+        """Take one logical line."""
+        words = line.split()
+        if not words:
+            return
+        at_margin = not line[0].isspace()
+        if self._in_help and not at_margin:
+            return
+        self._in_help = words[0] == "help"
+        if at_margin:
+            self.close()
+            self._margin(words, number, line)
+        elif words[0] == "depends":
+            self._depends_on(" ".join(words[2:]))
+        elif words[0] in _TYPES and '"' in line:
+            self._prompt = True
+
+    def close(self) -> None:
+        """End the entry that is open."""
+        if self._depends is not None:
+            self.found.append(Definition(self._place, tuple(self._depends), self._prompt))
+        self._depends = None
+
+    def _margin(self, words: list[str], number: int, line: str) -> None:
+        self._in_block_head = words[0] in {"menu", "choice"}
+        if words[0] in _BLOCKS:
+            self._blocks.append([line.split(None, 1)[1].strip()] if words[0] == "if" else [])
+        elif words[0] in _BLOCKS.values() and self._blocks:
+            self._blocks.pop()
+        elif words[0] in {"config", "menuconfig"} and words[1:2] == [self.symbol]:
+            self._place = f"{self.name}:{number}"
+            self._depends = [text for block in self._blocks for text in block]
+            self._prompt = False
+
+    def _depends_on(self, condition: str) -> None:
+        if self._depends is not None:
+            self._depends.append(condition)
+        elif self._in_block_head:
+            self._blocks[-1].append(condition)
+
+
 def _read(symbol: str, text: str, name: str) -> Iterator[Definition]:
-    """The entries of one file for a symbol. ``blocks`` are the open if and menu blocks."""
-    blocks: list[list[str]] = []
-    depends: list[str] | None = None
-    prompt = False
-    place = ""
-    in_help = False
+    reader = _Reader(symbol, name)
     for number, line in _logical_lines(text):
-        word = line.split(None, 1)[0] if line.strip() else ""
-        starts = bool(word) and not line[0].isspace()
-        if starts:
-            in_help = False
-        if in_help:
-            continue
-        if starts or word in {"config", "menuconfig"}:
-            if depends is not None:
-                yield Definition(place, tuple(depends), prompt)
-            depends = None
-        if word in {"if", "menu", "choice"} and depends is None:
-            blocks.append([line.split(None, 1)[1].strip()] if word == "if" else [])
-        elif word in {"endif", "endmenu", "endchoice"} and blocks:
-            blocks.pop()
-        elif word in {"config", "menuconfig"} and line.split()[1:2] == [symbol]:
-            place = f"{name}:{number}"
-            depends = [text for block in blocks for text in block]
-            prompt = False
-        elif word == "help":
-            in_help = True
-        elif word == "depends":
-            target = depends if depends is not None else (blocks[-1] if blocks else [])
-            target.append(re.sub(r"^\s*depends\s+on\s+", "", line).strip())
-        elif word in {"bool", "tristate", "string", "int", "hex", "prompt"} and '"' in line:
-            prompt = True
-    if depends is not None:
-        yield Definition(place, tuple(depends), prompt)
+        reader.line(number, line)
+    reader.close()
+    yield from reader.found
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

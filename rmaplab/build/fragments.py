@@ -67,7 +67,7 @@ def is_known_to(version: str, since: str) -> bool:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version.split("-")[0]))
+    return tuple(int(number) for number in re.findall(r"\d+", version.partition("-")[0]))
 
 
 def as_config(kconfig: Kconfig) -> str:

@@ -57,10 +57,13 @@ def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
     headers = [*library.glob("*.h"), *(root / "guests/agent").glob("*.h")]
     sources = {path for program in programs for path in program.sources} | set(headers)
     version = proc.run(["gcc", "--version"]).text.splitlines()[0]
-    key = digest_of(
-        "initramfs", version, *FLAGS, *(program.guest_path for program in programs),
-        *(part for path in sorted(sources) for part in (str(path.relative_to(root)), path.read_bytes())),
-    )  # fmt: skip
+    contents = [
+        part
+        for path in sorted(sources)
+        for part in (str(path.relative_to(root)), path.read_bytes())
+    ]
+    paths = [program.guest_path for program in programs]
+    key = digest_of("initramfs", version, *FLAGS, *paths, *contents)
 
     def make(folder: Path) -> None:
         with log.step(f"compiling the agent and {len(programs) - 1} workloads"):

@@ -36,14 +36,48 @@ _SHOWN_ERRORS = 5
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Everything that determines a kernel, and its content key."""
+    """Everything that determines a kernel."""
 
     kernel: Kernel
     tree: Tree
     series: Series
     kconfig: Kconfig
     toolchain: str
-    key: str
+
+    @property
+    def key(self) -> str:
+        """The content address: equal requests are the same kernel, byte for byte."""
+        return digest_of(
+            "build",
+            RECIPE,
+            self.tree.digest,
+            self.kconfig.digest,
+            self.toolchain,
+            str(sorted(sandbox.ENVIRONMENT.items())),
+            *(patch.digest for patch in self.series.patches),
+        )
+
+    @property
+    def base(self) -> Request:
+        """The same kernel without its series."""
+        return dataclasses.replace(self, series=Series("", "", ()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """Where one build happens."""
+
+    source: Path
+    folder: Path
+    jobs: int
+
+    @property
+    def objects(self) -> Path:
+        return self.folder / OBJECTS
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "build.log"
 
 
 def toolchain() -> str:
@@ -57,23 +91,7 @@ def toolchain() -> str:
 
 def request(kernel: Kernel, tree: Tree, series: Series, config: Sequence[Path]) -> Request:
     """Put together what determines a kernel. Raises FileMistakes for a broken fragment."""
-    kconfig = fragments.read(config, tree.version)
-    tools = toolchain()
-    key = digest_of(
-        "build", RECIPE, tree.digest, kconfig.digest, tools, str(sorted(sandbox.ENVIRONMENT.items())),
-        *(patch.digest for patch in series.patches),
-    )  # fmt: skip
-    return Request(kernel, tree, series, kconfig, tools, key)
-
-
-def base_of(wanted: Request) -> Request:
-    """The same kernel without its series."""
-    series = Series("", "", ())
-    key = digest_of(
-        "build", RECIPE, wanted.tree.digest, wanted.kconfig.digest, wanted.toolchain,
-        str(sorted(sandbox.ENVIRONMENT.items())),
-    )  # fmt: skip
-    return dataclasses.replace(wanted, series=series, key=key)
+    return Request(kernel, tree, series, fragments.read(config, tree.version), toolchain())
 
 
 def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
@@ -87,12 +105,20 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
     if not existed and wanted.series.patches:
         # Before the base's minutes: does the series apply at all?
         patched.source_of(wanted.tree, wanted.series, cache)
-        start_from = build(base_of(wanted), cache, jobs=jobs).folder / OBJECTS
+        start_from = build(wanted.base, cache, jobs=jobs).folder / OBJECTS
     else:
         start_from = None
-    folder = cache.entry(
-        "builds", wanted.key, lambda half: _make(wanted, half, start_from, cache, jobs)
-    )
+
+    def make(half: Path) -> None:
+        source = patched.source_of(wanted.tree, wanted.series, cache)
+        site = _Site(source, half, jobs)
+        try:
+            _make(wanted, site, start_from)
+        except BuildError as error:
+            error.evidence = _keep_failed_log(site, cache)
+            raise
+
+    folder = cache.entry("builds", wanted.key, make)
     facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     return Build(
         key=wanted.key,
@@ -107,20 +133,17 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
     )
 
 
-def _make(wanted: Request, half: Path, start_from: Path | None, cache: Cache, jobs: int) -> None:
-    objects = half / OBJECTS
-    source = patched.source_of(wanted.tree, wanted.series, cache)
+def _make(wanted: Request, site: _Site, start_from: Path | None) -> None:
     with log.step(f"building kernel {wanted.kernel.name} ({_describe(wanted)})"):
         if start_from is None:
-            objects.mkdir()
+            site.objects.mkdir()
         else:
-            proc.run(["cp", "-a", "--reflink=auto", start_from, objects])
-        touched = _touch(source, wanted.series)
-        with (half / "build.log").open("wb") as output:
-            _configure(wanted, source, objects, output.fileno(), half)
-            _run_make([IMAGE], source, objects, output.fileno(), jobs, half / "build.log", cache)
-    _check_recompiled(wanted.series, objects, touched)
-    _keep(wanted, half, objects)
+            proc.run(["cp", "-a", "--reflink=auto", start_from, site.objects])
+        touched = _touch(site.source, wanted.series)
+        _configure(wanted, site)
+        _run_make([IMAGE], site)
+    _check_recompiled(wanted.series, site.objects, touched)
+    _keep(wanted, site)
 
 
 def _describe(wanted: Request) -> str:
@@ -137,13 +160,12 @@ def _touch(source: Path, series: Series) -> float:
     return now
 
 
-def _configure(wanted: Request, source: Path, objects: Path, output: int, half: Path) -> None:
-    log_file = half / "build.log"
-    _run_make(["tinyconfig"], source, objects, output, 1, log_file)
-    dot_config = objects / ".config"
+def _configure(wanted: Request, site: _Site) -> None:
+    _run_make(["tinyconfig"], site)
+    dot_config = site.objects / ".config"
     with dot_config.open("a", encoding="utf-8") as config:
         config.write(fragments.as_config(wanted.kconfig))
-    _run_make(["olddefconfig"], source, objects, output, 1, log_file)
+    _run_make(["olddefconfig"], site)
     config_text = dot_config.read_text(encoding="utf-8")
     final = fragments.parse_config(config_text)
     lost = fragments.dropped(wanted.kconfig, final)
@@ -151,7 +173,7 @@ def _configure(wanted: Request, source: Path, objects: Path, output: int, half: 
         return
     lines = []
     for drop in lost:
-        why = dependencies.explain(drop.symbol.name, source, final)
+        why = dependencies.explain(drop.symbol.name, site.source, final)
         lines.append(
             f"  CONFIG_{drop.symbol.name}: wanted {drop.symbol.value}, got {drop.got or 'nothing'}"
             f" ({drop.symbol.fragment}.config:{drop.symbol.line})" + (f": {why}" if why else "")
@@ -163,34 +185,35 @@ def _configure(wanted: Request, source: Path, objects: Path, output: int, half: 
     )
 
 
-def _run_make(
-    targets: Sequence[str], source: Path, objects: Path, output: int, jobs: int, log_file: Path,
-    cache: Cache | None = None,
-) -> None:  # fmt: skip
-    argv = sandbox.command(sandbox.make(targets, jobs=jobs), source=source, build=objects)
-    with os.fdopen(os.dup(output), "wb") as stream:
-        done = proc.run(argv, output=stream, check=False)
+def _run_make(targets: Sequence[str], site: _Site) -> None:
+    argv = sandbox.command(
+        sandbox.make(targets, jobs=site.jobs), source=site.source, build=site.objects
+    )
+    with site.log_file.open("ab") as output:
+        done = proc.run(argv, output=output, check=False)
     if done.ok:
         return
-    text = log_file.read_text(encoding="utf-8", errors="replace")
-    if text.startswith("bwrap: ") or "\nbwrap: " in text[-2000:]:
+    text = site.log_file.read_text(encoding="utf-8", errors="replace")
+    last = text.strip().splitlines()[-1:] or ["(no output)"]
+    if last[0].startswith("bwrap: "):
         raise InfraError(
-            f"the build sandbox did not start: {text.strip().splitlines()[-1]}",
+            f"the build sandbox did not start: {last[0]}",
             hint="bubblewrap needs user namespaces: see 'lab.py doctor'",
         )
     if "No space left on device" in text:
         raise InfraError("the disk is full while building a kernel", hint="free some: lab.py clean")
-    kept = _keep_failed_log(text, cache) if cache else None
-    errors = first_errors(text)
-    shown = "\n".join(f"  {line}" for line in errors) or "  " + "\n  ".join(text.splitlines()[-8:])
-    raise BuildError(f"make {' '.join(targets)} failed:\n{shown}", evidence=kept)
+    errors = first_errors(text) or text.splitlines()[-8:]
+    shown = "\n".join(f"  {line}" for line in errors)
+    raise BuildError(f"make {' '.join(targets)} failed:\n{shown}")
 
 
-def _keep_failed_log(text: str, cache: Cache) -> Path:
+def _keep_failed_log(site: _Site, cache: Cache) -> Path | None:
     """A failed build leaves no entry, but its log is evidence."""
-    path = cache.root / "failed-build.log"
-    path.write_text(text, encoding="utf-8", errors="replace")
-    return path
+    if not site.log_file.exists():
+        return None
+    kept = cache.root / "failed-build.log"
+    kept.write_bytes(site.log_file.read_bytes())
+    return kept
 
 
 def first_errors(text: str) -> list[str]:
@@ -221,26 +244,27 @@ def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
         # Filesystems keep times in ticks: a second of slack never hides the base's older object.
         if name.endswith((".c", ".S")) and made.exists() and made.stat().st_mtime < touched - 1:
             raise InfraError(
-                f"make did not rebuild {made.relative_to(objects)} although the series touches {name}",
+                f"make did not rebuild {made.relative_to(objects)} although the series "
+                f"touches {name}",
                 hint="drop the cached builds: lab.py clean",
             )
 
 
-def _keep(wanted: Request, half: Path, objects: Path) -> None:
+def _keep(wanted: Request, site: _Site) -> None:
     """Move the products beside the build log; only a base keeps its build folder."""
-    (objects / "arch/x86/boot" / IMAGE).rename(half / IMAGE)
+    folder, objects = site.folder, site.objects
+    (objects / "arch/x86/boot" / IMAGE).rename(folder / IMAGE)
     config = (objects / ".config").read_text(encoding="utf-8")
-    (half / "config").write_text(config, encoding="utf-8")
-    (half / "fragments.diff").write_text(_requested(wanted.kconfig, config), encoding="utf-8")
+    (folder / "config").write_text(config, encoding="utf-8")
+    (folder / "fragments.diff").write_text(_requested(wanted.kconfig, config), encoding="utf-8")
     release_file = objects / "include/config/kernel.release"
-    release = release_file.read_text(encoding="utf-8").strip()
     facts = {
-        "release": release,
+        "release": release_file.read_text(encoding="utf-8").strip(),
         "tree": wanted.tree.origin,
         "series": wanted.series.name,
         "toolchain": wanted.toolchain,
     }
-    (half / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    (folder / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     if wanted.series.patches:
         remove(objects)
 

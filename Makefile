@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0
+# Everything that a contributor or a CI job types. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SERIES ?= patches/device-exclusive
+LAB ?= configs/rmap.yaml
+
+.PHONY: help ab test check lint unit integration kernel setup bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+ab: setup ## the main job: A/B of the bundled series (SERIES=..., LAB=...)
+	./lab.py ab $(LAB) --series $(SERIES)
+
+setup: $(STAMP) ## install what is missing, and say what and why
+	@$(PYTHON) -m rmaplab.prerequisites --install
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -m rmaplab.prerequisites --install
+	@echo "Setting up the virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+test: check kernel ## all tests; the kernel ones build and boot the real thing
+
+check: lint unit integration ## lint, unit and integration tests: no kernel build
+
+lint: setup ## ruff, mypy --strict, import-linter, checkpatch
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports >.lint-imports.log 2>&1 || { cat .lint-imports.log; rm .lint-imports.log; exit 1; }
+	@rm -f .lint-imports.log
+	@$(BIN)/python tests/checkpatch.py
+	@echo "lint: ok"
+
+unit: setup ## tests of the pure parts
+	@$(BIN)/pytest tests/unit
+
+integration: setup ## tests with a fake kernel tree and real QEMU
+	@$(BIN)/pytest tests/integration
+
+kernel: setup ## tests that build and boot a real kernel
+	@$(BIN)/pytest tests/kernel
+
+bench: setup ## how long full, patched and repeated builds and a boot take
+	@$(BIN)/python tests/bench_build.py
+
+clean: ## remove what make made here; the cache is lab.py clean's
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

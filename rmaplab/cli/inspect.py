@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The verbs that show what there is: list, plan, parse."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from rmaplab.cli.options import filter_option, format_option, lab_argument, tree_option
+from rmaplab.cli.runs import read_lab
+from rmaplab.collect.ktap import parse_ktap
+from rmaplab.collect.splats import parse_console
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.config.yamlsource import near_miss
+from rmaplab.errors import UserError
+from rmaplab.log import log
+from rmaplab.model import Guest, HugepageSettings, Testcase
+from rmaplab.pipeline import kernels
+from rmaplab.plan import plan as make_plan
+from rmaplab.plan import select
+from rmaplab.report.terminal import printable
+from rmaplab.source import series as series_source
+
+KINDS = ("testcases", "guests", "settings", "series", "kernels")
+
+
+@click.command("list")
+@click.argument("kind", required=False, default="")
+@format_option
+def list_(kind: str, form: str) -> None:
+    """Testcases, guests, settings, series or kernels, one line each."""
+    if kind and kind not in KINDS:
+        raise UserError(f"nothing to list under {kind!r}{near_miss(kind, KINDS)}")
+    facts = {name: _facts(name, Catalogue()) for name in ([kind] if kind else KINDS)}
+    if form == "json":
+        click.echo(json.dumps(facts[kind] if kind else facts, indent=1))
+        return
+    for name, entries in facts.items():
+        log.stdout.print(f"[bold]{name}[/bold]")
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+        for entry in entries:
+            note = f" ({entry['kind']})" if entry.get("kind", "test") != "test" else ""
+            table.add_row(escape(entry["name"]), escape(entry["summary"] + note))
+        log.stdout.print(table)
+
+
+def _facts(kind: str, catalogue: Catalogue) -> list[dict[str, Any]]:
+    match kind:
+        case "testcases":
+            return [_testcase(one) for one in catalogue.testcases.values()]
+        case "guests":
+            return [_guest(one) for one in catalogue.guests.values()]
+        case "settings":
+            return [_settings(one) for one in catalogue.settings.values()]
+        case "series":
+            return _series(catalogue.root)
+    return _kernels(catalogue)
+
+
+def _testcase(one: Testcase) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "id": one.id,
+        "summary": one.summary,
+        "walkers": list(one.walkers),
+        "requires": dataclasses.asdict(one.requires),
+        "settings": list(one.settings),
+        "kind": one.kind,
+    }
+
+
+def _guest(one: Guest) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "summary": one.summary,
+        "cpus": one.cpus,
+        "nodes": len(one.nodes),
+        "memory_mb": one.memory_mb,
+        "devices": [device.name for device in one.devices],
+    }
+
+
+def _settings(one: HugepageSettings) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "summary": one.summary,
+        "writes": {write.path: write.value for write in one.writes},
+    }
+
+
+def _series(root: Path) -> list[dict[str, Any]]:
+    found = []
+    for folder in sorted((root / "patches").iterdir()) if (root / "patches").is_dir() else []:
+        if folder.is_dir() and any(folder.glob("*.patch")):
+            series = series_source.load(str(folder), root)
+            subject = _cover_subject(series.cover) or series.patches[0].subject
+            summary = f"{len(series.patches)} patches: {subject}"
+            found.append({"name": f"patches/{folder.name}", "summary": summary,
+                          "patches": [patch.subject for patch in series.patches]})  # fmt: skip
+    return found
+
+
+def _cover_subject(cover: str) -> str:
+    for line in cover.splitlines():
+        if line.startswith("Subject:"):
+            return line.removeprefix("Subject:").rpartition("]")[2].strip()
+    return ""
+
+
+def _kernels(catalogue: Catalogue) -> list[dict[str, Any]]:
+    found = []
+    for path in sorted((catalogue.root / "configs").glob("*.yaml")):
+        for kernel in read_lab(path, catalogue).kernels:
+            config = "+".join(kernel.fragments)
+            found.append({"name": f"{path.stem}: {kernel.name}",
+                          "summary": f"{kernel.tree}, {config}",
+                          "tree": kernel.tree, "config": list(kernel.fragments),
+                          "series": kernel.series})  # fmt: skip
+    return found
+
+
+@click.command()
+@lab_argument
+@click.option("--series", default="", help="Plan the A/B of this series instead.")
+@tree_option
+@filter_option
+@format_option
+def plan(lab: Path, series: str, tree: str, expression: str, form: str) -> None:
+    """The cells that a run would run, without running."""
+    wanted = read_lab(lab, Catalogue(), tree=tree)
+    if series:
+        wanted = kernels.ab_lab(wanted, series)
+    whole = select(make_plan(wanted), expression)
+    if form == "json":
+        cells = [
+            {"id": c.id, "kernel": c.kernel, "guest": c.guest.name, "settings": c.settings.name,
+             "testcase": c.testcase.name, "repeat": c.repeat, "skip": c.skip}
+            for c in whole.cells
+        ]  # fmt: skip
+        left_out = [dataclasses.asdict(one) for one in whole.left_out]
+        click.echo(json.dumps({"cells": cells, "left_out": left_out}, indent=1))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("cell", "skip"):
+        table.add_column(title, overflow="fold")
+    for cell in whole.cells:
+        table.add_row(escape(cell.id), escape(cell.skip))
+    log.stdout.print(table)
+    reasons = Counter(one.reason for one in whole.left_out)
+    for reason, count in reasons.items():
+        log.stdout.print(f"{count} testcase x settings left out: {reason}", markup=False)
+    log.stdout.print(f"{len(whole.cells)} cells on {len(wanted.kernels)} kernels")
+
+
+@click.command()
+@click.argument("console", metavar="LOG|-", type=click.Path(path_type=Path, allow_dash=True))
+@format_option
+def parse(console: Path, form: str) -> None:
+    """Splats and KTAP results in any saved console log."""
+    try:
+        raw = sys.stdin.buffer.read() if str(console) == "-" else console.read_bytes()
+    except OSError as error:
+        raise UserError(f"{console}: {error.strerror}") from error
+    splats = parse_console(raw)
+    tests = parse_ktap(raw.decode("utf-8", "replace").splitlines()).subtests
+    if form == "json":
+        found = {
+            "splats": [dataclasses.asdict(splat) for splat in splats],
+            "tests": [dataclasses.asdict(test) for test in tests],
+        }
+        click.echo(json.dumps(found, indent=1))
+        return
+    for splat in splats:
+        marks = [word for word in ("corrupted", "tainted", "following") if getattr(splat, word)]
+        note = f" ({', '.join(marks)})" if marks else ""
+        where = f"line {splat.line}: {splat.kind}: "
+        log.stdout.print(where + printable(splat.title) + note, markup=False)
+        for frame in splat.frames:
+            log.stdout.print(f"    {printable(frame)}", markup=False)
+    for test in tests:
+        log.stdout.print(f"{test.verdict}: {printable(test.name)}", markup=False)
+    if not splats and not tests:
+        log.stdout.print("no splat, no test result")
+
+
+VERBS = (list_, plan, parse)

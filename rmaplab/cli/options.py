@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+lab_argument = click.argument("lab", type=click.Path(path_type=Path))
+run_argument = click.argument("run", type=click.Path(path_type=Path))
+format_option = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="Text for people, JSON for programs.",
+)  # fmt: skip
+tree_option = click.option(
+    "--tree", default="", metavar="TREE",
+    help="Use this kernel source for every kernel of the lab: debian:PACKAGE, git:REPO#REF, "
+    "dir:PATH or tar:PLACE#sha256=HEX.",
+)  # fmt: skip
+filter_option = click.option(
+    "--filter", "expression", default="", metavar="EXPR",
+    help="Only these cells, e.g. 'testcase=migrate/*,guest=q35' (kernel, guest, settings, "
+    "testcase; alternatives with |).",
+)  # fmt: skip
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(min=0), default=0, metavar="N",
+    help="Guests, or compilers, at once. Default: by cores and memory.",
+)  # fmt: skip
+
+
+def run_options(function: F) -> F:
+    """The options of a verb that runs cells."""
+    for option in (
+        click.option(
+            "--accel", type=click.Choice(["auto", "kvm", "tcg"]), default="auto",
+            show_default=True, help="auto takes KVM where a probe saw it run a guest.",
+        ),
+        click.option(
+            "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
+            show_default=True, help="Where the run's folder goes.",
+        ),
+        click.option("--repeat", type=click.IntRange(1, 10000), help="Repeats of each cell."),
+        jobs_option, filter_option, tree_option, format_option,
+    ):  # fmt: skip
+        function = option(function)
+    return function

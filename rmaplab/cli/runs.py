@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The verbs that build kernels and run cells, and the one that shows a saved run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from rmaplab.cli.options import (
+    format_option,
+    jobs_option,
+    lab_argument,
+    run_argument,
+    run_options,
+    tree_option,
+)
+from rmaplab.config import labfile
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.errors import UserError
+from rmaplab.log import log
+from rmaplab.model import Lab
+from rmaplab.pipeline import kernels
+from rmaplab.pipeline import run as run_pipeline
+from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
+from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.run import Asked
+from rmaplab.report import results, terminal
+from rmaplab.store.cache import Cache
+from rmaplab.store.runfolder import RunFolder
+
+
+def workshop(catalogue: Catalogue, jobs: int) -> Workshop:
+    """What kernels are made with, from the options."""
+    return Workshop(catalogue, Cache(), jobs or len(os.sched_getaffinity(0)))
+
+
+def read_lab(path: Path, catalogue: Catalogue, *, tree: str = "", repeat: int | None = None) -> Lab:
+    """The lab file with what the options change about it."""
+    lab = labfile.read(path, catalogue)
+    if tree:
+        lab = kernels.on_tree(lab, tree)
+    return replace(lab, repeat=repeat) if repeat else lab
+
+
+@click.command()
+@lab_argument
+@tree_option
+@jobs_option
+def build(lab: Path, tree: str, jobs: int) -> None:
+    """Build a lab's kernels, and nothing else."""
+    catalogue = Catalogue()
+    shop = workshop(catalogue, jobs)
+    for name, made in shop.build(read_lab(lab, catalogue, tree=tree)).items():
+        how = "was built already" if made.reused else f"built in {made.duration_s:.1f} s"
+        log.stdout.print(f"{name}: {made.release}, {how}: {made.image}", markup=False)
+
+
+@click.command()
+@lab_argument
+@run_options
+def run(
+    *,
+    lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str, tree: str,
+    form: str,
+) -> int:  # fmt: skip
+    """Build, boot, run, judge, report."""
+    catalogue = Catalogue()
+    asked = Asked(
+        lab=read_lab(lab, catalogue, tree=tree, repeat=repeat),
+        command=_again(),
+        output=output,
+        filter=expression,
+        accelerator=accel,
+        jobs=jobs,
+    )
+    return _show(run_pipeline.run(asked, workshop(catalogue, 0)), form)
+
+
+@click.command()
+@lab_argument
+@click.option("--series", required=True, help="A folder of patches, an mbox, or git:REPO#A..B.")
+@run_options
+def ab(
+    *,
+    lab: Path, series: str, accel: str, output: Path, repeat: int | None, jobs: int,
+    expression: str, tree: str, form: str,
+) -> int:  # fmt: skip
+    """The same lab on base and on base plus a series, compared."""
+    catalogue = Catalogue()
+    if not series:
+        raise UserError("--series names no series")
+    base = read_lab(lab, catalogue, tree=tree, repeat=repeat)
+    asked = Asked(
+        lab=kernels.ab_lab(base, series),
+        command=_again(),
+        output=output,
+        filter=expression,
+        accelerator=accel,
+        jobs=jobs,
+        comparison=("base", "patched"),
+    )
+    return _show(run_pipeline.run(asked, workshop(catalogue, 0)), form)
+
+
+@click.command()
+@run_argument
+@format_option
+def report(run: Path, form: str) -> int:
+    """Judge a saved run again and write its reports; starts no guest."""
+    evaluation = evaluate(RunFolder.open(run))
+    write_reports(evaluation)
+    return _show(evaluation, form)
+
+
+def _again() -> tuple[str, ...]:
+    """The command line without a filter, to be run again with another one."""
+    words = sys.argv[1:]
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word == "--filter":
+            skip = True
+        elif not word.startswith("--filter="):
+            kept.append(word)
+    command = Path(sys.argv[0]).name
+    return ("./lab.py" if command == "lab.py" else "rmaplab", *kept)
+
+
+def _show(evaluation: Evaluation, form: str) -> int:
+    if form == "json":
+        text = results.render(evaluation.results, evaluation.comparison, evaluation.build_errors)
+        click.echo(text, nl=False)
+        return evaluation.exit_code
+    if evaluation.comparison is not None:
+        terminal.show_comparison(evaluation.comparison)
+        log.stdout.print(terminal.tally(evaluation.results))
+    else:
+        terminal.show_cells(evaluation.results)
+    for name, error in evaluation.build_errors.items():
+        log.stdout.print(f"kernel {name} was not built:\n{error}", markup=False)
+    for known in evaluation.stale:
+        where = f"{evaluation.record.lab.path}:{known.line}"
+        log.warn(f"{where}: this expectation speaks of no cell: {known.testcase}")
+    log.stdout.print(f"report: {evaluation.folder.path / 'report.html'}", markup=False)
+    return evaluation.exit_code
+
+
+VERBS = (build, run, ab, report)

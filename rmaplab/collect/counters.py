@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The rmap-related counters of a guest: which files hold them, and how those are read.
+
+Formats: Documentation/filesystems/proc.rst (meminfo, vmstat, buddyinfo),
+Documentation/admin-guide/mm/transhuge.rst, ksm.rst and hugetlbpage.rst, cgroup-v2.rst.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from rmaplab.model import CounterChange, CounterSample
+
+_MM = "/sys/kernel/mm"
+
+# What the agent samples, as its protocol's globs.
+FILES = (
+    "/proc/vmstat",
+    "/proc/meminfo",
+    "/proc/buddyinfo",
+    f"{_MM}/transparent_hugepage/hugepages-*/stats/*",
+    f"{_MM}/ksm/*",
+    f"{_MM}/hugepages/hugepages-*/*_hugepages",
+    "/sys/fs/cgroup/cgroup.stat",
+)
+
+_VMSTAT = re.compile(
+    r"nr_(anon|mapped|mlock|unevictable|swapcached|isolated|file_pages|shmem|zone_(in)?active_anon)"
+    r"|pgmigrate_|thp_|pswp|pgsteal_|pgscan_|pgfault|pgmajfault|numa_(pte|hint|pages)|unevictable_"
+    r"|compact_(stall|fail|success)|htlb_|swap_ra|ksm_|nr_hugetlb|nr_free_pages"
+)
+_MEMINFO = re.compile(
+    r"MemFree|AnonPages|Mapped|Shmem|AnonHugePages|Swap(Total|Free|Cached)|Mlocked|Unevictable"
+    r"|HugePages_(Total|Free|Rsvd|Surp)|HardwareCorrupted"
+)
+
+
+def sample(files: Mapping[str, str]) -> CounterSample:
+    """The counters in a sample's files, named ``file.counter``; sizes are in KB.
+
+    A line that does not parse is left out: the kernel did not show that counter.
+    """
+    values: dict[str, int] = {}
+    for path, text in files.items():
+        values.update(_read(path, text))
+    return CounterSample(dict(sorted(values.items())))
+
+
+# Files with one number each: the path, and the counter's name made from its groups.
+_SINGLE = (
+    (re.compile(rf"{_MM}/transparent_hugepage/hugepages-(\w+)/stats/(\w+)"), "mthp.{}.{}"),
+    (re.compile(rf"{_MM}/ksm/(\w+)"), "ksm.{}"),
+    (re.compile(rf"{_MM}/hugepages/hugepages-(\w+)/(\w+)"), "hugetlb.{}.{}"),
+)
+# Files with a name and a number a line: the prefix, the line, and which names count.
+_LISTS = {
+    "/proc/vmstat": ("vmstat", re.compile(r"^(\w+) (\d+)$", re.M), _VMSTAT),
+    "/proc/meminfo": ("meminfo", re.compile(r"^(\w+): +(\d+)", re.M), _MEMINFO),
+    "/sys/fs/cgroup/cgroup.stat": ("cgroup", re.compile(r"^(\w+) (\d+)$", re.M), re.compile("")),
+}
+
+
+def _read(path: str, text: str) -> Iterator[tuple[str, int]]:
+    if path in _LISTS:
+        prefix, line, wanted = _LISTS[path]
+        for name, value in line.findall(text):
+            if wanted.match(name):
+                yield f"{prefix}.{name}", int(value)
+    elif path == "/proc/buddyinfo":
+        yield from _buddyinfo(text)
+    for pattern, name in _SINGLE:
+        if match := pattern.fullmatch(path):
+            yield from _number(name.format(*match.groups()), text)
+
+
+def _number(name: str, text: str) -> Iterator[tuple[str, int]]:
+    if re.fullmatch(r"\d+", text.strip()):
+        yield name, int(text)
+
+
+def _buddyinfo(text: str) -> Iterator[tuple[str, int]]:
+    """Free blocks by order over all zones of a node."""
+    totals: dict[str, int] = {}
+    for node, _, numbers in re.findall(r"^Node (\d+), zone +(\w+) +([\d ]+)$", text, re.M):
+        for order, count in enumerate(numbers.split()):
+            name = f"buddyinfo.node{node}.order{order}"
+            totals[name] = totals.get(name, 0) + int(count)
+    yield from totals.items()
+
+
+def changes(before: CounterSample, after: CounterSample) -> dict[str, CounterChange]:
+    """Each counter before and after, by name."""
+    names = sorted({*before.values, *after.values})
+    return {name: CounterChange(before.values.get(name), after.values.get(name)) for name in names}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0
+"""From a cell's saved evidence to an Observation.
+
+Fail closed: what is missing, cut or not understood never turns into a completed cell.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rmaplab.collect import counters, transcript
+from rmaplab.collect.ktap import parse_ktap
+from rmaplab.collect.splats import parse_console
+from rmaplab.collect.transcript import Saved
+from rmaplab.model import (
+    CounterChange,
+    CounterSample,
+    Fault,
+    Observation,
+    Outcome,
+    Splat,
+    Subtest,
+    Verdict,
+)
+
+CONSOLE = "console.log"
+TRANSCRIPT = "agent.jsonl"
+
+# The lab's ``end`` line, outside the boot phase: what it means, and whose fault it is.
+_ENDS: dict[str, tuple[Outcome, Fault]] = {
+    "bye": (Outcome.COMPLETED, Fault.NONE),
+    "panic": (Outcome.PANIC, Fault.KERNEL),
+    "reset": (Outcome.LOST, Fault.KERNEL),
+    "poweroff": (Outcome.LOST, Fault.KERNEL),
+    "silence": (Outcome.HANG, Fault.KERNEL),
+    "ready-limit": (Outcome.HANG, Fault.KERNEL),
+    "test-limit": (Outcome.TIMEOUT, Fault.KERNEL),
+    "closed": (Outcome.LOST, Fault.LAB),
+    "qemu-exit": (Outcome.INFRA, Fault.LAB),
+    "unusable": (Outcome.INFRA, Fault.LAB),
+}
+_AT_BOOT = {"panic", "reset", "poweroff", "boot-limit"}
+
+
+def observe(folder: Path) -> Observation:
+    """The Observation of the cell whose evidence is in ``folder``."""
+    saved = transcript.read(folder / TRANSCRIPT)
+    if saved.how == "not-run" and saved.skip:
+        return Observation(Outcome.COMPLETED, Fault.NONE, "", skip=saved.skip)
+    try:
+        console = (folder / CONSOLE).read_bytes()
+    except OSError as error:
+        return Observation(
+            outcome=Outcome.INFRA, detail=f"the console cannot be read: {error.strerror}"
+        )
+    splats = parse_console(console)
+    outcome, fault, detail = _outcome(saved, splats, console)
+    return Observation(
+        outcome=outcome,
+        fault=fault,
+        detail=detail,
+        skip=saved.skip if outcome is Outcome.COMPLETED else "",
+        subtests=_subtests(saved),
+        splats=splats,
+        counters=_counters(saved),
+        settings_read=saved.settings,
+        duration_s=round(saved.duration_s, 3),
+    )
+
+
+def _outcome(saved: Saved, splats: tuple[Splat, ...], console: bytes) -> tuple[Outcome, Fault, str]:
+    if not saved.how:
+        return Outcome.LOST, Fault.LAB, "the lab ended before the cell did"
+    if saved.how == "boot-limit" and b"Linux version" not in console:
+        return Outcome.INFRA, Fault.LAB, f"the kernel never began: {saved.detail}"
+    if saved.phase == "boot" and saved.how in _AT_BOOT:
+        return Outcome.BOOT_FAILED, Fault.KERNEL, saved.detail
+    outcome, fault = _ENDS.get(saved.how, (Outcome.LOST, Fault.LAB))
+    if outcome is Outcome.COMPLETED:
+        return _of_completed(saved, splats)
+    return outcome, fault, saved.detail
+
+
+def _of_completed(saved: Saved, splats: tuple[Splat, ...]) -> tuple[Outcome, Fault, str]:
+    """A guest that lived to the end: did the workload, and did the kernel stay quiet?"""
+    if saved.exit is not None and saved.exit.get("timeout"):
+        return Outcome.TIMEOUT, Fault.KERNEL, "the workload was still running at its limit"
+    if splats:
+        return Outcome.SPLAT, Fault.KERNEL, splats[0].title
+    if not saved.skip and saved.exit is None:
+        return Outcome.LOST, Fault.LAB, "the agent said nothing about the workload's end"
+    return Outcome.COMPLETED, Fault.NONE, ""
+
+
+def _subtests(saved: Saved) -> tuple[Subtest, ...]:
+    """The workload's own results, then what the lab saw of its end."""
+    if saved.skip or (saved.exit is None and not saved.stdout):
+        return ()
+    report = parse_ktap(saved.stdout)
+    found = list(report.subtests)
+    if report.bailed_out is not None:
+        found.append(Subtest("bail out", Verdict.FAIL, report.bailed_out))
+    if report.problems:
+        found.append(Subtest("KTAP output", Verdict.ERROR, "\n".join(report.problems)))
+    if saved.floods:
+        said = ", ".join(f"{f.get('stream')}: {f.get('dropped')} bytes" for f in saved.floods)
+        found.append(Subtest("output within bounds", Verdict.ERROR, f"dropped {said}"))
+    failed = any(subtest.verdict is Verdict.FAIL for subtest in found)
+    return (*found, *_exit_subtests(saved, failed))
+
+
+def _exit_subtests(saved: Saved, failed: bool) -> list[Subtest]:
+    if saved.exit is None or saved.exit.get("timeout"):
+        return []
+    found = []
+    signal, status = saved.exit.get("signal", 0), saved.exit.get("status", -1)
+    said = "\n".join(saved.stderr[-10:])
+    if signal:
+        found.append(Subtest("exit", Verdict.FAIL, f"{said}\nkilled by signal {signal}".strip()))
+    elif status and not (failed and status == 1):
+        # Status 1 goes with a failed result; without one, the workload knows more than it said.
+        found.append(Subtest("exit", Verdict.FAIL, f"{said}\nexit status {status}".strip()))
+    if saved.exit.get("left"):
+        found.append(
+            Subtest("no process left", Verdict.FAIL, f"{saved.exit['left']} processes left behind")
+        )
+    if saved.exit.get("rmdir"):
+        found.append(Subtest("cgroup removed", Verdict.FAIL, f"rmdir: errno {saved.exit['rmdir']}"))
+    return found
+
+
+def _counters(saved: Saved) -> dict[str, CounterChange]:
+    if "before" not in saved.samples:
+        return {}
+    before = counters.sample(saved.samples["before"])
+    after = saved.samples.get("after")
+    return counters.changes(before, counters.sample(after) if after else CounterSample({}))

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The serial console: read through pexpect, kept whole as evidence, watched for a death.
+
+pexpect works on the lab's end of the socket pair, inside the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pexpect
+import pexpect.fdpexpect
+
+# A guest that floods its console fills no disk; what is dropped is counted and said.
+KEPT_BYTES = 64 << 20
+_LINES = re.compile(rb"\A.*\n", re.S)  # anchored: a search must not retry at every offset
+_LONG = re.compile(rb"\A.{65536}", re.S)
+_DEAD = re.compile(rb"Kernel panic - not syncing")
+_DEAD_END = b"---[ end Kernel panic"
+
+
+class ConsoleLog:
+    """The file that pexpect logs to; keeps the first KEPT_BYTES and counts the rest."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.kept = 0
+        self.dropped = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Keep a chunk, or count it."""
+        room = max(0, KEPT_BYTES - self.kept)
+        self._file.write(chunk[:room])
+        self.kept += min(room, len(chunk))
+        self.dropped += max(0, len(chunk) - room)
+
+    def flush(self) -> None:
+        """Bring it to the file."""
+        self._file.flush()
+
+
+class Console:
+    """One guest's console; ``watch`` reads it until it closes."""
+
+    def __init__(self, end: socket.socket, file: BinaryIO) -> None:
+        self.log = ConsoleLog(file)
+        self._spawn = pexpect.fdpexpect.fdspawn(end.fileno(), timeout=None, maxread=65536)
+        self._spawn.logfile_read = self.log
+        self.ended = asyncio.Event()
+        """Set once the kernel has said its last word, or the console is closed."""
+
+    async def watch(self, on_panic: Callable[[str], None]) -> None:
+        """Read until the console closes; call ``on_panic`` with the line that says so."""
+        while True:
+            which = await self._spawn.expect(
+                [_LINES, _LONG, pexpect.EOF, pexpect.TIMEOUT], async_=True
+            )
+            if which >= 2:
+                break
+            chunk = self._spawn.after
+            assert isinstance(chunk, bytes)  # a pattern matched, so neither EOF nor TIMEOUT
+            if match := _DEAD.search(chunk):
+                end = chunk.find(b"\n", match.start())
+                on_panic(chunk[match.start() : end].decode("ascii", "replace").strip())
+            if _DEAD_END in chunk:
+                self.ended.set()
+        self.ended.set()
+
+
+def open_log(path: Path) -> BinaryIO:
+    """The console log of a cell, for writing."""
+    return path.open("wb")

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0
+"""agent.jsonl: everything that was said in a cell, by agent, lab and QEMU, as it came.
+
+One JSON object a line. ``at`` is seconds of host time since the cell began, ``from`` the speaker.
+Judging reads this file and the console log alone, so what is not in here did not happen.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+
+class Transcript:
+    """Writes agent.jsonl, a line at a time, flushed, so that a killed lab leaves what it saw."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", encoding="utf-8")
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Transcript:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def say(self, speaker: str, event: str, **facts: Any) -> None:
+        """Note an event of the lab's (``lab``) or QEMU's (``qemu``)."""
+        self.note(speaker, {"ev": event, **facts})
+
+    def note(self, speaker: str, message: dict[str, Any]) -> None:
+        """Note a message as it came."""
+        at = round(time.monotonic() - self._began, 3)
+        line = json.dumps({"at": at, "from": speaker, **message}, ensure_ascii=True)
+        self._file.write(line + "\n")
+        self._file.flush()

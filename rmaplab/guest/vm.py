@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A running guest: QEMU with its three channels, and the first sign of its death.
+
+Four things can end a guest: its kernel panics (pvpanic's event, or the console's line if it dies
+before the driver is there), it resets itself, QEMU dies, or the agent's channel closes. Whichever
+is seen first settles ``death``; waiting for anything else races against it, so a death is known
+when it happens and not when a limit runs out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qemu.qmp import QMPClient, QMPError
+
+from rmaplab import proc
+from rmaplab.errors import InfraError
+from rmaplab.guest import command
+from rmaplab.guest.agent import Agent, AgentGone
+from rmaplab.guest.command import Accelerator, Channels
+from rmaplab.guest.console import Console, open_log
+from rmaplab.guest.transcript import Transcript
+from rmaplab.model import Guest
+
+# The library logs what it also raises; the lab reports errors itself.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
+
+T = TypeVar("T")
+
+QMP_LIMIT_S = 20.0
+# After a death: how long to wait for the better witness, and for the console's last lines.
+SETTLE_S = 1.0
+
+
+class How(enum.StrEnum):
+    """How a cell's guest ended, as the transcript's ``end`` says it."""
+
+    BYE = "bye"
+    PANIC = "panic"
+    RESET = "reset"
+    POWEROFF = "poweroff"
+    QEMU_EXIT = "qemu-exit"
+    CLOSED = "closed"
+    BOOT_LIMIT = "boot-limit"
+    READY_LIMIT = "ready-limit"
+    TEST_LIMIT = "test-limit"
+    SILENCE = "silence"
+    UNUSABLE = "unusable"
+    NOT_RUN = "not-run"
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a guest died, and the words of the witness."""
+
+    how: How
+    detail: str
+
+
+class GuestDied(Exception):
+    """The guest died while something was awaited of it."""
+
+    def __init__(self, death: Death) -> None:
+        super().__init__(death.detail)
+        self.death = death
+
+
+class LimitReached(Exception):
+    """What was awaited did not come in time."""
+
+
+class Vm:
+    """A running guest. Made by ``running``; valid inside its block."""
+
+    def __init__(self, guest: Guest, console: Console, agent: Agent, qmp: QMPClient) -> None:
+        self.guest = guest
+        self.console = console
+        self.agent = agent
+        self.qmp = qmp
+        self.death: asyncio.Future[Death] = asyncio.get_running_loop().create_future()
+
+    def died(self, how: How, detail: str) -> None:
+        """Note a death; the first witness counts."""
+        if not self.death.done():
+            self.death.set_result(Death(how, detail))
+
+    async def within(self, limit_s: float, awaited: Coroutine[Any, Any, T]) -> T:
+        """What is awaited of the guest, or GuestDied, or LimitReached."""
+        task = asyncio.ensure_future(awaited)
+        try:
+            either: set[asyncio.Future[Any]] = {task, self.death}
+            await asyncio.wait(either, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                try:
+                    return task.result()
+                except AgentGone as gone:
+                    await asyncio.wait({self.death}, timeout=SETTLE_S)
+                    self.died(How.CLOSED, f"the agent's channel closed: {gone}")
+            if self.death.done():
+                raise GuestDied(self.death.result())
+            raise LimitReached
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, AgentGone, InfraError):
+                await task
+
+    async def settle(self) -> None:
+        """After a death, let the console finish its last words, for a bounded time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.console.ended.wait(), SETTLE_S)
+
+    async def watch_qmp(self, transcript: Transcript) -> None:
+        """Turn QMP's events into deaths."""
+        while True:
+            event: dict[str, Any] = dict(await self.qmp.events.get())
+            name, facts = event["event"], event.get("data", {})
+            transcript.say("qemu", name, facts=facts)
+            if name == "GUEST_PANICKED":
+                self.died(How.PANIC, "pvpanic: the kernel panicked")
+            elif name == "SHUTDOWN" and facts.get("guest"):
+                how = How.RESET if facts.get("reason") == "guest-reset" else How.POWEROFF
+                self.died(how, f"the guest ended itself ({facts.get('reason')})")
+
+
+@contextlib.asynccontextmanager
+async def running(
+    guest: Guest,
+    *,
+    image: Path,
+    initramfs: Path,
+    accelerator: Accelerator,
+    folder: Path,
+    transcript: Transcript,
+) -> AsyncIterator[Vm]:
+    """Start a guest; QEMU ends with the block, whatever happens in it.
+
+    Evidence goes to ``folder``: console.log, and qemu.log with QEMU's own words. Raises InfraError
+    if QEMU does not come up.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        (console, console_far), (agent_end, agent_far), (qmp_end, qmp_far) = (
+            _pair(stack),
+            _pair(stack),
+            _pair(stack),
+        )
+        far = (console_far, agent_far, qmp_far)
+        argv = command.qemu(
+            guest,
+            image=image,
+            initramfs=initramfs,
+            accelerator=accelerator,
+            channels=Channels(*(end.fileno() for end in far)),
+        )
+        transcript.say("lab", "start", argv=argv)
+        said = stack.enter_context((folder / "qemu.log").open("wb"))
+        process = await stack.enter_async_context(
+            proc.started(argv, pass_fds=[end.fileno() for end in far], stderr=said)
+        )
+        for end in far:
+            end.close()
+        qmp = QMPClient(guest.name)
+        try:
+            await asyncio.wait_for(qmp.connect(qmp_end), QMP_LIMIT_S)
+        except (QMPError, OSError, TimeoutError) as error:
+            raise InfraError(f"QEMU did not start: {_words(folder, error)}") from error
+        stack.push_async_callback(_disconnect, qmp)
+        log_file = stack.enter_context(open_log(folder / "console.log"))
+        agent = await Agent.on(agent_end, transcript)
+        stack.callback(agent.close)
+        vm = Vm(guest, Console(console, log_file), agent, qmp)
+        async with _background(
+            vm.console.watch(lambda line: vm.died(How.PANIC, line)),
+            vm.watch_qmp(transcript),
+            _watch_exit(process, vm, folder),
+        ):
+            yield vm
+            with contextlib.suppress(QMPError, OSError, TimeoutError):
+                await asyncio.wait_for(qmp.execute("quit"), QMP_LIMIT_S)
+            await vm.settle()
+        if vm.console.log.dropped:
+            transcript.say("lab", "console-cut", dropped=vm.console.log.dropped)
+
+
+def _pair(stack: contextlib.AsyncExitStack) -> tuple[socket.socket, socket.socket]:
+    """A connected pair: the lab's end, not blocking, and QEMU's."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    stack.callback(near.close)
+    stack.callback(far.close)
+    return near, far
+
+
+async def _disconnect(qmp: QMPClient) -> None:
+    with contextlib.suppress(QMPError, OSError, EOFError):
+        await qmp.disconnect()
+
+
+async def _watch_exit(process: asyncio.subprocess.Process, vm: Vm, folder: Path) -> None:
+    status = await process.wait()
+    # QMP's word about a reset or a power-off may still be on its way.
+    await asyncio.wait({vm.death}, timeout=SETTLE_S / 4)
+    said = (folder / "qemu.log").read_text(encoding="utf-8", errors="replace").strip()
+    vm.died(How.QEMU_EXIT, f"QEMU ended with status {status}: {said[-500:] or 'it said nothing'}")
+    vm.console.ended.set()
+
+
+def _words(folder: Path, error: BaseException) -> str:
+    said = (folder / "qemu.log").read_text(encoding="utf-8", errors="replace").strip()
+    return said or str(error) or type(error).__name__
+
+
+@contextlib.asynccontextmanager
+async def _background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Tasks that run as long as the block; one that fails ends it with its error."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception) and not isinstance(result, QMPError | EOFError | OSError):
+            raise result

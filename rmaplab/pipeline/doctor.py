@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+"""doctor: every tool and ability that the lab needs, tried and not just looked at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.build import sandbox
+from rmaplab.errors import RmaplabError
+from rmaplab.guest import accel
+from rmaplab.guest.command import Accelerator
+from rmaplab.prerequisites import PACKAGES
+from rmaplab.store.cache import Cache
+
+# A kernel tree, one base and a few variants.
+DISK_GB = 6.0
+MEMORY_MB = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: ``needed`` says whether the lab cannot do without."""
+
+    name: str
+    ok: bool
+    needed: bool
+    detail: str
+    hint: str = ""
+
+
+def examine(cache: Cache) -> list[Finding]:
+    """All checks, in the order in which a user would mend them."""
+    findings = list(_commands())
+    findings.append(_try("build sandbox", _sandbox, "bubblewrap needs user namespaces: "
+                         "sysctl user.max_user_namespaces"))  # fmt: skip
+    findings.append(_try("QEMU with TCG", lambda: _probe(Accelerator.TCG), ""))
+    kvm = _try("QEMU with KVM", lambda: _probe(Accelerator.KVM), "without KVM the lab uses TCG")
+    findings.append(Finding(kvm.name, kvm.ok, False, kvm.detail, kvm.hint))
+    findings.append(_disk(cache))
+    findings.append(_memory())
+    return findings
+
+
+def _commands() -> Iterator[Finding]:
+    for package in PACKAGES:
+        missing = [name for name in package.commands if proc.which(name) is None]
+        if not package.commands:
+            continue
+        yield Finding(
+            package.name,
+            not missing,
+            True,
+            f"missing: {', '.join(missing)}" if missing else ", ".join(package.commands),
+            f"apt-get install {package.name}: {package.why}",
+        )
+
+
+def _try(name: str, check: Callable[[], str], hint: str) -> Finding:
+    try:
+        return Finding(name, True, True, check())
+    except RmaplabError as error:
+        return Finding(name, False, True, error.message, error.hint or hint)
+
+
+def _sandbox() -> str:
+    with tempfile.TemporaryDirectory(prefix="rmaplab-doctor-") as scratch:
+        place = Path(scratch)
+        done = proc.run(sandbox.command(["gcc", "--version"], source=place, build=place))
+    return f"runs {done.text.splitlines()[0]}"
+
+
+def _probe(accelerator: Accelerator) -> str:
+    answer = accel.probe(accelerator)
+    if not answer.works:
+        raise RmaplabError(answer.detail)
+    return answer.detail
+
+
+def _disk(cache: Cache) -> Finding:
+    place = cache.root
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free / 1e9
+    writable = os.access(place, os.W_OK)
+    detail = f"{cache.root}: {free:.0f} GB free" + ("" if writable else ", not writable")
+    hint = f"the lab wants {DISK_GB:g} GB; set RMAPLAB_CACHE to another place"
+    return Finding("cache", writable and free >= DISK_GB, True, detail, hint)
+
+
+def _memory() -> Finding:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) // 1024
+            return Finding("memory", free >= MEMORY_MB, True, f"{free} MB available",
+                           f"guests and compilers want {MEMORY_MB} MB")  # fmt: skip
+    return Finding("memory", False, False, "/proc/meminfo does not say")

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0
+"""From a run's saved evidence to its verdicts and reports. Starts no guest, and can be repeated."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmaplab.collect.observe import observe
+from rmaplab.compare import compare
+from rmaplab.errors import ExitCode
+from rmaplab.judge import judge, unmatched
+from rmaplab.model import (
+    Cell,
+    CellResult,
+    Comparison,
+    Expectation,
+    Observation,
+    Verdict,
+)
+from rmaplab.plan import plan
+from rmaplab.report import html, junit, results, summary
+from rmaplab.store.runfolder import RunFolder, RunRecord, planned
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A run with everything that follows from its evidence."""
+
+    folder: RunFolder
+    record: RunRecord
+    results: tuple[CellResult, ...]
+    comparison: Comparison | None
+    stale: tuple[Expectation, ...]
+
+    @property
+    def build_errors(self) -> dict[str, str]:
+        """The kernels that were not built, and why."""
+        return {name: f.error for name, f in self.record.kernels.items() if f.error}
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command ends with; the graver first."""
+        if self.build_errors:
+            return ExitCode.BUILD
+        if self.record.interrupted:
+            return ExitCode.INTERRUPTED
+        errors = any(result.judgement.verdict is Verdict.ERROR for result in self.results)
+        if self.comparison is not None:
+            if any(row.change.is_bad for row in self.comparison.rows):
+                return ExitCode.INFRA if self._only_missing() else ExitCode.REGRESSION
+            return ExitCode.OK if self.comparison.rows and not errors else ExitCode.INFRA
+        surprised = [r for r in self.results if not r.judgement.as_expected]
+        if any(r.judgement.verdict is not Verdict.ERROR for r in surprised):
+            return ExitCode.REGRESSION
+        return ExitCode.INFRA if errors or not self.results else ExitCode.OK
+
+    def _only_missing(self) -> bool:
+        """Whether every bad row is one where a cell ended in an error of the lab's."""
+        assert self.comparison is not None
+        bad = [row for row in self.comparison.rows if row.change.is_bad]
+        return all(Verdict.ERROR in {row.base, row.patched} for row in bad)
+
+
+def observe_cell(folder: RunFolder, cell: Cell) -> Observation:
+    """A cell's Observation, from its evidence."""
+    return observe(folder.path / "cells" / cell.id)
+
+
+def evaluate(folder: RunFolder) -> Evaluation:
+    """Judge a saved run. Raises UserError if run.json cannot be read."""
+    record = folder.read_record()
+    lab = record.lab
+    cells = planned(record, plan(lab).cells)
+    if not record.ended or record.interrupted:
+        done = folder.finished()
+        cells = tuple(cell for cell in cells if cell.id in done)
+    if any(facts.error for facts in record.kernels.values()):
+        cells = ()
+    judged = []
+    for cell in cells:
+        seen = observe_cell(folder, cell)
+        judged.append(CellResult(cell, seen, judge(cell, seen, lab.expectations)))
+    comparison = None
+    if record.comparison is not None and judged:
+        a, b = record.comparison
+        comparison = compare(
+            a,
+            b,
+            [result for result in judged if result.cell.kernel == a],
+            [result for result in judged if result.cell.kernel == b],
+        )
+    whole = len(record.cells) == len(plan(lab).cells) and not record.interrupted
+    stale = unmatched(lab.expectations, cells) if whole and cells else ()
+    return Evaluation(folder, record, tuple(judged), comparison, stale)
+
+
+def write_reports(evaluation: Evaluation) -> None:
+    """Write every report of a run, and the derived files of its cells."""
+    folder, record = evaluation.folder, evaluation.record
+    judged, comparison = evaluation.results, evaluation.comparison
+    for result in judged:
+        _write_cell(folder.path / "cells" / result.cell.id, folder, result)
+    folder.write("results.json", results.render(judged, comparison, evaluation.build_errors))
+    folder.write("junit.xml", junit.render(judged, record.kernels))
+    folder.write("summary.md", summary.render(record, judged, comparison))
+    folder.write("report.html", html.render(record, judged, comparison))
+
+
+def _write_cell(path: Path, folder: RunFolder, result: CellResult) -> None:
+    name = path.relative_to(folder.path)
+    seen = result.observation
+    counters = {key: results.counter_facts(change) for key, change in seen.counters.items()}
+    folder.write(f"{name}/counters.json", json.dumps(counters, indent=1) + "\n")
+    splats = [dataclasses.asdict(splat) for splat in seen.splats]
+    folder.write(f"{name}/splats.json", json.dumps(splats, indent=1) + "\n")

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The live view of a run: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rmaplab.log import log
+from rmaplab.model import CellResult, Verdict
+from rmaplab.report.terminal import printable
+
+
+class CellProgress:
+    """Counts finished cells; ``finished`` is called once for each."""
+
+    def __init__(self, total: int, bar: Progress | None) -> None:
+        self._total = total
+        self._done = 0
+        self._unexpected = 0
+        self._bar = bar
+        self._task = bar.add_task("cells", total=total, bad="") if bar else None
+
+    def finished(self, result: CellResult) -> None:
+        """A cell is over: move the bar; say a line for what is not as expected, or for each."""
+        self._done += 1
+        judgement = result.judgement
+        if not judgement.as_expected:
+            self._unexpected += 1
+        style = "bad" if not judgement.as_expected else "good"
+        if judgement.verdict is Verdict.SKIP or (judgement.as_expected and judgement.known):
+            style = "dim"
+        line = (
+            f"[{self._done}/{self._total}] [{style}]{judgement.verdict}[/] "
+            f"{escape(result.cell.id)} {result.observation.duration_s:.1f} s"
+        )
+        if judgement.reason:
+            line += f" [dim]{escape(printable(judgement.reason)[:160])}[/]"
+        if self._bar is None:
+            log.stderr.print(line)
+            return
+        if not judgement.as_expected or log.verbose:
+            self._bar.console.print(line)
+        assert self._task is not None
+        bad = f"[bad]{self._unexpected} unexpected[/]" if self._unexpected else ""
+        self._bar.update(self._task, completed=self._done, bad=bad)
+
+
+@contextlib.contextmanager
+def cell_progress(total: int) -> Iterator[CellProgress]:
+    """The live view of ``total`` cells."""
+    if not log.stderr.is_terminal:
+        yield CellProgress(total, None)
+        return
+    columns = (
+        TextColumn("running"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[bad]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=log.stderr, transient=True) as bar:
+        yield CellProgress(total, bar)

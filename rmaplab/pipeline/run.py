@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A run: build, boot, run every cell, judge, report; whatever happens, keep what was measured."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shlex
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.build import fragments, initramfs
+from rmaplab.collect import counters
+from rmaplab.errors import Interrupted, KernelError, RmaplabError
+from rmaplab.guest import accel, cell, command
+from rmaplab.guest.cell import Bench
+from rmaplab.guest.command import Accelerator
+from rmaplab.judge import judge
+from rmaplab.log import log
+from rmaplab.model import Build, Cell, CellResult, Lab
+from rmaplab.pipeline.evaluate import Evaluation, evaluate, observe_cell, write_reports
+from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.progress import CellProgress, cell_progress
+from rmaplab.plan import plan, select
+from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user asked of a run."""
+
+    lab: Lab
+    command: tuple[str, ...]
+    output: Path
+    filter: str = ""
+    accelerator: str = "auto"
+    jobs: int = 0
+    comparison: tuple[str, str] | None = None
+
+
+def run(asked: Asked, workshop: Workshop) -> Evaluation:
+    """Run a lab and report.
+
+    Raises UserError before anything is built if nothing would run, InfraError if the lab cannot
+    work here. A KernelError of a build is reported in the run's folder and raised again, and so is
+    an interruption; in both cases the reports hold what was measured.
+    """
+    chosen = select(plan(asked.lab), asked.filter)
+    accelerator = accel.choose(asked.accelerator, workshop.cache)
+    folder = RunFolder.create(asked.output, asked.lab.name)
+    record = RunRecord(
+        lab=asked.lab,
+        cells=tuple(cell.id for cell in chosen.cells),
+        command=asked.command,
+        began=now(),
+        comparison=asked.comparison,
+        host=_host(),
+        tools=_tools(),
+    )
+    folder.write_record(record)
+    log.info(f"run folder: {folder.path}")
+
+    def on_facts(name: str, facts: KernelFacts) -> None:
+        record.kernels[name] = facts
+        folder.write_record(record)
+        folder.journal("kernel", kernel=name, key=facts.key, error=facts.error)
+
+    try:
+        builds = workshop.build(asked.lab, on_facts)
+        archive = initramfs.build(
+            workshop.catalogue.root, workshop.catalogue.testcases.values(), workshop.cache
+        )
+        for build in builds.values():
+            _keep_build(folder, build)
+        record.accelerator = str(accelerator)
+        folder.write_record(record)
+        runner = _Runner(asked, folder, builds, archive, accelerator)
+        asyncio.run(runner.run_all(chosen.cells))
+    except KernelError:
+        _finish(folder, record)
+        raise
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        record.interrupted = True
+        _finish(folder, record)
+        raise Interrupted(
+            f"interrupted; what was measured is in {folder.path}",
+            hint=f"look at it with: lab.py report {folder.path}",
+        ) from error
+    except RmaplabError:
+        record.interrupted = True
+        _finish(folder, record)
+        raise
+    return _finish(folder, record)
+
+
+def _finish(folder: RunFolder, record: RunRecord) -> Evaluation:
+    record.ended = now()
+    folder.write_record(record)
+    evaluation = evaluate(folder)
+    write_reports(evaluation)
+    return evaluation
+
+
+def default_jobs(guest_mb: int) -> int:
+    """How many guests at once: a core each, within three quarters of the free memory."""
+    free_kb = 0
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            free_kb = int(line.split()[1])
+    by_memory = free_kb * 3 // 4 // 1024 // max(1, guest_mb)
+    return max(1, min(len(os.sched_getaffinity(0)), by_memory))
+
+
+class _Runner:
+    """Runs cells, a few at a time; each finished one is in the journal before the next starts."""
+
+    def __init__(
+        self,
+        asked: Asked,
+        folder: RunFolder,
+        builds: dict[str, Build],
+        archive: Path,
+        accelerator: Accelerator,
+    ) -> None:
+        self.asked = asked
+        self.folder = folder
+        self.archive = archive
+        self.accelerator = accelerator
+        self.builds = builds
+        self.configs = {
+            name: fragments.parse_config(build.config.read_text(encoding="utf-8"))
+            for name, build in builds.items()
+        }
+
+    async def run_all(self, cells: Sequence[Cell]) -> None:
+        """Run every cell; an interruption ends those that run and starts no other."""
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        jobs = self.asked.jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
+        waiting = list(reversed(cells))
+        log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {self.accelerator}")
+        with cell_progress(len(cells)) as progress:
+
+            async def work() -> None:
+                while waiting:
+                    await self._one(waiting.pop(), progress)
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(jobs, len(cells))):
+                    group.create_task(work())
+
+    async def _one(self, wanted: Cell, progress: CellProgress) -> None:
+        folder = self.folder.cell(wanted)
+        build = self.builds[wanted.kernel]
+        bench = Bench(build.image, self.archive, self.accelerator, counters.FILES)
+        skip = wanted.skip or self._lacks(wanted)
+        if skip:
+            cell.skip(wanted, folder, skip)
+        else:
+            self._write_reproduce(wanted, bench)
+            await cell.run(wanted, bench, folder, initramfs.program_path(wanted.testcase))
+        seen = observe_cell(self.folder, wanted)
+        judgement = judge(wanted, seen, self.asked.lab.expectations)
+        self.folder.journal("cell", cell=wanted.id, outcome=seen.outcome, verdict=judgement.verdict)
+        progress.finished(CellResult(wanted, seen, judgement))
+
+    def _lacks(self, wanted: Cell) -> str:
+        config = self.configs[wanted.kernel]
+        for symbol in wanted.testcase.requires.config:
+            if config.get(symbol, "n") == "n":
+                return f"needs CONFIG_{symbol}, which this kernel does not have"
+        return ""
+
+    def _write_reproduce(self, wanted: Cell, bench: Bench) -> None:
+        terms = (
+            f"kernel={wanted.kernel},guest={wanted.guest.name},"
+            f"settings={wanted.settings.name},testcase={wanted.testcase.name}"
+        )
+        again = [*self.asked.command, "--filter", terms]
+        bare = command.reproduce(
+            wanted.guest,
+            image=bench.image,
+            initramfs=bench.initramfs,
+            accelerator=bench.accelerator,
+        )
+        text = (
+            "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n"
+            f"# The cell {wanted.id}, again:\n{shlex.join(again)}\n\n"
+            "# Its guest alone, with the console here and the agent's channel on ./agent.sock\n"
+            f"# (docs/protocol.md says how to talk to it):\n# {shlex.join(bare)}\n"
+        )
+        name = f"cells/{wanted.id}/reproduce.sh"
+        self.folder.write(name, text).chmod(0o755)
+
+
+def _keep_build(folder: RunFolder, build: Build) -> None:
+    name = f"builds/{build.key}"
+    for source, target in (
+        (build.log, "build.log"),
+        (build.config, ".config"),
+        (build.folder / "fragments.diff", "fragments.diff"),
+    ):
+        folder.write(f"{name}/{target}", source.read_text(encoding="utf-8", errors="replace"))
+
+
+def _host() -> dict[str, str]:
+    return {
+        "system": platform.platform(),
+        "cores": str(len(os.sched_getaffinity(0))),
+    }
+
+
+def _tools() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in (command.QEMU, "gcc", "bwrap", "git"):
+        if proc.which(name):
+            found[name] = (proc.run([name, "--version"]).text.splitlines() or [""])[0]
+    return found

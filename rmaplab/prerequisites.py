@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The Debian packages that the lab needs, and why. Standard library only: this runs first.
+
+``python3 -m rmaplab.prerequisites`` says what is missing; with ``--install`` it installs that with
+apt-get, through sudo only if not root.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Debian package; it is there if all its commands, files and Python modules are."""
+
+    name: str
+    why: str
+    commands: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+
+    def installed(self) -> bool:
+        """Whether everything that the lab wants of the package is there."""
+        return (
+            all(shutil.which(command, path=_PATH) for command in self.commands)
+            and all(Path(file).exists() for file in self.files)
+            and all(importlib.util.find_spec(module) for module in self.modules)
+        )
+
+
+_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+PACKAGES = (
+    Package("gcc", "compiles kernels", ("gcc",)),
+    Package("make", "builds kernels", ("make",)),
+    Package("libc6-dev", "headers for the kernel's host programs", (), ("/usr/include/stdio.h",)),
+    Package(
+        "linux-libc-dev", "kernel headers for the workloads", (), ("/usr/include/linux/mman.h",)
+    ),
+    Package("flex", "Kconfig's scanner", ("flex",)),
+    Package("bison", "Kconfig's parser", ("bison",)),
+    Package("bc", "the kernel's timeconst.h", ("bc",)),
+    Package("libelf-dev", "the kernel's objtool", (), ("/usr/include/libelf.h",)),
+    Package("perl", "checkpatch, and scripts of older kernels", ("perl",)),
+    Package("cpio", "packs the guests' initramfs", ("cpio",)),
+    Package("xz-utils", "unpacks the kernel source", ("xz",)),
+    Package("musl-tools", "small static binaries for the guests", ("musl-gcc",)),
+    Package("git", "applies patch series", ("git",)),
+    Package("bubblewrap", "keeps a series' Makefiles away from this host", ("bwrap",)),
+    Package("qemu-system-x86", "runs the guests", ("qemu-system-x86_64",)),
+    Package("util-linux", "ties child processes to the lab", ("setpriv",)),
+    Package("python3-venv", "the lab's virtual environment", (), (), ("venv", "ensurepip")),
+)
+
+
+def missing() -> list[Package]:
+    """The packages that are not there."""
+    return [package for package in PACKAGES if not package.installed()]
+
+
+def main(words: list[str]) -> int:
+    """Say what is missing and, with ``--install``, install it; 69 if that fails."""
+    wanted = missing()
+    if not wanted:
+        return 0
+    print("These Debian packages are missing:")
+    for package in wanted:
+        print(f"  {package.name:18} {package.why}")
+    root = [] if os.geteuid() == 0 else ["sudo"]
+    install = [*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y",
+               "--no-install-recommends", *(package.name for package in wanted)]  # fmt: skip
+    if "--install" not in words:
+        print("Install them with:\n  " + " ".join(install))
+        return 69
+    if root and not shutil.which("sudo"):
+        print(
+            "Not root, and there is no sudo: ask an administrator to run\n  "
+            + " ".join(install[1:])
+        )
+        return 69
+    update = [*root, "apt-get", "update", "-qq"]
+    for command in (update, install):
+        print("+ " + " ".join(command), flush=True)
+        if subprocess.call(command) != 0:
+            print(f"error: {' '.join(command)} failed; see what apt-get said above")
+            return 69
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

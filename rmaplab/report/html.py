@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0
+"""report.html: the run for a browser, one file, no script, everything a guest wrote escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jinja2
+
+from rmaplab.model import CellResult, Comparison
+from rmaplab.report.terminal import comparison_tally, tally
+from rmaplab.store.runfolder import RunRecord
+
+
+def render(record: RunRecord, results: Sequence[CellResult], comparison: Comparison | None) -> str:
+    """The page's text; the same for the same evidence."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rmaplab.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("report.html.j2").render(
+        record=record,
+        results=results,
+        comparison=comparison,
+        tally=tally(results),
+        comparison_tally=comparison_tally(comparison) if comparison else "",
+    )

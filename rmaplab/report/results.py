@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0
+"""results.json: every cell and the comparison as facts for other programs (docs/run-folder.md)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rmaplab.model import CellResult, Comparison, CounterChange
+
+SCHEMA_VERSION = 1
+
+
+def render(
+    results: Sequence[CellResult],
+    comparison: Comparison | None,
+    build_errors: Mapping[str, str],
+) -> str:
+    """The file's text; the same for the same evidence, byte for byte.
+
+    ``build_errors`` says why a kernel was not built: then there are no cells.
+    """
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "cells": [cell_facts(result) for result in results],
+        "build_errors": dict(build_errors),
+    }
+    if comparison is not None:
+        content["comparison"] = {
+            "base": comparison.a,
+            "patched": comparison.b,
+            "rows": [dataclasses.asdict(row) for row in comparison.rows],
+        }
+    return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
+
+
+def cell_facts(result: CellResult) -> dict[str, Any]:
+    """One entry of ``cells``."""
+    cell, seen, judgement = result.cell, result.observation, result.judgement
+    return {
+        "id": cell.id,
+        "kernel": cell.kernel,
+        "guest": cell.guest.name,
+        "settings": cell.settings.name,
+        "device": ",".join(device.name for device in cell.guest.devices),
+        "testcase": cell.testcase.name,
+        "repeat": cell.repeat,
+        "outcome": seen.outcome,
+        "verdict": judgement.verdict,
+        "reason": judgement.reason,
+        "expected": judgement.expected,
+        "as_expected": judgement.as_expected,
+        "subtests": [
+            {"name": subtest.name, "verdict": subtest.verdict, "detail": subtest.detail}
+            for subtest in seen.subtests
+        ],
+        "splats": [dataclasses.asdict(splat) for splat in seen.splats],
+        "counters": {name: counter_facts(change) for name, change in seen.counters.items()},
+        "settings_read": dict(seen.settings_read),
+        "instructions": seen.instructions,
+        "duration_s": seen.duration_s,
+    }
+
+
+def counter_facts(change: CounterChange) -> dict[str, int | None]:
+    """One counter: before, after, delta."""
+    return {"before": change.before, "after": change.after, "delta": change.delta}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+"""summary.md: a run on one page, to paste into a mail or a merge request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rmaplab.model import CellResult, Change, Comparison, Verdict
+from rmaplab.report.terminal import comparison_tally, printable, tally
+from rmaplab.store.runfolder import RunRecord
+
+
+def render(record: RunRecord, results: Sequence[CellResult], comparison: Comparison | None) -> str:
+    """The page as Markdown; the same for the same evidence."""
+    lines = [f"# rmaplab: {record.lab.name}", "", *_kernels(record), ""]
+    if record.interrupted:
+        lines += ["**Interrupted**: not every cell was run.", ""]
+    if comparison is not None:
+        lines += [f"{comparison.a} -> {comparison.b}: {comparison_tally(comparison)}", ""]
+        lines += _comparison(comparison)
+    lines += [tally(results), ""]
+    lines += _failures(results)
+    return "\n".join(lines) + "\n"
+
+
+def _kernels(record: RunRecord) -> list[str]:
+    lines = ["| kernel | tree | series | config | build |", "|---|---|---|---|---|"]
+    for name, facts in record.kernels.items():
+        lines.append(
+            f"| {name} | {facts.origin} | {facts.series or '-'} | "
+            f"{' '.join(facts.config)} | {facts.key} |"
+        )
+    lines += ["", f"Accelerator: {record.accelerator or 'none ran'}."]
+    return lines
+
+
+def _comparison(comparison: Comparison) -> list[str]:
+    lines = [
+        f"| testcase | settings | guest | {comparison.a} | {comparison.b} | change | detail |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in comparison.rows:
+        if row.change is not Change.SAME_PASS:
+            cells = (row.testcase, row.settings, row.guest, row.base, row.patched, row.change,
+                     row.detail)  # fmt: skip
+            lines.append("| " + " | ".join(escape(str(cell)) for cell in cells) + " |")
+    return [*lines, ""]
+
+
+def _failures(results: Sequence[CellResult]) -> list[str]:
+    bad = [result for result in results if not result.judgement.as_expected]
+    if not bad:
+        return ["Every cell ended as expected."]
+    lines = ["| cell | verdict | why |", "|---|---|---|"]
+    lines += [
+        f"| {result.cell.id} | {result.judgement.verdict} | {escape(result.judgement.reason)} |"
+        for result in bad
+        if result.judgement.verdict is not Verdict.PASS or not result.judgement.as_expected
+    ]
+    return lines
+
+
+def escape(text: str) -> str:
+    """Text of unknown origin inside a Markdown table cell."""
+    safe = printable(" ".join(text.split()))
+    for char in "\\`*_{}[]<>|":
+        safe = safe.replace(char, "\\" + char)
+    return safe

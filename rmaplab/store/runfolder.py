@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The folder of a run: the contract that other programs read (docs/run-folder.md).
+
+run.json says what was asked and holds the resolved lab, so that a saved run can be judged again
+without any file of the checkout.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from rmaplab.errors import InfraError, UserError
+from rmaplab.model import Cell, Lab
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(slots=True)
+class KernelFacts:
+    """What run.json says of a kernel, built or not; ``error`` is empty if it was built."""
+
+    tree: str
+    origin: str
+    version: str
+    digest: str
+    series: str
+    patches: list[str]
+    config: list[str]
+    toolchain: str
+    key: str
+    release: str = ""
+    error: str = ""
+    error_kind: str = ""
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """The content of run.json.
+
+    ``comparison`` names the kernels A and B of an A/B run; ``cells`` are the ids that were asked
+    for, of the cells that the lab plans; ``interrupted`` says that not all of them were run.
+    """
+
+    lab: Lab
+    cells: tuple[str, ...]
+    command: tuple[str, ...]
+    began: str
+    ended: str = ""
+    interrupted: bool = False
+    comparison: tuple[str, str] | None = None
+    kernels: dict[str, KernelFacts] = field(default_factory=dict)
+    accelerator: str = ""
+    host: dict[str, str] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+
+_RECORD = pydantic.TypeAdapter(RunRecord)
+
+
+def now() -> str:
+    """The present time, UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+class RunFolder:
+    """One run on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, parent: Path, name: str) -> RunFolder:
+        """A new folder below ``parent``, named by time and lab; InfraError if it cannot be made."""
+        stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+            path = parent / f"{stamp}-{name}{suffix}"
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise InfraError(
+                    f"cannot make the run's folder {path}: {error.strerror}",
+                    hint="name another place with --output",
+                ) from error
+            return cls(path)
+        raise InfraError(f"too many runs at once below {parent}")
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """A saved run; UserError if there is none."""
+        if not (path / "run.json").is_file():
+            raise UserError(f"{path} is no run: it has no run.json")
+        return cls(path)
+
+    def cell(self, cell: Cell) -> Path:
+        """The folder of a cell's evidence, made if need be."""
+        path = self.path / "cells" / cell.id
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write run.json."""
+        self.write("run.json", _RECORD.dump_json(record, indent=1).decode() + "\n")
+
+    def read_record(self) -> RunRecord:
+        """Read run.json; UserError if it is not whole or from another version of the lab."""
+        path = self.path / "run.json"
+        try:
+            raw = json.loads(path.read_bytes())
+            version = raw["schema_version"]
+            if version != SCHEMA_VERSION:
+                raise UserError(
+                    f"{path}: schema_version {version}, this lab reads {SCHEMA_VERSION}"
+                )
+            return _RECORD.validate_json(path.read_bytes())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} cannot be read as a run: {error}") from error
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the run so that it is there whole or not at all."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_name(f".{path.name}.half")
+        try:
+            half.write_text(text, encoding="utf-8")
+            half.replace(path)
+        except OSError as error:
+            raise InfraError(f"cannot write {path}: {error.strerror}") from error
+        return path
+
+    def journal(self, event: str, **facts: Any) -> None:
+        """Append a line to events.jsonl and bring it to the disk."""
+        line = json.dumps({"time": now(), "event": event, **facts})
+        try:
+            with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InfraError(
+                f"cannot write to {self.path}: {error.strerror}",
+                hint="what was measured before is there: lab.py report " + str(self.path),
+            ) from error
+
+    def events(self) -> Iterator[Mapping[str, Any]]:
+        """The journal's whole lines; one that a killed lab left half written is passed over."""
+        path = self.path / "events.jsonl"
+        if not path.exists():
+            return
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                yield event
+
+    def finished(self) -> set[str]:
+        """The ids of the cells that the journal says were finished."""
+        return {str(e["cell"]) for e in self.events() if e.get("event") == "cell"}
+
+
+def planned(record: RunRecord, cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The cells of a plan that a record asks for, in the plan's order."""
+    wanted = set(record.cells)
+    return tuple(cell for cell in cells if cell.id in wanted)
