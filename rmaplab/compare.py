@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from rmaplab.judge import DIED
 from rmaplab.model import (
     CellResult,
     Change,
@@ -93,7 +92,8 @@ def _both_failed(before: Sequence[CellResult], after: Sequence[CellResult]) -> t
     if new_splats:
         titles = sorted(_splats(after)[fingerprint] for fingerprint in new_splats)
         return Change.NEW_SPLAT, "; ".join(titles)
-    worse = (_outcomes(after) & DIED or _outcomes(after) & {Outcome.TIMEOUT}) - _outcomes(before)
+    ended_early = {o for o in _outcomes(after) if o.died or o is Outcome.TIMEOUT}
+    worse = ended_early - _outcomes(before)
     if worse:
         return Change.REGRESSED, f"{_outcomes_text(before)} -> {_outcomes_text(after)}: {reason}"
     broken = _passing(before) & _failing(after)

@@ -18,8 +18,6 @@ from rmaplab.model import (
     Verdict,
 )
 
-DIED = frozenset({Outcome.PANIC, Outcome.HANG, Outcome.BOOT_FAILED, Outcome.LOST})
-
 
 def judge(cell: Cell, observation: Observation, expectations: Sequence[Expectation]) -> Judgement:
     """The verdict on a cell, its reason, and whether the lab file expected it."""
@@ -114,7 +112,10 @@ def _of_subtests(subtests: Sequence[Subtest]) -> tuple[Verdict, str]:
 
 
 def _name(subtests: Sequence[Subtest]) -> str:
+    """The first subtest with the line that says why: the workloads' library marks it FAILED."""
     first = subtests[0]
-    said = first.detail.strip().splitlines()
-    text = f"{first.name}: {said[-1].lstrip('# ')}" if said else first.name
+    said = [line.strip() for line in first.detail.splitlines() if line.strip()]
+    marked = [line.removeprefix("FAILED:").strip() for line in said if line.startswith("FAILED:")]
+    why = marked[0] if marked else said[-1] if said else ""
+    text = f"{first.name}: {why}" if why else first.name
     return text if len(subtests) == 1 else f"{text} (and {len(subtests) - 1} more)"

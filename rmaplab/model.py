@@ -25,6 +25,11 @@ class Outcome(enum.StrEnum):
     LOST = "lost"
     INFRA = "infra"
 
+    @property
+    def died(self) -> bool:
+        """Whether the guest did not live to the end of the cell."""
+        return self in {Outcome.PANIC, Outcome.HANG, Outcome.BOOT_FAILED, Outcome.LOST}
+
 
 class Verdict(enum.StrEnum):
     """What we think of what happened."""

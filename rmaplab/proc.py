@@ -186,10 +186,14 @@ async def started(
         pass_fds=tuple(pass_fds),
         start_new_session=True,
     )
+    # Not process.kill(): that polls, and so may reap the process under the event loop's own
+    # watcher, which then reports a made-up status.
+    handle = os.pidfd_open(process.pid)
     try:
         yield process
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
         await process.wait()

@@ -32,7 +32,8 @@ _FAMILIES = (
     ("inconsistent lock", "lockdep"), ("INFO: rcu detected stall", "rcu-stall"),
     ("INFO: task ", "hung-task"), ("BUG: soft lockup", "soft-lockup"),
     ("WARNING: refcount bug", "refcount"), ("WARNING: ODEBUG", "debugobjects"),
-    ("WARNING in ", "warning"), ("kernel BUG", "kernel-bug"), ("BUG: unable to handle", "page-fault"),
+    ("WARNING in ", "warning"), ("kernel BUG", "kernel-bug"),
+    ("BUG: unable to handle", "page-fault"),
     ("general protection", "general-protection"), ("divide error", "divide-error"),
     ("kernel panic", "panic"), ("BUG: Bad page state", "bad-page-state"),
     ("BUG: Bad page map", "bad-page-map"), ("BUG: Bad rss", "bad-rss-counter"),
@@ -113,7 +114,8 @@ def measure(folder: Path, show_all: bool) -> bool:
         if not kind or (not function and (show_all or not log.corrupted)):
             what = ("" if kind else " kind") + ("" if function else " function")
             print(
-                f"{log.name}:{what}: want {log.titles[0]!r}\n      got {first.title!r} ({first.kind})"
+                f"{log.name}:{what}: want {log.titles[0]!r}\n"
+                f"      got {first.title!r} ({first.kind})"
             )
     false = 0
     for log in logs:
@@ -134,7 +136,7 @@ def _chatter(size: int) -> bytes:
         b"[  %3d.%06d][  T%d] systemd[1]: Started Session %d of user root.\n"
         b"[  %3d.%06d][    T1] usb 1-1: New USB device strings: Mfr=105, Product=50\n"
         b"    ok %d - rmap walk of a large folio # 12 ms\n"
-        b"[  %3d.%06d] EXT4-fs (vda): mounted filesystem with ordered data mode. Quota mode: none.\n"
+        b"[  %3d.%06d] EXT4-fs (vda): mounted filesystem with ordered data mode.\n"
         % (n, n, n, n, n, n, n, n, n)
         for n in range(100, 999)
     ]

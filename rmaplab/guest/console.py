@@ -49,7 +49,8 @@ class Console:
 
     def __init__(self, end: socket.socket, file: BinaryIO) -> None:
         self.log = ConsoleLog(file)
-        self._spawn = pexpect.fdpexpect.fdspawn(end.fileno(), timeout=None, maxread=65536)
+        # pexpect closes the descriptor itself, so it has to own it.
+        self._spawn = pexpect.fdpexpect.fdspawn(end.detach(), timeout=None, maxread=65536)
         self._spawn.logfile_read = self.log
         self.ended = asyncio.Event()
         """Set once the kernel has said its last word, or the console is closed."""
@@ -70,6 +71,12 @@ class Console:
             if _DEAD_END in chunk:
                 self.ended.set()
         self.ended.set()
+
+    def close(self) -> None:
+        """Close the lab's end; the event loop may have done so at the console's end."""
+        if self._spawn.async_pw_transport:
+            self._spawn.async_pw_transport[1].close()
+        self._spawn.close()
 
 
 def open_log(path: Path) -> BinaryIO:

@@ -146,7 +146,7 @@ async def running(
     if QEMU does not come up.
     """
     async with contextlib.AsyncExitStack() as stack:
-        (console, console_far), (agent_end, agent_far), (qmp_end, qmp_far) = (
+        (console_end, console_far), (agent_end, agent_far), (qmp_end, qmp_far) = (
             _pair(stack),
             _pair(stack),
             _pair(stack),
@@ -175,7 +175,9 @@ async def running(
         log_file = stack.enter_context(open_log(folder / "console.log"))
         agent = await Agent.on(agent_end, transcript)
         stack.callback(agent.close)
-        vm = Vm(guest, Console(console, log_file), agent, qmp)
+        console = Console(console_end, log_file)
+        stack.callback(console.close)
+        vm = Vm(guest, console, agent, qmp)
         async with _background(
             vm.console.watch(lambda line: vm.died(How.PANIC, line)),
             vm.watch_qmp(transcript),

@@ -2,7 +2,8 @@
 """The kernel's complaints on a console: found, named, kept apart."""
 
 from rmaplab.collect.splats.parser import SplatParser, is_fatal_line, parse_console
-from rmaplab.collect.splats.rules import RULES, Rule
+from rmaplab.collect.splats.rule import Rule
+from rmaplab.collect.splats.rules import RULES
 
 KINDS = tuple(dict.fromkeys(rule.kind for rule in RULES))
 """Every value that ``Splat.kind`` can have."""

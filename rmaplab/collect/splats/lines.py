@@ -10,10 +10,12 @@ front of the message (kernel/printk/printk.c:info_print_prefix).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_LINE = 4096
-"""Bytes of a raw line that are looked at; the rest of a longer line is dropped."""
+"""A longer raw line is taken in pieces of this many bytes."""
+CUT_SEARCH = 512
 
 UNSTAMPED = ""
 STAMPED = "-"
@@ -46,24 +48,34 @@ class Line:
 
 def clean(raw: bytes) -> str:
     """The printable text of a raw line: no escape sequences, control bytes or line end."""
-    raw = raw[:MAX_LINE].rstrip(b"\r\n")
+    raw = raw.rstrip(b"\r\n")
     if b"\x1b" in raw:
         raw = _NOISE.sub(b"", raw)
     return raw.replace(b"\r", b" ").translate(None, _CONTROL).decode("utf-8", "replace")
 
 
-def logical_lines(raw: bytes, number: int) -> list[Line]:
+def _pieces(raw: bytes) -> Iterator[bytes]:
+    """An over-long raw line in pieces, cut where a time stamp may begin."""
+    start = 0
+    while len(raw) - start > MAX_LINE:
+        end = raw.rfind(b"[", start + MAX_LINE - CUT_SEARCH, start + MAX_LINE)
+        end = end if end > start else start + MAX_LINE
+        yield raw[start:end]
+        start = end
+    yield raw[start:]
+
+
+def logical_lines(raw: bytes, number: int) -> Iterator[Line]:
     """Cut a raw line at its time stamps; what precedes the first one is a line of its own."""
-    text = clean(raw)
-    lines: list[Line] = []
+    for piece in _pieces(raw):
+        yield from _stamped_lines(clean(piece), number)
+
+
+def _stamped_lines(text: str, number: int) -> Iterator[Line]:
     start, context = 0, UNSTAMPED
     for stamp in _STAMP.finditer(text):
         if stamp.start() > start:
-            lines.append(Line(text[start : stamp.start()], context, number))
+            yield Line(text[start : stamp.start()], context, number)
         start, context = stamp.end(), stamp.group(2) or STAMPED
-    if start < len(text) or not lines:
-        rest = text[start:]
-        if context == UNSTAMPED:
-            rest = _SYSLOG.sub("", rest)
-        lines.append(Line(rest, context, number))
-    return lines
+    rest = text[start:]
+    yield Line(_SYSLOG.sub("", rest) if context == UNSTAMPED else rest, context, number)

@@ -7,30 +7,44 @@ import re
 from dataclasses import replace
 
 from rmaplab.collect.splats.lines import STAMPED, Line, logical_lines
-from rmaplab.collect.splats.report import END_OF_REPORT, Report, to_splat
-from rmaplab.collect.splats.rules import RULES, Rule, match_rule
-from rmaplab.collect.splats.trace import parse_frame
+from rmaplab.collect.splats.report import Report, to_splat
+from rmaplab.collect.splats.rule import Rule
+from rmaplab.collect.splats.rules import RULES, match_rule
 from rmaplab.model import Splat
 
 MAX_SPLATS = 64
 """Splats of one console that are kept; beyond them only whether the kernel died is looked for."""
 MAX_OPEN = 8
-MAX_PENDING = 65_536
+MAX_PENDING = 16_384
+WINDOW = 65_536
 MAX_QUIET = 48
-"""So many lines that look like nothing of a report end it."""
+MAX_QUIET_EARLY = 160
+"""So many lines that look like nothing of a report end it; more before its trace has begun."""
+
+BOOT_LINES = 64
+"""The decompressor and the kernel announce one boot within so many lines."""
 
 _PANIC = b"Kernel panic - not syncing"
 _ALL_CONTEXTS = frozenset({"rcu-stall", "soft-lockup", "hard-lockup"})
 _STAMP = re.compile(rb"\[ {0,6}\d{1,9}\.\d{6}\]")
 
 
-def _needle_pattern() -> re.Pattern[bytes]:
-    needles = {rule.needle for rule in RULES}
-    minimal = [n for n in needles if not any(m in n and m != n for m in needles)]
-    return re.compile(b"|".join(re.escape(needle.encode()) for needle in sorted(minimal)))
+def _minimal_signs() -> list[bytes]:
+    signs = {sign for rule in RULES for sign in rule.signs}
+    kept = (sign for sign in signs if not any(o in sign and o != sign for o in signs))
+    return sorted(sign.encode() for sign in kept)
 
 
-_NEEDLES = _needle_pattern()
+# Ordinary chatter has no sign, and saying so is what makes the parser fast. For a capital letter
+# one regular expression is quickest, because capitals are rare; for the others a plain search is.
+_SIGNS = _minimal_signs()
+_ANY_SIGN = re.compile(b"|".join(map(re.escape, _SIGNS)))
+_CAPITAL_SIGN = re.compile(b"|".join(re.escape(sign) for sign in _SIGNS if sign[:1].isupper()))
+_OTHER_SIGNS = tuple(sign for sign in _SIGNS if not sign[:1].isupper())
+
+
+def _has_sign(window: bytes) -> bool:
+    return any(sign in window for sign in _OTHER_SIGNS) or bool(_CAPITAL_SIGN.search(window))
 
 
 def is_fatal_line(line: bytes) -> bool:
@@ -53,17 +67,19 @@ class SplatParser:
         self._open: dict[str, Report] = {}
         self._splats: list[Splat] = []
         self._first_stamp = 0
-        self._booted = False
+        self._boot_line = 0
         self._panicked = False
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the console."""
-        data = self._pending + chunk
-        end = data.rfind(b"\n") + 1
-        if not end and len(data) > MAX_PENDING:
-            end = len(data)
-        self._pending = data[end:]
-        self._scan(data[:end])
+        end = chunk.rfind(b"\n") + 1
+        if not end and len(self._pending) + len(chunk) > MAX_PENDING:
+            end = len(chunk)
+        if end:
+            self._scan(self._pending + chunk[:end])
+            self._pending = chunk[end:]
+        else:
+            self._pending += chunk
 
     def finish(self) -> tuple[Splat, ...]:
         """Take the end of the console; the splats in the order of their headlines."""
@@ -78,33 +94,46 @@ class SplatParser:
     # -- lines ---------------------------------------------------------------------------------
 
     def _scan(self, data: bytes) -> None:
-        """Look at whole lines: at each one while a report is open, else only at suspicious ones."""
+        """Take whole lines, a window at a time; a line longer than a window is cut."""
         position = 0
         while position < len(data):
+            end = position + WINDOW
+            if end < len(data):
+                end = data.rfind(b"\n", position, end) + 1 or end
+            self._window(data[position:end])
+            position = end
+
+    def _window(self, window: bytes) -> None:
+        """Look at each line while a report is open, else only at those with a sign."""
+        full = len(self._splats) >= MAX_SPLATS
+        suspicious = _PANIC in window if full else _has_sign(window)
+        position = 0
+        while position < len(window):
             if not self._open:
-                match = _NEEDLES.search(data, position)
-                self._note_stamp(data, position, match.start() if match else len(data))
+                match = _ANY_SIGN.search(window, position) if suspicious else None
+                self._note_stamp(window, position, match.start() if match else len(window))
                 if match is None:
-                    self._number += data.count(b"\n", position)
+                    self._number += window.count(b"\n", position)
                     return
-                start = data.rfind(b"\n", position, match.start()) + 1 or position
-                self._number += data.count(b"\n", position, start)
+                start = window.rfind(b"\n", position, match.start()) + 1 or position
+                self._number += window.count(b"\n", position, start)
                 position = start
-            end = data.find(b"\n", position)
-            end = len(data) if end < 0 else end
-            for line in logical_lines(data[position:end], self._number):
+            end = window.find(b"\n", position)
+            end, ends_line = (end, 1) if end >= 0 else (len(window), 0)
+            for line in logical_lines(window[position:end], self._number):
                 self._line(line)
-            self._number += 1
+            self._number += ends_line
             position = end + 1
 
-    def _note_stamp(self, data: bytes, start: int, end: int) -> None:
-        if not self._first_stamp and _STAMP.search(data, start, min(end, start + MAX_PENDING)):
+    def _note_stamp(self, window: bytes, start: int, end: int) -> None:
+        if not self._first_stamp and _STAMP.search(window, start, end):
             self._first_stamp = self._number
 
     def _line(self, line: Line) -> None:
         found = match_rule(line.text)
         if found is not None and not self._absorbed(found[0], line):
-            if len(self._splats) < MAX_SPLATS or found[0].kind == "panic":
+            kept = len(self._splats) + len(self._open)
+            if kept < MAX_SPLATS or found[0].kind == "panic":
                 self._start(Report(found[0], found[1], [line]))
             return
         for context, report in list(self._open.items()):
@@ -119,13 +148,8 @@ class SplatParser:
 
     def _extend(self, context: str, report: Report, line: Line) -> None:
         report.add(line)
-        if parse_frame(line.text) is not None:
-            report.quiet = 0
-        else:
-            report.quiet += 1
-        if END_OF_REPORT.search(line.text):
-            report.ended = True
-        if report.quiet > MAX_QUIET or report.dropped:
+        patience = MAX_QUIET if report.has_trace else MAX_QUIET_EARLY
+        if report.quiet > patience or report.dropped:
             self._close(context)
 
     # -- reports -------------------------------------------------------------------------------
@@ -140,9 +164,10 @@ class SplatParser:
         return report is not None and not report.ended and rule.kind in report.rule.absorbs
 
     def _rebooted(self, line: Line) -> bool:
-        before = self._booted or 0 < self._first_stamp < line.number
-        self._booted = True
-        return before
+        same_boot = self._boot_line > 0 and line.number - self._boot_line < BOOT_LINES
+        before = self._boot_line > 0 or 0 < self._first_stamp < line.number
+        self._boot_line = line.number
+        return before and not same_boot
 
     def _panic(self, report: Report | None) -> bool:
         if report is not None:

@@ -5,47 +5,31 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rmaplab.collect.splats.lines import Line
-from rmaplab.collect.splats.machinery import is_entry, is_machinery, is_reporting, stall_handler
-from rmaplab.collect.splats.rules import Rule, Where
+from rmaplab.collect.splats.locate import find_function, traces_of
+from rmaplab.collect.splats.machinery import is_checker, is_entry, is_machinery, is_reporting
+from rmaplab.collect.splats.rule import Rule, Where
 from rmaplab.collect.splats.title import fill_title
-from rmaplab.collect.splats.trace import (
-    Frame,
-    FrameKind,
-    display_name,
-    first_function,
-    parse_frame,
-    strip_clone,
-)
+from rmaplab.collect.splats.trace import FrameKind, display_name, parse_frames
 from rmaplab.model import Splat
 
-MAX_LINES = 400
-"""Lines of one report that are kept."""
+MAX_LINES = 1500
+MAX_CHARS = 262_144
+"""Lines and characters of one report that are kept."""
 MAX_EXCERPT = 16_384
-"""Characters of a splat's excerpt."""
+EXCERPT_TAIL = 16
+"""Characters of a splat's excerpt, and its lines after the last one of a trace."""
 MAX_FRAMES = 64
+"""Frames of a splat."""
 FINGERPRINT_FRAMES = 3
 
-# Traces of another moment or another task than the one that the report is about.
-_ASIDE = re.compile(
-    r"(?:Allocated|Freed|allocated|freed) by|Uninit was|Last potentially|Last call_rcu|"
-    r"page last |page_owner |-> #\d|state was registered at|the existing dependency|"
-    r"kthread stack dump|Showing all locks|Local variable |Second to last|Disabled lock debugging|"
-    r"INFO: (?:Allocated|Freed) in|hardirqs last|Mem-Info"
-)
-_MAIN = re.compile(
-    r"Call [Tt]race:|Backtrace:|stack backtrace:|NMI backtrace for|backtrace(?: \(crc \w+\))?:"
-)
-_STICKY_ASIDE = re.compile(r"kthread stack dump|Showing all locks")
-_END_STICKY = re.compile(r"NMI backtrace for|Task dump for CPU|Sending NMI")
-_LOCK_AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] )?(?P<fn>[A-Za-z_][\w.$]*)\+0x")
-_LOCK_AT_ALONE = re.compile(r"^\[<[0-9a-f]+>\] (?P<fn>[A-Za-z_][\w.$]*)\+0x")
 # lib/dump_stack.c:dump_stack_print_info, kernel/panic.c:print_tainted
 _CPU_LINE = re.compile(
-    r"CPU: \d+ (?:UID: \d+ )?PID: -?\d+ Comm: (?P<task>.{1,64}?) (?P<taint>Not tainted|Tainted: [A-Z ]+)"
+    r"CPU: \d+ (?:UID: \d+ )?PID: -?\d+ Comm: (?P<task>.{1,64}?) "
+    r"(?:Kdump: loaded )?(?P<taint>Not tainted|Tainted: [A-Z ]+)"
 )
 _TASK = re.compile(r"(?:INFO: task |Process |task:)(?P<task>[^\s:(]{1,64})")
 _COMPLAINED = frozenset("WDBLM")  # warned, died, bad page, soft lockup, machine check
@@ -55,7 +39,11 @@ END_OF_REPORT = re.compile(r"---\[ end trace [0-9a-f]+ \]---|---\[ end Kernel pa
 
 @dataclass(slots=True)
 class Report:
-    """The lines of one splat, the headline first. ``before`` are lines that led up to it."""
+    """The lines of one splat, the headline first.
+
+    ``quiet`` counts the lines since the last one of a trace, ``ended`` says that the kernel said
+    that it was done, ``dropped`` that there was no more room.
+    """
 
     rule: Rule
     match: re.Match[str]
@@ -65,7 +53,7 @@ class Report:
     dropped: bool = False
     has_trace: bool = False
     fatal: bool = False
-    frames: list[Frame] = field(default_factory=list)
+    size: int = 0
 
     @property
     def context(self) -> str:
@@ -76,98 +64,28 @@ class Report:
         """Take one more line, if there is room."""
         if _FATAL.search(line.text):
             self.fatal = True
-        if len(self.lines) < MAX_LINES:
+        self.quiet += 1
+        if self.ended:
+            return
+        if parse_frames(line.text):
+            self.quiet, self.has_trace = 0, True
+        if END_OF_REPORT.search(line.text):
+            self.quiet, self.ended = 0, True
+        self.size += len(line.text)
+        if len(self.lines) < MAX_LINES and self.size < MAX_CHARS:
             self.lines.append(line)
         else:
             self.dropped = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    aside: bool
-    frames: list[Frame]
-
-
-def _sections(lines: Sequence[Line]) -> list[_Section]:
-    sections = [_Section(False, [])]
-    sticky = False
-    for line in lines:
-        frame = parse_frame(line.text)
-        if frame is not None:
-            if len(sections[-1].frames) < MAX_FRAMES * 2:
-                sections[-1].frames.append(frame)
-            continue
-        if _STICKY_ASIDE.search(line.text):
-            sticky = True
-        elif _END_STICKY.search(line.text):
-            sticky = False
-        if _ASIDE.search(line.text):
-            sections.append(_Section(True, []))
-        elif _MAIN.search(line.text):
-            sections.append(_Section(sticky, []))
-    return sections
-
-
-def _solid(frames: Sequence[Frame]) -> list[str]:
-    return [frame.function for frame in frames if frame.kind is not FrameKind.GUESS]
-
-
-def _traces(lines: Sequence[Line]) -> Iterator[list[str]]:
-    """The functions of each trace of the report itself, innermost first."""
-    # The registers come before the trace, so what the first section has goes with the second.
-    pending: list[str] = []
-    for section in _sections(lines):
-        if section.aside:
-            continue
-        pending += _solid(section.frames)
-        if len(pending) > 1:
-            yield pending
-            pending = []
-    if pending:
-        yield pending
-
-
-def _pick(functions: Sequence[str]) -> str | None:
-    for name in functions:
-        if not is_machinery(name) and not is_entry(name):
-            return name
-    return None
-
-
-def _lock_function(lines: Sequence[Line]) -> str | None:
-    for line in lines[:40]:
-        if match := _LOCK_AT.search(line.text) or _LOCK_AT_ALONE.search(line.text):
-            return strip_clone(match["fn"])
-    return None
-
-
-def _find_function(report: Report, traces: Sequence[list[str]]) -> str | None:
-    where = report.rule.where
-    if where is Where.NOWHERE:
-        return None
-    if where is Where.STALL:
-        return next(filter(None, map(stall_handler, traces)), None)
-    first: list[str] = []
-    if where is Where.HEADLINE and "fn" in report.match.re.groupindex:
-        named = report.match["fn"]
-        first = [strip_clone(named)] if named else []
-    elif where is Where.LOCK:
-        named = _lock_function(report.lines)
-        first = [named] if named else []
-    for functions in (first, *traces):
-        if chosen := _pick(functions):
-            return chosen
-    for functions in (first, *traces):
-        for name in functions:
-            if not is_reporting(name):
-                return name
-    return None
+def _reports(function: str) -> bool:
+    return is_reporting(function) or is_checker(function)
 
 
 def _clean_trace(traces: Sequence[list[str]]) -> tuple[str, ...]:
     for functions in traces:
         start = 0
-        while start < len(functions) and is_reporting(functions[start]):
+        while start < len(functions) and _reports(functions[start]):
             start += 1
         kept: list[str] = []
         for name in functions[start:]:
@@ -203,24 +121,34 @@ def _task_and_taint(lines: Sequence[Line]) -> tuple[str, bool]:
 
 def _rip(lines: Sequence[Line]) -> str:
     for line in lines:
-        frame = parse_frame(line.text)
-        if frame is not None and frame.kind is FrameKind.POINTER:
-            return frame.function
+        for frame in parse_frames(line.text):
+            if frame.kind is FrameKind.POINTER:
+                return frame.function
     return ""
 
 
-def _excerpt(lines: Sequence[Line]) -> str:
-    text = "\n".join(line.text for line in lines)
+def _excerpt(report: Report) -> str:
+    """The report's text, without most of the chatter that came while it was waited for more."""
+    chatter = 0 if report.ended else max(report.quiet - EXCERPT_TAIL, 0)
+    text = "\n".join(line.text for line in report.lines[: len(report.lines) - chatter])
     return text if len(text) <= MAX_EXCERPT else text[:MAX_EXCERPT] + "\n[cut]"
 
 
 def to_splat(report: Report) -> Splat:
     """What a finished report says."""
     lines = report.lines
-    traces = list(_traces(lines))
-    function = _find_function(report, traces)
+    # Where CPUs print at once, what the headline's own context said comes first.
+    own = [line for line in lines if line.context == report.context]
+    traces = list(traces_of(own))
+    function = find_function(report.rule, report.match, lines, traces)
+    if function is None and len(own) < len(lines):
+        own = lines
+        traces = list(traces_of(own))
+        function = find_function(report.rule, report.match, lines, traces)
     shown = display_name(function) if function else None
     frames = _clean_trace(traces)
+    # Which frames are inlined is up to compiler and configuration.
+    built = _clean_trace(list(traces_of(own, inline=False)))
     title = fill_title(report.rule, report.match, [line.text for line in lines], shown)
     needs = report.rule.where is not Where.NOWHERE
     task, tainted = _task_and_taint(lines)
@@ -231,9 +159,9 @@ def to_splat(report: Report) -> Splat:
         corrupted=(needs and shown is None) or (report.rule.needs_trace and not frames),
         tainted=tainted,
         frames=frames,
-        fingerprint=fingerprint(report.rule.kind, frames, shown, title),
+        fingerprint=fingerprint(report.rule.kind, built, shown, title),
         line=lines[0].number,
-        excerpt=_excerpt(lines),
+        excerpt=_excerpt(report),
         task=task,
         rip=_rip(lines),
         fatal=report.fatal or report.rule.kind in {"panic", "double-fault", "boot-failure"},

@@ -6,18 +6,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rmaplab.collect.splats.rules import Rule
+from rmaplab.collect.splats.rule import Rule
 
 MAX_TITLE = 120
 UNKNOWN = "corrupted"
 
-_ACCESS = re.compile(r"\b(Read|Write|READ|WRITE) of size \d+")
+_ACCESS = re.compile(r"\b(Read|Write|READ|WRITE) (?:of size \d+|at addr)")
 _NORMALISED = (
     (re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+"), ""),
     (re.compile(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-f]{16}\b|\b[0-9a-f]{12}\b"), "ADDR"),
-    (re.compile(r"\d+"), "NUM"),
+    (re.compile(r"\b\d+|\d{5,}"), "NUM"),
 )
 _PANIC_TAIL = re.compile(r"\s*(?:exitcode=.*|\.\.\.|\[\s*$|\s-\s.*)$")
+_ASSERT = re.compile(r".{0,200}ASSERT FAILED at \([^)]{0,200}\): ")
 _TRUSTY = re.compile(r"ASSERT FAILED at \([^)]*\): |panic \(caller [^)]*\): ")
 
 
@@ -38,7 +39,7 @@ def _access(texts: Sequence[str]) -> str:
 def _trusty(texts: Sequence[str]) -> str:
     for text in texts:
         if "ASSERT FAILED" in text:
-            return "ASSERT FAILED: " + text.split("): ", 1)[-1].strip()
+            return "ASSERT FAILED: " + _ASSERT.sub("", text).strip()
     return "panic: " + normalise(_TRUSTY.sub("", texts[0]).split("trusty: ", 1)[-1])
 
 

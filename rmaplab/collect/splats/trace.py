@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Call traces: which function a line of a trace names.
 
-One line names at most one function. The formats are those of arch/*/kernel/{dumpstack,stacktrace,
+The formats are those of arch/*/kernel/{dumpstack,stacktrace,
 traps,process}.c, kernel/stacktrace.c, and of the tools that add source lines afterwards.
 """
 
@@ -40,13 +40,11 @@ _CALL = re.compile(
     + _OFFSET
     + r"(?:$|[\s(\])])"
 )
-# arch/arm/kernel/traps.c:dump_backtrace_entry, with and without addresses.
+# arch/arm/kernel/traps.c:dump_backtrace_entry, with and without addresses: "callee from caller".
+# After a tail call the next line's callee is not this line's caller.
 _ARM = re.compile(
-    r"\s{0,4}(?:\[<[0-9a-f]{8}>\] \("
-    + _SYMBOL.format("arm")
-    + r"\) from |"
-    + _SYMBOL.format("arm2")
-    + r" from \w)"
+    r"\s{0,4}(?:\[<[0-9a-f]{8}>\] \((?P<callee>[^()]{1,200})\) from \[<[0-9a-f]{8}>\] \(|"
+    r"(?P<callee2>[\w.$]{1,200}) from )" + _SYMBOL.format("caller") + _OFFSET
 )
 _INLINE = re.compile(
     r"\s{0,12}(?:\[< {1,8}inline {1,8}>\] )?"
@@ -63,7 +61,6 @@ _POINTER = re.compile(
 )
 # What compilers append to a clone of a function: gcc's and clang's optimisation passes.
 _CLONE = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias|irqentry)\b.*")
-_FUNCTION = re.compile(_SYMBOL.format("name") + _OFFSET)
 _RENAMED = (
     (re.compile(r"(?:__se_sys_|SyS_|ksys_|compat_SyS_|C_SYSC_|SYSC_)(\w+)"), r"\1"),
     (re.compile(r"__(?:do_|x64_|ia32_|arm64_|s390x?_|riscv_|powerpc_|ia32_compat_)sys_(\w+)"),
@@ -72,7 +69,8 @@ _RENAMED = (
     # of RCU for Tree RCU PREEMPT builds"), so that a title survives it.
     (re.compile(r"synchronize_(?:sched|rcu_expedited|sched_expedited|rcu_bh)"),
      "synchronize_rcu"),
-    (re.compile(r"smp_call_function_(?:single|many|many_cond|any)"), "smp_call_function"),
+    (re.compile(r"smp_call_function_(?:single|many|many_cond|any|cond)|on_each_cpu\w*"),
+     "smp_call_function"),
 )  # fmt: skip
 
 
@@ -89,21 +87,17 @@ def display_name(function: str) -> str:
     return function
 
 
-def parse_frame(text: str) -> Frame | None:
-    """The frame that a line of a trace names, if it is one."""
+def parse_frames(text: str) -> tuple[Frame, ...]:
+    """The functions that a line of a trace names, innermost first; none if it is no such line."""
     if match := _CALL.match(text):
-        kind = FrameKind.GUESS if match["guess"] else FrameKind.CALL
-        return Frame(strip_clone(match["call"]), kind)
+        guess = match["guess"] or "(unreliable)" in text
+        kind = FrameKind.GUESS if guess else FrameKind.CALL
+        return (Frame(strip_clone(match["call"]), kind),)
     if match := _ARM.match(text):
-        return Frame(strip_clone(match["arm"] or match["arm2"]), FrameKind.CALL)
+        names = (match["callee"] or match["callee2"], match["caller"])
+        return tuple(Frame(strip_clone(name), FrameKind.CALL) for name in names)
     if match := _POINTER.match(text):
-        return Frame(strip_clone(match["pointer"]), FrameKind.POINTER)
-    if (match := _INLINE.match(text)) and ("inline" in text):
-        return Frame(strip_clone(match["inline"]), FrameKind.INLINE)
-    return None
-
-
-def first_function(text: str) -> str | None:
-    """The first ``foo+0x12/0x34`` anywhere in a text."""
-    match = _FUNCTION.search(text)
-    return strip_clone(match["name"]) if match else None
+        return (Frame(strip_clone(match["pointer"]), FrameKind.POINTER),)
+    if "inline" in text and (match := _INLINE.match(text)):
+        return (Frame(strip_clone(match["inline"]), FrameKind.INLINE),)
+    return ()

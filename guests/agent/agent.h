@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The guest's half of the lab: PID 1 of a fast guest.  It speaks the protocol
+ * of docs/protocol.md over the virtio-serial port "org.rmaplab.agent".
+ */
+#ifndef RMAPLAB_AGENT_H
+#define RMAPLAB_AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+#define PROTOCOL_VERSION	1
+#define NO_ID			(-1L)
+#define MAX_REQUEST		65536
+#define MAX_WORDS		512
+
+#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define __noreturn		__attribute__((noreturn))
+
+struct word {
+	char *s;	/* decoded, with a NUL behind it */
+	size_t len;
+};
+
+struct request {
+	long id;
+	int nr;		/* words behind the number; the first is the name */
+	struct word word[MAX_WORDS];
+};
+
+/* agent.c: the guest's console and kernel log */
+void complain(const char *what, int err);
+void kmsg_mark(const char *what, const char *text);
+bool write_file(const char *path, const char *text);
+
+/* port.c: the virtio-serial port, bytes in and bytes out */
+bool port_open(void);
+int port_poll_fd(void);
+void port_service(void);
+void port_write(void);
+bool port_has_input(void);
+size_t port_room(void);
+bool port_line(char *line, bool (*wanted)(const char *line));
+bool port_line_too_long(void);
+void port_put(const char *s, size_t len);
+void port_end_line(void);
+void port_flush(void);
+
+/* event.c: one JSON object a line */
+void event_begin(const char *name, long id);
+void event_int(const char *key, long long value);
+void event_bool(const char *key, bool value);
+void event_time(const char *key, const struct timespec *t);
+void event_text(const char *key, const char *s, size_t len);
+void event_string(const char *key, const char *s);
+void event_raw(const char *key, const char *json);
+void event_open(const char *key);
+void event_close(void);
+void event_end(void);
+void event_error(long id, const char *message);
+
+/* request.c: parsing and the requests that start no workload */
+void request_serve(char *line);
+bool request_is_urgent(const char *line);
+
+/* workload.c: the one running workload */
+bool workload_init(void);
+bool workload_running(void);
+void workload_start(const struct request *rq);
+void workload_stop(void);
+void workload_poll(void);
+
+#endif /* RMAPLAB_AGENT_H */

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: GPL-2.0
+"""KTAP, the kernel's test output: lines in, results out.
+
+The format is Documentation/dev-tools/ktap.rst of the kernel; what it leaves open is read as
+tools/testing/selftests/kselftest.h and lib/kunit/test.c write it. What a program printed is
+evidence of unknown quality, so nothing here raises: whatever is wrong becomes a problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rmaplab.model import Subtest, Verdict
+
+MAX_DETAIL = 16384
+"""Characters of diagnostics that one result keeps: the last ones, which say how it ended."""
+MAX_RESULTS = 20_000
+MAX_PROBLEMS = 200
+MAX_DEPTH = 16
+MAX_NAME = 1000
+MAX_MISSING = 1000
+"""Missing results that are reported one by one; more than that is a plan gone mad."""
+
+# A console puts a time stamp before what goes through kmsg.
+_STAMP = re.compile(r"^\[ {0,6}\d{1,9}\.\d{6}\](?:\[ {0,8}[TC]\d{1,8}\])? ")
+_VERSION = re.compile(r"K?TAP version (\d{1,4})\s*$")
+_PLAN = re.compile(r"1\.\.(\d{1,9})\s*(?:#\s*(.*))?$")
+_RESULT = re.compile(
+    r"(not )?ok(?:\s+(\d{1,9})\b(?:\s*-(?=\s|$))?|\s*-(?=\s)|(?=\s*(?:#|$)))\s*(.*)$"
+)
+_DIRECTIVE = re.compile(r"(SKIP|TODO|XFAIL|XPASS|TIMEOUT|ERROR)\b:?\s*(.*)$", re.IGNORECASE)
+_BAIL = re.compile(r"Bail out!\s*(.*)$", re.IGNORECASE)
+_SUBTEST = re.compile(r"# Subtest: (.+)$")
+_SKIP_ALL = re.compile(r"SKIP(?:PED)?\b:?\s*(.*)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class KtapReport:
+    """What a test program said.
+
+    ``subtests`` are the results in their order, parents after their children, plus one error for
+    each that a plan promised and nobody printed. ``planned`` is the outermost plan or None;
+    ``problems`` say what does not add up: with one of them, no result may be called a pass.
+    ``bailed_out`` and ``skip_all`` are the reasons given (maybe empty) or None.
+    """
+
+    subtests: tuple[Subtest, ...]
+    planned: int | None
+    problems: tuple[str, ...]
+    bailed_out: str | None
+    skip_all: str | None
+
+
+@dataclass(slots=True)
+class _Level:
+    """One level of nesting, by the indentation of its lines."""
+
+    indent: int
+    plan: int | None = None
+    seen: set[int] = field(default_factory=set)
+    last: int = 0
+    saw: int = 0
+    results: list[Subtest] = field(default_factory=list)
+    diagnostics: deque[str] = field(default_factory=deque)
+    size: int = 0
+    name: str = ""
+    started: bool = False
+
+
+def parse_ktap(lines: Iterable[str]) -> KtapReport:
+    """Read KTAP out of the lines of a program; anything else between them is diagnostics."""
+    parser = _Parser()
+    for line in lines:
+        parser.line(line)
+    return parser.report()
+
+
+class _Parser:
+    def __init__(self) -> None:
+        self._levels = [_Level(0)]
+        self._problems: list[str] = []
+        self._bailed_out: str | None = None
+        self._skip_all: str | None = None
+        self._count = 0
+        self._seen_any = False
+
+    # -- lines ---------------------------------------------------------------------------------
+
+    def line(self, raw: str) -> None:
+        """Take one line."""
+        text = _STAMP.sub("", raw.rstrip("\r\n"), count=1).expandtabs(8)
+        body = text.lstrip(" ")
+        indent = len(text) - len(body)
+        if not body or self._bailed_out is not None:
+            return
+        if _VERSION.match(body):
+            self._version(indent)
+        elif match := _PLAN.match(body):
+            self._plan(indent, int(match[1]), match[2] or "")
+        elif match := _BAIL.match(body):
+            self._bailed_out = match[1].strip()
+        elif match := _RESULT.match(body):
+            self._result(indent, match)
+        else:
+            self._diagnostic(body)
+
+    def _version(self, indent: int) -> None:
+        self._seen_any = True
+        level = self._level(indent)
+        if level.started and indent == 0:
+            self._problem("a second version line at the top")
+        level.started = True
+
+    def _plan(self, indent: int, planned: int, comment: str) -> None:
+        self._seen_any = True
+        level = self._level(indent)
+        if level.plan is not None:
+            self._problem(f"a second plan 1..{planned}{self._where(level)}")
+            return
+        level.plan = planned
+        if planned == 0 and len(self._levels) == 1:
+            match = _SKIP_ALL.match(comment)
+            self._skip_all = match[1].strip() if match else comment.strip()
+
+    def _result(self, indent: int, match: re.Match[str]) -> None:
+        self._seen_any = True
+        child = self._child_of(indent)
+        level = self._level(indent)
+        number = self._number(level, match[2])
+        if not self._room():
+            return
+        description, _, tail = match[3].partition("#")
+        verdict, note = _judge(bool(match[1]), tail.strip())
+        # kselftest.h prints a skipped test's name behind the directive.
+        name = (description.strip() or note or f"test {number}")[:MAX_NAME]
+        diagnostics = level.diagnostics
+        if child is not None:
+            verdict = self._bubble_up(name, verdict, child.results)
+            level.results += [_inside(name, result) for result in child.results]
+            diagnostics = diagnostics + child.diagnostics
+        detail = "\n".join([*([note] if note else []), *diagnostics])[-MAX_DETAIL:]
+        level.diagnostics, level.size = deque(), 0
+        level.results.append(Subtest(name, verdict, detail))
+
+    def _room(self) -> bool:
+        self._count += 1
+        if self._count > MAX_RESULTS:
+            self._problem(f"more than {MAX_RESULTS} results")
+        return self._count <= MAX_RESULTS
+
+    def _diagnostic(self, body: str) -> None:
+        level = self._levels[-1]
+        if match := _SUBTEST.match(body):
+            level.name = match[1].strip()
+            return
+        text = body.removeprefix("#").strip()[:MAX_DETAIL]
+        level.diagnostics.append(text)
+        level.size += len(text) + 1
+        while level.size > MAX_DETAIL:
+            level.size -= len(level.diagnostics.popleft()) + 1
+
+    # -- levels --------------------------------------------------------------------------------
+
+    def _child_of(self, indent: int) -> _Level | None:
+        """The nested level that a result line with that indentation closes, if it closes one."""
+        while len(self._levels) > 1 and self._levels[-1].indent > indent:
+            if self._levels[-2].indent <= indent:
+                child = self._levels.pop()
+                self._settle(child)
+                return child
+            self._orphan()
+        return None
+
+    def _level(self, indent: int) -> _Level:
+        """The level of lines with that indentation; deeper ones are over."""
+        while len(self._levels) > 1 and self._levels[-1].indent > indent:
+            self._orphan()
+        if indent > self._levels[-1].indent and len(self._levels) < MAX_DEPTH:
+            self._levels.append(_Level(indent))
+        return self._levels[-1]
+
+    def _orphan(self) -> None:
+        """A nested level whose parent's result never came."""
+        level = self._levels.pop()
+        self._settle(level)
+        parent = self._levels[-1]
+        name = level.name or f"test {parent.saw + 1}"
+        if level.results:
+            self._problem(f"no result for {name}, whose subtests have some")
+        parent.results += [_inside(name, child) for child in level.results]
+        parent.diagnostics += level.diagnostics
+
+    def _settle(self, level: _Level) -> None:
+        """Compare what a level printed with its plan."""
+        saw = level.saw
+        if level.plan is None:
+            if saw:
+                self._problem(f"no plan{self._where(level)}")
+            return
+        if level.plan != saw:
+            self._problem(f"planned {level.plan}, saw {saw}{self._where(level)}")
+        absent = sorted(set(range(1, min(level.plan, saw + MAX_MISSING) + 1)) - level.seen)
+        for number in absent[: max(level.plan - saw, 0)]:
+            if not self._room():
+                break
+            level.results.append(Subtest(f"test {number}", Verdict.ERROR, "missing"))
+
+    def _number(self, level: _Level, text: str | None) -> int:
+        expected = level.last + 1
+        number = int(text) if text is not None else expected
+        if text is None:
+            self._problem(f"a result without a number{self._where(level)}")
+        elif number in level.seen:
+            self._problem(f"result {number} came twice{self._where(level)}")
+        elif number != expected:
+            self._problem(f"result {number} came where {expected} was due{self._where(level)}")
+        level.seen.add(number)
+        level.last = number
+        level.saw += 1
+        return number
+
+    def _bubble_up(self, name: str, verdict: Verdict, children: list[Subtest]) -> Verdict:
+        """A test cannot be better than its subtests (ktap.rst, "bubbling up")."""
+        bad = [child.verdict for child in children if child.verdict in _BAD]
+        if verdict in _BAD or not bad:
+            return verdict
+        self._problem(f"{name} says {verdict.value} over a subtest that does not")
+        return Verdict.ERROR if Verdict.ERROR in bad else Verdict.FAIL
+
+    def _where(self, level: _Level) -> str:
+        return f" in {level.name}" if level.name else ""
+
+    def _problem(self, text: str) -> None:
+        if len(self._problems) < MAX_PROBLEMS and text not in self._problems[-3:]:
+            self._problems.append(text)
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def report(self) -> KtapReport:
+        """What all lines together say."""
+        while len(self._levels) > 1:
+            self._orphan()
+        top = self._levels[0]
+        self._settle(top)
+        if self._bailed_out is not None:
+            self._problem(f"bailed out: {self._bailed_out}".rstrip(": "))
+        elif not self._seen_any:
+            self._problem("no KTAP output")
+        elif not top.results and self._skip_all is None:
+            self._problem("no results")
+        return KtapReport(
+            subtests=tuple(top.results),
+            planned=top.plan,
+            problems=tuple(self._problems),
+            bailed_out=self._bailed_out,
+            skip_all=self._skip_all,
+        )
+
+
+_BAD = frozenset({Verdict.FAIL, Verdict.ERROR})
+
+
+def _inside(parent: str, child: Subtest) -> Subtest:
+    return Subtest(f"{parent}/{child.name}"[:MAX_NAME], child.verdict, child.detail)
+
+
+def _judge(not_ok: bool, tail: str) -> tuple[Verdict, str]:
+    """A result line's verdict and the note behind its hash sign.
+
+    SKIP skips whatever the result says. TODO and XFAIL expect a failure, so failing is no
+    regression: a skip, for nothing was shown to work. A TODO that passes is a pass. TIMEOUT and
+    ERROR come with "not ok"; one that says "ok" contradicts itself.
+    """
+    verdict = Verdict.FAIL if not_ok else Verdict.PASS
+    match = _DIRECTIVE.match(tail)
+    if match is None:
+        return verdict, tail
+    directive, note = match[1].upper(), match[2].strip()
+    if directive == "SKIP":
+        return Verdict.SKIP, note
+    if directive in {"TODO", "XFAIL"}:
+        verdict = Verdict.SKIP if not_ok else Verdict.PASS
+        if directive == "XFAIL":
+            verdict = Verdict.SKIP
+    elif directive == "TIMEOUT":
+        verdict = Verdict.FAIL
+    elif directive == "ERROR":
+        verdict = Verdict.ERROR
+    return verdict, f"{directive}: {note}".rstrip(": ")

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which trace of a report is the one that matters, and which function of it is the title's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rmaplab.collect.splats.lines import Line
+from rmaplab.collect.splats.machinery import (
+    allocates,
+    is_checker,
+    is_entry,
+    is_machinery,
+    is_reporting,
+    stall_handler,
+)
+from rmaplab.collect.splats.rule import Rule, Where
+from rmaplab.collect.splats.title import UNKNOWN
+from rmaplab.collect.splats.trace import Frame, FrameKind, parse_frames, strip_clone
+
+MAX_TRACE = 1000
+"""Frames of one trace that are read; recursion prints thousands."""
+
+# Traces of another moment or another task than the one that the report is about.
+_ASIDE = re.compile(
+    r"(?:Allocated|Freed|allocated|freed) by|Uninit was|Last potentially|Last call_rcu|"
+    r"page last |page_owner |-> #\d|state was registered at|irq-unsafe at:|the existing dependency|"
+    r"kthread stack dump|Showing all locks|Local variable |Second to last|Disabled lock debugging|"
+    r"INFO: (?:Allocated|Freed) in|Mem-Info|Preemption disabled at"
+)
+_MAIN = re.compile(
+    r"^CPU: \d+ |which became \S+-safe at:|Call [Tt]race:|Backtrace:|stack backtrace:|"
+    r"NMI backtrace for|backtrace(?: \(crc \w+\))?:"
+)
+_STICKY_ASIDE = re.compile(r"kthread stack dump|Showing all locks")
+_END_STICKY = re.compile(r"NMI backtrace for|Task dump for CPU|Sending NMI")
+_LOCK_AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] )?(?P<fn>[A-Za-z_][\w.$]*)\+0x")
+# lib/smp_processor_id.c:check_preemption_disabled, kernel/workqueue.c:process_one_work
+_NAMED = re.compile(r"^(?:caller is|\s+last function:) (?P<fn>[A-Za-z_][\w.$]*)")
+_LOCK_AT_ALONE = re.compile(r"^\[<[0-9a-f]+>\] (?P<fn>[A-Za-z_][\w.$]*)\+0x")
+# drivers/usb/core/urb.c warns in here about what any driver handed it: name both.
+_SHARED_CHECKS = frozenset({"usb_submit_urb"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    aside: bool
+    frames: list[Frame]
+
+
+def _sections(lines: Sequence[Line]) -> list[_Section]:
+    sections = [_Section(False, [])]
+    sticky = False
+    for line in lines:
+        frames = parse_frames(line.text)
+        if frames:
+            if len(sections[-1].frames) < MAX_TRACE:
+                sections[-1].frames.extend(frames)
+            continue
+        if _STICKY_ASIDE.search(line.text):
+            sticky = True
+        elif _END_STICKY.search(line.text):
+            sticky = False
+        if _ASIDE.search(line.text):
+            sections.append(_Section(True, []))
+        elif _MAIN.search(line.text):
+            sections.append(_Section(sticky, []))
+    return sections
+
+
+def _solid(frames: Sequence[Frame], inline: bool) -> list[str]:
+    left_out = {FrameKind.GUESS} if inline else {FrameKind.GUESS, FrameKind.INLINE}
+    names = [frame.function for frame in frames if frame.kind not in left_out]
+    return [name for name, before in zip(names, ["", *names], strict=False) if name != before]
+
+
+def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[str]]:
+    """The functions of each trace of the report itself, innermost first.
+
+    Traces of another moment (who allocated, who freed) and of other tasks are left out, and so
+    are guesses. ``inline`` says whether to include functions that only debug information knows.
+    """
+    # The registers come before the trace, so what the first section has goes with the second.
+    pending: list[str] = []
+    for section in _sections(lines):
+        if section.aside:
+            continue
+        pending += _solid(section.frames, inline)
+        if len(pending) > 1:
+            yield pending
+            pending = []
+    if pending:
+        yield pending
+
+
+def _plain(name: str) -> bool:
+    return not is_machinery(name) and not is_entry(name)
+
+
+# From the best name that a trace offers to one that is better than none.
+_CHOICES: tuple[Callable[[str], bool], ...] = (
+    _plain,
+    lambda name: not is_machinery(name),
+    lambda name: not is_reporting(name),
+)
+
+
+def _pick(candidates: Sequence[Sequence[str]], leak: bool) -> str | None:
+    choices = (lambda name: not allocates(name), *_CHOICES) if leak else _CHOICES
+    for wanted in choices:
+        for functions in candidates:
+            for name in functions:
+                if wanted(name):
+                    return name
+    return None
+
+
+def _lock_function(lines: Sequence[Line]) -> str | None:
+    for line in lines[:40]:
+        if match := _LOCK_AT.search(line.text) or _LOCK_AT_ALONE.search(line.text):
+            return strip_clone(match["fn"])
+    return None
+
+
+def _with_caller(function: str | None, traces: Sequence[list[str]]) -> str:
+    for functions in _outwards(function or "", traces):
+        if caller := next((name for name in functions if name != function and _plain(name)), None):
+            return f"{caller}/{function}"
+    return f"{UNKNOWN}/{function}"
+
+
+def _named_function(lines: Sequence[Line]) -> str | None:
+    for line in lines[1:12]:
+        if match := _NAMED.search(line.text):
+            return match["fn"]
+    return None
+
+
+def _outwards(function: str, traces: Sequence[list[str]]) -> list[list[str]]:
+    """The traces from a function outwards; all of them where it is in none.
+
+    What a trace has further in is the machinery that reported, or another CPU's trace that got
+    between the headline and its own.
+    """
+    for number, functions in enumerate(traces):
+        if function in functions:
+            start = functions.index(function)
+            return [functions[start:], *traces[number + 1 :]]
+    return list(traces)
+
+
+def _first_named(rule: Rule, match: re.Match[str], lines: Sequence[Line]) -> str | None:
+    """The function that the text itself names, before any trace."""
+    named: str | None = None
+    if rule.where is Where.HEADLINE and "fn" in match.re.groupindex:
+        named = match["fn"]
+    elif rule.where is Where.LOCK:
+        named = _lock_function(lines)
+    elif rule.where is Where.NAMED:
+        named = _named_function(lines)
+    return strip_clone(named) if named else None
+
+
+def find_function(
+    rule: Rule, match: re.Match[str], lines: Sequence[Line], traces: Sequence[list[str]]
+) -> str | None:
+    """The function that the title names: the one that misbehaved, not the one that noticed."""
+    if rule.where is Where.NOWHERE:
+        return None
+    if rule.where is Where.STALL:
+        return next(filter(None, map(stall_handler, traces)), None)
+    named = _first_named(rule, match, lines)
+    if named is not None and rule.where is Where.NAMED and not is_checker(named):
+        return named
+    if named is not None and rule.where is Where.HEADLINE:
+        traces = _outwards(named, traces)
+    candidates = [[named], *traces] if named else traces
+    chosen = _pick(candidates, rule.kind == "memory-leak")
+    return _with_caller(chosen, traces) if chosen in _SHARED_CHECKS else chosen

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a row of the table of kernel complaints is made of."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+
+
+class Where(enum.Enum):
+    """Where the title's function is looked for."""
+
+    NOWHERE = enum.auto()  # the title names none
+    HEADLINE = enum.auto()  # the headline's function, the instruction pointer, the trace
+    TRACE = enum.auto()  # the instruction pointer, the trace
+    NAMED = enum.auto()  # a line that says "caller is foo" or "last function: foo", then the trace
+    LOCK = enum.auto()  # the first ", at: foo" of the held or wanted locks, then the trace
+    STALL = enum.auto()  # the handler in which the CPU is stuck
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table.
+
+    ``signs`` are literals of which every headline contains one: a line with no row's sign is never
+    looked at closer, so keep the signs few and rare. ``pattern`` finds the headline; it may have a
+    group ``fn`` (a function) and others that ``title`` uses. ``absorbs`` names kinds that the same
+    event goes on to print, such as the BUG of a check that first says what it saw. ``needs_trace``
+    says that a splat without a trace was cut.
+    """
+
+    kind: str
+    signs: tuple[str, ...]
+    pattern: re.Pattern[str]
+    title: str
+    where: Where
+    absorbs: frozenset[str]
+    needs_trace: bool
+
+
+FN = (
+    r"(?P<fn>(?:<[^<>+\n]{1,120}>(?:::\w+)+|[A-Za-z_$.][\w.$:]{0,199}))"
+    r"(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?"
+)
+OOPS = ("oops",)
+CHECK = ("oops", "kernel-bug", "warning")
+
+
+def row(
+    kind: str,
+    signs: str,
+    pattern: str,
+    title: str,
+    where: Where = Where.TRACE,
+    *,
+    absorbs: tuple[str, ...] = (),
+    trace: bool = True,
+) -> Rule:
+    """A row; ``signs`` are joined by ``|``, ``{FN}`` in ``pattern`` is a function's name."""
+    compiled = re.compile(pattern.replace("{FN}", FN))
+    return Rule(kind, tuple(signs.split("|")), compiled, title, where, frozenset(absorbs), trace)
+
+
+def warning_at(files: str, kind: str, title: str) -> Rule:
+    """A WARN() in one of the kernel's own checks: the caller is at fault, not the check."""
+    pattern = rf"WARNING: (?:.{{0,200}}[ /])?(?:{files}):\d+(?: (?:at )?(?!at\b){{FN}})?"
+    return row(kind, "WARNING:", pattern, title, Where.HEADLINE)
+
+
+def bug_at(files: str, kind: str, title: str) -> Rule:
+    """A BUG() in one of the kernel's own checks."""
+    pattern = rf"[Kk]ernel BUG at (?:\S{{0,200}}/)?(?:{files}):\d+"
+    return row(kind, "BUG ", pattern, title, absorbs=(*OOPS, "kernel-bug"))

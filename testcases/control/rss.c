@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * T1's control: VmRSS and smaps (Rss same, Private becomes Shared_Dirty).
+ *
+ * An exclusive entry counts as resident on every kernel, and smaps takes each
+ * non-present PFN entry for "maybe shared".
+ */
+#include "rmaplab.h"
+
+#define NR 64
+#define KB (NR * (long)PAGE_SIZE / 1024)
+
+static void test_rss(void)
+{
+	struct e0 e = e0_map(NR);
+	long long before;
+
+	/* Once before, so that the process itself needs no new page later. */
+	e0_make_exclusive(&e);
+	check_eq("pages intact", e0_intact(&e), NR);
+	check_rss_anon();
+
+	before = status_kb("VmRSS");
+	e0_make_exclusive(&e);
+	check_eq("change of VmRSS, kB", status_kb("VmRSS") - before, 0);
+	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
+	check_rss_anon();
+}
+
+static void test_smaps(void)
+{
+	struct e0 e = e0_map(NR);
+
+	check_eq("smaps Rss, kB", smaps_kb(e.base, "Rss"), KB);
+	check_eq("smaps Private_Dirty, kB",
+		 smaps_kb(e.base, "Private_Dirty"), KB);
+	e0_make_exclusive(&e);
+	check_eq("smaps Rss, exclusive, kB", smaps_kb(e.base, "Rss"), KB);
+	check_eq("smaps Anonymous, exclusive, kB",
+		 smaps_kb(e.base, "Anonymous"), KB);
+	check_eq("smaps Private_Dirty, exclusive, kB",
+		 smaps_kb(e.base, "Private_Dirty"), 0);
+	check_eq("smaps Shared_Dirty, exclusive, kB",
+		 smaps_kb(e.base, "Shared_Dirty"), KB);
+	check_eq("smaps Swap, exclusive, kB", smaps_kb(e.base, "Swap"), 0);
+}
+
+int main(void)
+{
+	static const struct subtest tests[] = {
+		{ .name = "vm-rss", .run = test_rss },
+		{ .name = "smaps", .run = test_smaps },
+	};
+
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * T19: fork+COW, mprotect(R)+write -> SIGSEGV, mremap, MADV_DONTNEED, munmap,
+ * exit, uffd-wp event.
+ *
+ * What happens to ordinary memory happens to E0 in the same way, on either
+ * kernel: protection and data are kept, and RssAnon is present + exclusive
+ * anonymous PTEs at each step.  After the process is gone no page is mapped
+ * (lib/ktap.c), and the kernel has no "Bad rss-counter" or "Bad page" to report
+ * (the lab).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <linux/userfaultfd.h>
+
+#include "rmaplab.h"
+
+#define NR		8
+#define E0_SIZE		(NR * 2 * PAGE_SIZE)
+#define UFFD_WAIT_MS	5000
+
+static struct e0 e0_exclusive(void)
+{
+	struct e0 e = e0_map(NR);
+
+	e0_make_exclusive(&e);
+	check_rss_anon();
+	return e;
+}
+
+static void test_fork_cow(void)
+{
+	struct e0 e = e0_exclusive();
+	pid_t pid;
+	int i;
+
+	pid = fork();
+	require_errno(pid >= 0, "fork");
+	if (!pid) {
+		check_eq("child: pages intact", e0_intact(&e), NR);
+		for (i = 0; i < NR; i++)
+			page_fill(e0_page(&e, i), 1000 + i);
+		for (i = 0; i < NR; i++)
+			check(page_intact(e0_page(&e, i), 1000 + i),
+			      "child: its own write to page %d is lost", i);
+		child_done();
+	}
+	child_join(pid);
+	check_eq("PTEs exclusive after fork", e0_count(&e, is_exclusive), 0);
+	check_eq("pages still mirrored", e0_mirrored(&e), 0);
+	check_eq("parent: pages intact", e0_intact(&e), NR);
+	check_eq("parent: sum of mapcounts", e0_mapcounts(&e), NR);
+	for (i = 0; i < NR; i++)
+		page_fill(e0_page(&e, i), i);
+	check_eq("parent: pages intact after a write", e0_intact(&e), NR);
+	check_rss_anon();
+}
+
+static sigjmp_buf segv_return;
+
+static void on_segv(int signal)
+{
+	(void)signal;
+	siglongjmp(segv_return, 1);
+}
+
+static bool write_segfaults(char *addr)
+{
+	struct sigaction action = { .sa_handler = on_segv }, old;
+	volatile bool segv = true;
+
+	require_errno(!sigaction(SIGSEGV, &action, &old), "sigaction");
+	if (!sigsetjmp(segv_return, 1)) {
+		*(volatile char *)addr = 0;
+		segv = false;
+	}
+	require_errno(!sigaction(SIGSEGV, &old, NULL), "sigaction");
+	return segv;
+}
+
+static void test_mprotect_segv(void)
+{
+	struct e0 e = e0_exclusive();
+	int i, segv = 0;
+
+	require_errno(!mprotect(e.base, E0_SIZE, PROT_READ), "mprotect(R)");
+	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
+	for (i = 0; i < NR; i++)
+		segv += write_segfaults(e0_page(&e, i));
+	check_eq("writes that got SIGSEGV", segv, NR);
+	check_eq("pages intact", e0_intact(&e), NR);
+	/* Also when the entry is gone already. */
+	for (i = 0, segv = 0; i < NR; i++)
+		segv += write_segfaults(e0_page(&e, i));
+	check_eq("writes that got SIGSEGV, after a read", segv, NR);
+	check_eq("pages intact", e0_intact(&e), NR);
+	require_errno(!mprotect(e.base, E0_SIZE, PROT_READ | PROT_WRITE),
+		      "mprotect(RW)");
+	for (i = 0; i < NR; i++)
+		check(!write_segfaults(e0_page(&e, i)),
+		      "page %d is not writable again", i);
+}
+
+static void test_mremap(void)
+{
+	struct e0 e = e0_exclusive();
+	char *target, *moved;
+	uint64_t pfn[NR];
+	int i;
+
+	for (i = 0; i < NR; i++)
+		pfn[i] = e0_facts(&e, i).pfn;
+	target = anon_map(E0_SIZE, MADV_NOHUGEPAGE);
+	moved = mremap(e.base, E0_SIZE, E0_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
+		       target);
+	require_errno(moved == target, "mremap");
+	e.base = moved;
+	check_eq("PTEs exclusive at the new address",
+		 e0_count(&e, is_exclusive), NR);
+	check_rss_anon();
+	for (i = 0; i < NR; i++)
+		check(e0_facts(&e, i).pfn == pfn[i], "page %d: other PFN", i);
+	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("PTEs present", e0_count(&e, is_present), NR);
+	check_rss_anon();
+}
+
+static void test_dontneed(void)
+{
+	struct e0 e = e0_exclusive();
+	int i;
+
+	require_errno(!madvise(e.base, E0_SIZE, MADV_DONTNEED), "MADV_DONTNEED");
+	for (i = 0; i < NR; i++)
+		check(!pagemap_entry(e0_page(&e, i)) ||
+		      pagemap_entry(e0_page(&e, i)) == PM_SOFT_DIRTY,
+		      "page %d: pagemap=%#llx", i,
+		      (unsigned long long)pagemap_entry(e0_page(&e, i)));
+	check_rss_anon();
+	check_eq("pages still mirrored", e0_mirrored(&e), 0);
+	for (i = 0; i < NR; i++)
+		check(!*(volatile char *)e0_page(&e, i),
+		      "page %d does not read as zero", i);
+}
+
+static void test_munmap(void)
+{
+	struct e0 e = e0_exclusive();
+
+	require_errno(!munmap(e.base, E0_SIZE), "munmap");
+	check_rss_anon();
+	check_eq("pages still mirrored", e0_mirrored(&e), 0);
+}
+
+/* The process ends with its pages exclusive. */
+static void test_exit(void)
+{
+	struct e0 e = e0_exclusive();
+
+	check_eq("PTEs exclusive at exit", e0_count(&e, is_exclusive), NR);
+}
+
+/* -- userfaultfd write protection ---------------------------------------- */
+
+static int uffd_register_wp(char *base)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+	};
+	struct uffdio_register reg = {
+		.range = { .start = (uintptr_t)base, .len = E0_SIZE },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (uffd < 0)
+		skip("userfaultfd: %s", strerror(errno));
+	if (ioctl(uffd, UFFDIO_API, &api))
+		skip("no userfaultfd write protection: %s", strerror(errno));
+	require_errno(!ioctl(uffd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER");
+	return uffd;
+}
+
+static void uffd_protect(int uffd, char *addr, size_t size, bool protect)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { .start = (uintptr_t)addr, .len = size },
+		.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	require_errno(!ioctl(uffd, UFFDIO_WRITEPROTECT, &wp),
+		      "UFFDIO_WRITEPROTECT");
+}
+
+static void *write_pages(void *arg)
+{
+	const struct e0 *e = arg;
+	int i;
+
+	for (i = 0; i < e->nr; i++)
+		*(volatile uint64_t *)e0_page(e, i) = ~0ULL;
+	return NULL;
+}
+
+/* Whether a write-protection event for ADDR comes. */
+static bool uffd_event(int uffd, const char *addr)
+{
+	struct pollfd pfd = { .fd = uffd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	if (poll(&pfd, 1, UFFD_WAIT_MS) != 1)
+		return false;
+	if (read(uffd, &msg, sizeof(msg)) != sizeof(msg))
+		return false;
+	return msg.event == UFFD_EVENT_PAGEFAULT &&
+	       (msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP) &&
+	       (msg.arg.pagefault.address & ~(PAGE_SIZE - 1)) ==
+	       (uintptr_t)addr;
+}
+
+static bool is_uffd_wp(uint64_t pagemap)
+{
+	return pagemap & PM_UFFD_WP;
+}
+
+/* Reading does not lift the protection, and each first write is an event. */
+static void test_uffd_wp(void)
+{
+	struct e0 e = e0_exclusive();
+	int i, uffd = uffd_register_wp(e.base);
+	pthread_t writer;
+
+	uffd_protect(uffd, e.base, E0_SIZE, true);
+	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
+	check_eq("PTEs uffd-wp, exclusive", e0_count(&e, is_uffd_wp), NR);
+	for (i = 0; i < NR / 2; i++)
+		check(page_intact(e0_page(&e, i), i), "page %d", i);
+	check_eq("PTEs uffd-wp, half of them read", e0_count(&e, is_uffd_wp),
+		 NR);
+	require(!pthread_create(&writer, NULL, write_pages, &e),
+		"pthread_create");
+	for (i = 0; i < NR; i++) {
+		require(uffd_event(uffd, e0_page(&e, i)),
+			"no write-protection event for page %d", i);
+		check(page_intact(e0_page(&e, i), i),
+		      "page %d was written before its event", i);
+		uffd_protect(uffd, e0_page(&e, i), PAGE_SIZE, false);
+	}
+	require(!pthread_join(writer, NULL), "pthread_join");
+	for (i = 0; i < NR; i++)
+		check(*(volatile uint64_t *)e0_page(&e, i) == ~0ULL,
+		      "the write to page %d is lost", i);
+}
+
+int main(void)
+{
+	static const struct subtest tests[] = {
+		{ .name = "fork-cow", .run = test_fork_cow },
+		{ .name = "mprotect-segv", .run = test_mprotect_segv },
+		{ .name = "mremap", .run = test_mremap },
+		{ .name = "dontneed", .run = test_dontneed },
+		{ .name = "munmap", .run = test_munmap },
+		{ .name = "exit", .run = test_exit },
+		{ .name = "uffd-wp", .run = test_uffd_wp },
+	};
+
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}

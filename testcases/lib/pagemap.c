@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+/* pagemap, kpagecount and kpageflags: Documentation/admin-guide/mm/pagemap.rst */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "rmaplab.h"
+
+#define PM_PFN_MASK		((1ULL << 55) - 1)
+#define PM_SWAP_TYPE(e)		((e) & 0x1f)
+#define PM_SWAP_OFFSET(e)	(((e) & PM_PFN_MASK) >> 5)
+
+#define MAX_WATCHED		4096
+
+/* U has an entry type for writable and one for readable PTEs, P has one. */
+static uint32_t exclusive_types;
+
+static uint64_t *watched;	/* shared; [0] is how many */
+
+static uint64_t read_u64(const char *path, uint64_t index)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t value;
+	ssize_t n;
+
+	require_errno(fd >= 0, "%s", path);
+	n = pread(fd, &value, sizeof(value), index * sizeof(value));
+	require_errno(n >= 0, "%s, entry %#llx", path,
+		      (unsigned long long)index);
+	require(n == sizeof(value), "%s, entry %#llx: end of file", path,
+		(unsigned long long)index);
+	close(fd);
+	return value;
+}
+
+uint64_t pagemap_entry(const void *addr)
+{
+	return read_u64("/proc/self/pagemap", (uintptr_t)addr / PAGE_SIZE);
+}
+
+bool is_present(uint64_t pagemap)
+{
+	return pagemap & PM_PRESENT;
+}
+
+bool is_exclusive(uint64_t pagemap)
+{
+	return !(pagemap & PM_PRESENT) && (pagemap & PM_SWAP) &&
+	       (exclusive_types & (1U << PM_SWAP_TYPE(pagemap)));
+}
+
+/* With one swap area, a real swap entry is of type 0. */
+bool is_swapped(uint64_t pagemap)
+{
+	return !(pagemap & PM_PRESENT) && (pagemap & PM_SWAP) &&
+	       PM_SWAP_TYPE(pagemap) == 0;
+}
+
+struct page_facts pfn_facts(uint64_t pfn)
+{
+	struct page_facts p = { .pfn = pfn };
+
+	if (pfn) {
+		p.count = read_u64("/proc/kpagecount", pfn);
+		p.flags = read_u64("/proc/kpageflags", pfn);
+	}
+	return p;
+}
+
+struct page_facts page_facts(const void *addr)
+{
+	uint64_t pagemap = pagemap_entry(addr);
+	struct page_facts p = { 0 };
+
+	if (is_present(pagemap))
+		p = pfn_facts(pagemap & PM_PFN_MASK);
+	else if (is_exclusive(pagemap))
+		p = pfn_facts(PM_SWAP_OFFSET(pagemap));
+	p.pagemap = pagemap;
+	return p;
+}
+
+void print_page(int i, const struct page_facts *p)
+{
+	diag("page %d: pfn=%#llx count=%lld flags=%#llx pagemap=%#llx", i,
+	     (unsigned long long)p->pfn, (long long)p->count,
+	     (unsigned long long)p->flags, (unsigned long long)p->pagemap);
+}
+
+int count_ptes(const void *addr, int nr, bool (*is)(uint64_t pagemap))
+{
+	int i, n = 0;
+
+	for (i = 0; i < nr; i++)
+		n += is(pagemap_entry((const char *)addr + i * PAGE_SIZE));
+	return n;
+}
+
+/*
+ * The type's number depends on the tree and its configuration.  It is that of
+ * the entry which took a present PTE's place and still has its PFN.
+ */
+void learn_exclusive_type(uint64_t pagemap, uint64_t pfn)
+{
+	require(!(pagemap & PM_PRESENT) && (pagemap & PM_SWAP),
+		"EXCLUSIVE left pagemap=%#llx, not an exclusive entry",
+		(unsigned long long)pagemap);
+	require(PM_SWAP_OFFSET(pagemap) == pfn && PM_SWAP_TYPE(pagemap),
+		"EXCLUSIVE on pfn %#llx left pagemap=%#llx",
+		(unsigned long long)pfn, (unsigned long long)pagemap);
+	exclusive_types |= 1U << PM_SWAP_TYPE(pagemap);
+}
+
+/* -- what must be gone with the process --------------------------------- */
+
+/* Called by the parent, before it forks a subtest. */
+void watch_reset(void)
+{
+	if (!watched) {
+		watched = mmap(NULL, (MAX_WATCHED + 2) * sizeof(*watched),
+			       PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (watched == MAP_FAILED)
+			bail_out("mmap: %s", strerror(errno));
+	}
+	watched[0] = 0;
+}
+
+void watch_pfn(uint64_t pfn)
+{
+	require(watched[0] < MAX_WATCHED, "too many watched pages");
+	watched[++watched[0]] = pfn;
+}
+
+uint64_t watched_pfn(int i)
+{
+	return (uint64_t)i < watched[0] ? watched[i + 1] : 0;
+}
+
+/*
+ * A page that was just faulted in is on a CPU's batch of pages on their way to
+ * the LRU, which holds a reference: unmapped, it stays anonymous memory until
+ * the batch is drained.  drop_caches does so on all CPUs, and there is no page
+ * cache worth keeping in a fast guest.
+ */
+void drain_lru_caches(void)
+{
+	int err = write_text("/proc/sys/vm/drop_caches", "1");
+
+	require(!err, "drop_caches: %s", strerror(-err));
+}
+
+bool watched_pfns_are_free(void)
+{
+	struct page_facts p;
+	bool ok = true;
+	uint64_t i;
+
+	if (!watched[0])
+		return true;
+	drain_lru_caches();
+	for (i = 0; i < watched[0]; i++) {
+		p = pfn_facts(watched_pfn(i));
+		if (!(p.flags & (PF_ANON | PF_MMAP)) && !p.count)
+			continue;
+		diag("FAILED: after exit, pfn %#llx: count=%lld flags=%#llx",
+		     (unsigned long long)p.pfn, (long long)p.count,
+		     (unsigned long long)p.flags);
+		ok = false;
+	}
+	return ok;
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Numbers from procfs and sysfs. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rmaplab.h"
+
+static bool line_has_key(const char *line, const char *key, long long *value)
+{
+	size_t len = strlen(key);
+
+	if (strncmp(line, key, len) || (line[len] != ':' && line[len] != ' '))
+		return false;
+	*value = strtoll(line + len + 1, NULL, 0);
+	return true;
+}
+
+long long file_field(const char *path, const char *key)
+{
+	FILE *f = fopen(path, "re");
+	long long value = -1;
+	char line[512];
+
+	require_errno(f, "%s", path);
+	while (fgets(line, sizeof(line), f))
+		if (line_has_key(line, key, &value))
+			break;
+	fclose(f);
+	return value;
+}
+
+long long vmstat(const char *key)
+{
+	return file_field("/proc/vmstat", key);
+}
+
+long long status_kb(const char *key)
+{
+	return file_field("/proc/self/status", key);
+}
+
+long long smaps_kb(const void *addr, const char *key)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long start, end, wanted = (unsigned long)addr;
+	bool inside = false;
+	long long value = -1;
+	char line[512];
+
+	require_errno(f, "/proc/self/smaps");
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			inside = start == wanted;
+		else if (inside && line_has_key(line, key, &value))
+			break;
+	}
+	fclose(f);
+	return value;
+}
+
+static void read_rss(long long *counter, long long *ptes)
+{
+	*counter = status_kb("RssAnon");
+	*ptes = file_field("/proc/self/smaps_rollup", "Anonymous");
+}
+
+void check_rss_anon(void)
+{
+	long long counter, ptes;
+
+	/* The first time, stdio may need a page between the two. */
+	read_rss(&counter, &ptes);
+	read_rss(&counter, &ptes);
+	check(counter == ptes, "RssAnon: %lld kB, but anonymous PTEs for %lld kB",
+	      counter, ptes);
+	diag("RssAnon: %lld kB", counter);
+}
+
+long long read_number(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	long long value;
+	int n;
+
+	if (!f)
+		return -1;
+	n = fscanf(f, "%lld", &value);
+	fclose(f);
+	return n == 1 ? value : -1;
+}
+
+int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, strlen(text));
+	if (n < 0)
+		err = -errno;
+	else if (n != (ssize_t)strlen(text))
+		err = -EIO;
+	close(fd);
+	return err;
+}
+
+bool file_exists(const char *path)
+{
+	return !access(path, F_OK);
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Transparent huge pages of 2 MB. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "rmaplab.h"
+
+#define THP_STATS "/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/stats/"
+
+/* One folio of order 9, whether mapped by a PMD or by PTEs. */
+bool is_thp(const void *addr)
+{
+	struct page_facts head = page_facts(addr), p;
+	int i;
+
+	if (!(head.flags & PF_THP) || !(head.flags & PF_COMPOUND_HEAD))
+		return false;
+	for (i = 1; i < HPAGE_NR; i++) {
+		p = page_facts((const char *)addr + i * PAGE_SIZE);
+		if (p.pfn != head.pfn + i || !(p.flags & PF_COMPOUND_TAIL))
+			return false;
+	}
+	return true;
+}
+
+char *thp_map(void)
+{
+	char *area, *head;
+	uint64_t pfn;
+	int i;
+
+	area = mmap(NULL, 2 * HPAGE_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	require_errno(area != MAP_FAILED, "mmap of 4 MB");
+	head = (char *)(((uintptr_t)area + HPAGE_SIZE - 1) & ~(HPAGE_SIZE - 1));
+	if (madvise(head, HPAGE_SIZE, MADV_HUGEPAGE) && errno == EINVAL)
+		skip("inconclusive: a kernel without THP");
+	for (i = 0; i < HPAGE_NR; i++)
+		page_fill(head + i * PAGE_SIZE, i);
+	if (!is_thp(head))
+		skip("inconclusive: no 2 MB THP (setting, or no free memory)");
+	pfn = page_facts(head).pfn;
+	for (i = 0; i < HPAGE_NR; i++)
+		watch_pfn(pfn + i);
+	return head;
+}
+
+long long thp_stat(const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), THP_STATS "%s", name);
+	return read_number(path);
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * T8: E0's physical address -> soft_offline_page.
+ *
+ * 0, the PFN changes, the data is intact, and the next device read faults: the
+ * page is migrated like any other, which revokes the device's access.  The
+ * unpatched kernel finds one reference too many for mapcount 0: EBUSY, the PFN
+ * is the same.
+ *
+ * The page is given by its physical address: MADV_SOFT_OFFLINE would touch it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "rmaplab.h"
+
+#define NR		4
+#define SOFT_OFFLINE	"/sys/devices/system/memory/soft_offline_page"
+#define UNPOISON	"/sys/kernel/debug/hwpoison/unpoison-pfn"
+
+static int soft_offline(uint64_t pfn)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%#llx",
+		 (unsigned long long)pfn * PAGE_SIZE);
+	return write_text(SOFT_OFFLINE, text);
+}
+
+static void test_soft_offline(void)
+{
+	uint64_t old[NR], faults;
+	struct page_facts p;
+	struct e0 e;
+	int i, ret;
+
+	if (!file_exists(SOFT_OFFLINE))
+		skip("no " SOFT_OFFLINE);
+	e = e0_map(NR);
+	e0_make_exclusive(&e);
+	for (i = 0; i < NR; i++) {
+		old[i] = e0_facts(&e, i).pfn;
+		ret = soft_offline(old[i]);
+		check(!ret, "soft offline of page %d: %s", i, strerror(-ret));
+	}
+	for (i = 0; i < NR; i++) {
+		p = e0_facts(&e, i);
+		print_page(i, &p);
+		check(p.pfn != old[i], "page %d still has its PFN", i);
+		check(p.count == 1, "page %d: count=%lld", i,
+		      (long long)p.count);
+		if (p.pfn)
+			watch_pfn(p.pfn);
+	}
+	check_eq("pages still mirrored", e0_mirrored(&e), 0);
+	check_rss_anon();
+	for (i = 0; i < NR; i++) {
+		faults = 0;
+		check(dmirror_page_intact(e.dev, e0_page(&e, i), i, &faults),
+		      "page %d: the device reads other data", i);
+		check(faults == 1, "page %d: the device read faulted %lld times",
+		      i, (long long)faults);
+	}
+	check_eq("pages intact", e0_intact(&e), NR);
+}
+
+/* Give the pages that were taken offline back, now that nobody owns them. */
+static void unpoison(void)
+{
+	uint64_t pfn;
+	char text[32];
+	int i, ret;
+
+	for (i = 0; (pfn = watched_pfn(i)); i++) {
+		if (!(pfn_facts(pfn).flags & PF_HWPOISON))
+			continue;
+		snprintf(text, sizeof(text), "%#llx", (unsigned long long)pfn);
+		ret = write_text(UNPOISON, text);
+		diag("unpoison pfn %s: %s", text, ret ? strerror(-ret) : "0");
+	}
+}
+
+int main(void)
+{
+	static const struct subtest tests[] = {
+		{ .name = "soft-offline", .run = test_soft_offline, .after = unpoison },
+	};
+
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}

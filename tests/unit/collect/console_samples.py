@@ -1,0 +1,498 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Small consoles in the formats of the kernel's own functions, for the parser's tests.
+
+Written after the source of Linux 6.12, one function of the kernel per sample; the code they blame
+(``demo_*``) does not exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A console and what has to be read out of it."""
+
+    kind: str
+    title: str
+    function: str | None
+    text: str
+    corrupted: bool = False
+    fatal: bool = False
+
+    @property
+    def console(self) -> bytes:
+        """The sample with printk's time stamps and callers in front of each line."""
+        return stamped(self.text)
+
+
+def stamped(text: str, caller: str = "T77", start: float = 12.0) -> bytes:
+    """Put a time stamp and a caller before each line, as CONFIG_PRINTK_CALLER does."""
+    lines = text.strip("\n").split("\n")
+    return b"".join(
+        f"[{start + number / 1000:12.6f}][{caller:>6}] {line}\n".encode()
+        for number, line in enumerate(lines)
+    )
+
+
+CPU_LINE = "CPU: 1 UID: 0 PID: 77 Comm: demo Not tainted 6.12.0 #1"
+TRACE_END = """ do_syscall_64+0x9e/0x1a0
+ entry_SYSCALL_64_after_hwframe+0x77/0x7f
+RIP: 0033:0x7f2b3c4d5e6f
+ </TASK>
+---[ end trace 0000000000000000 ]---"""
+
+
+def trace(*functions: str) -> str:
+    """A call trace through the given functions, with a stale frame in between."""
+    frames = "\n".join(f" {name}+0x1f/0x230" for name in functions)
+    return f"Call Trace:\n <TASK>\n{frames}\n ? demo_stale+0x10/0x20\n{TRACE_END}"
+
+
+SAMPLES = {
+    "warn": Sample(
+        "warning",
+        "WARNING in demo_unmap",
+        "demo_unmap",
+        f"""------------[ cut here ]------------
+WARNING: CPU: 1 PID: 77 at mm/demo.c:1312 demo_unmap+0x88/0x1c0
+Modules linked in:
+{CPU_LINE}
+RIP: 0010:demo_unmap+0x88/0x1c0
+{trace("demo_walk", "demo_ioctl")}""",
+    ),
+    "warn since 6.18": Sample(
+        "warning",
+        "WARNING in demo_unmap",
+        "demo_unmap",
+        f"""WARNING: mm/demo.c:1312 at demo_unmap+0x88/0x1c0, CPU#1: demo/77
+{CPU_LINE}
+RIP: 0010:demo_unmap+0x88/0x1c0
+{trace("demo_walk", "demo_ioctl")}""",
+    ),
+    "warn without file names": Sample(
+        "warning",
+        "WARNING in demo_unmap",
+        "demo_unmap",
+        f"WARNING: CPU: 1 PID: 77 at demo_unmap+0x88/0x1c0\n{trace('demo_walk')}",
+    ),
+    "bug": Sample(
+        "kernel-bug",
+        "kernel BUG in demo_dup",
+        "demo_dup",
+        f"""page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x7f0000 pfn:0x1234
+page dumped because: VM_BUG_ON_FOLIO(folio_test_demo(folio))
+------------[ cut here ]------------
+kernel BUG at mm/demo.c:77!
+Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI
+{CPU_LINE}
+RIP: 0010:demo_dup.isra.0+0x12/0x40
+{trace("demo_fork")}""",
+    ),
+    "refcount": Sample(
+        "refcount",
+        "WARNING: refcount bug in demo_put",
+        "demo_put",
+        f"""------------[ cut here ]------------
+refcount_t: underflow; use-after-free.
+WARNING: CPU: 0 PID: 77 at lib/refcount.c:28 refcount_warn_saturate+0xba/0x110
+{CPU_LINE}
+RIP: 0010:refcount_warn_saturate+0xba/0x110
+{trace("demo_put", "demo_release")}""",
+    ),
+    "null pointer": Sample(
+        "page-fault",
+        "BUG: unable to handle kernel NULL pointer dereference in demo_read",
+        "demo_read",
+        f"""BUG: kernel NULL pointer dereference, address: 0000000000000008
+#PF: supervisor read access in kernel mode
+#PF: error_code(0x0000) - not-present page
+PGD 0 P4D 0
+Oops: Oops: 0000 [#1] PREEMPT SMP
+{CPU_LINE}
+RIP: 0010:demo_read+0x12/0x40
+{trace("vfs_read")}""",
+    ),
+    "page fault on arm64": Sample(
+        "page-fault",
+        "BUG: unable to handle kernel paging request in demo_read",
+        "demo_read",
+        f"""Unable to handle kernel paging request at virtual address ffff00000badcafe
+Mem abort info:
+Internal error: Oops: 0000000096000004 [#1] SMP
+{CPU_LINE}
+pc : demo_read+0x10/0x20
+lr : vfs_read+0x30/0x40
+Call trace:
+ demo_read+0x10/0x20 (P)
+ vfs_read+0x30/0x40
+---[ end trace 0000000000000000 ]---""",
+    ),
+    "general protection": Sample(
+        "general-protection",
+        "general protection fault in demo_list_walk",
+        "demo_list_walk",
+        "Oops: general protection fault, probably for non-canonical address "
+        f"""0xdead000000000100: 0000 [#1] PREEMPT SMP
+{CPU_LINE}
+RIP: 0010:demo_list_walk+0x12/0x40
+{trace("demo_ioctl")}""",
+    ),
+    "divide": Sample(
+        "divide-error",
+        "divide error in demo_rate",
+        "demo_rate",
+        f"""Oops: divide error: 0000 [#1] PREEMPT SMP
+{CPU_LINE}
+RIP: 0010:demo_rate+0x12/0x40
+{trace("demo_ioctl")}""",
+    ),
+    "double fault": Sample(
+        "double-fault",
+        "PANIC: double fault in demo_deep",
+        "demo_deep",
+        f"""traps: PANIC: double fault, error_code: 0x0
+Oops: double fault: 0000 [#1] PREEMPT SMP
+{CPU_LINE}
+RIP: 0010:demo_deep+0x12/0x40
+{trace("demo_ioctl")}""",
+        fatal=True,
+    ),
+    "kasan": Sample(
+        "kasan",
+        "KASAN: slab-use-after-free Read in demo_get",
+        "demo_get",
+        f"""==================================================================
+BUG: KASAN: slab-use-after-free in memcmp+0x33/0x90
+Read of size 8 at addr ffff888012345678 by task demo/77
+
+{CPU_LINE}
+Call Trace:
+ <TASK>
+ dump_stack_lvl+0x53/0x70
+ print_report+0xce/0x670
+ kasan_report+0xce/0x100
+ memcmp+0x33/0x90
+ demo_get+0x1f/0x230
+{TRACE_END}
+
+Allocated by task 77:
+ kasan_save_stack+0x24/0x50
+ demo_alloc+0x1f/0x230
+
+Freed by task 77:
+ demo_free+0x1f/0x230""",
+    ),
+    "kasan double free": Sample(
+        "kasan",
+        "KASAN: invalid-free in demo_free",
+        "demo_free",
+        f"""BUG: KASAN: double-free in demo_free+0x1f/0x230
+Free of addr ffff888012345678 by task demo/77
+{CPU_LINE}
+{trace("kfree", "demo_free")}""",
+    ),
+    "kfence": Sample(
+        "kfence",
+        "KFENCE: use-after-free read in demo_get",
+        "demo_get",
+        """BUG: KFENCE: use-after-free read in demo_get+0x1f/0x230
+
+Use-after-free read at 0x000000001234abcd (in kfence-#33):
+ demo_get+0x1f/0x230
+ demo_ioctl+0x1f/0x230""",
+    ),
+    "kmsan": Sample(
+        "kmsan",
+        "KMSAN: uninit-value in demo_get",
+        "demo_get",
+        """BUG: KMSAN: uninit-value in demo_get+0x1f/0x230
+ demo_get+0x1f/0x230
+ demo_ioctl+0x1f/0x230
+
+Uninit was created at:
+ demo_alloc+0x1f/0x230""",
+    ),
+    "kcsan": Sample(
+        "kcsan",
+        "KCSAN: data-race in demo_get / demo_put",
+        None,
+        """BUG: KCSAN: data-race in demo_get / demo_put
+
+write to 0xffff888012345678 of 8 bytes by task 77 on cpu 1:
+ demo_get+0x1f/0x230
+ demo_ioctl+0x1f/0x230""",
+    ),
+    "ubsan": Sample(
+        "ubsan",
+        "UBSAN: array-index-out-of-bounds in demo_index",
+        "demo_index",
+        f"""UBSAN: array-index-out-of-bounds in mm/demo.c:263:56
+index 4 is out of range for type 'int [4]'
+{CPU_LINE}
+{trace("dump_stack_lvl", "__ubsan_handle_out_of_bounds", "demo_index")}""",
+    ),
+    "deadlock": Sample(
+        "lockdep",
+        "possible deadlock in demo_lock_both",
+        "demo_lock_both",
+        f"""======================================================
+WARNING: possible circular locking dependency detected
+6.12.0 #1 Not tainted
+------------------------------------------------------
+demo/77 is trying to acquire lock:
+ffff888012345678 (&mm->demo){{++++}}-{{4:4}}, at: demo_lock_both+0x1f/0x230
+
+but task is already holding lock:
+ffff888012345690 (&mm->other){{++++}}-{{4:4}}, at: demo_ioctl+0x1f/0x230
+
+the existing dependency chain (in reverse order) is:
+
+-> #1 (&mm->other){{++++}}-{{4:4}}:
+       demo_elsewhere+0x1f/0x230
+
+stack backtrace:
+{CPU_LINE}
+{trace("dump_stack_lvl", "print_circular_bug", "lock_acquire", "demo_lock_both")}""",
+    ),
+    "recursive lock": Sample(
+        "lockdep",
+        "possible deadlock in demo_again",
+        "demo_again",
+        f"""WARNING: possible recursive locking detected
+6.12.0 #1 Not tainted
+demo/77 is trying to acquire lock:
+ffff888012345678 (&d->lock){{+.+.}}-{{3:3}}, at: demo_again+0x1f/0x230
+stack backtrace:
+{CPU_LINE}
+{trace("demo_again")}""",
+    ),
+    "inconsistent lock": Sample(
+        "lockdep",
+        "inconsistent lock state in demo_irq",
+        "demo_irq",
+        f"""WARNING: inconsistent lock state
+6.12.0 #1 Not tainted
+inconsistent {{IN-HARDIRQ-W}} -> {{HARDIRQ-ON-W}} usage.
+demo/77 [HC0[0]:SC0[0]:HE1:SE1] takes:
+ffff888012345678 (&d->lock){{?.+.}}-{{3:3}}, at: demo_irq+0x1f/0x230
+stack backtrace:
+{CPU_LINE}
+{trace("demo_irq")}""",
+    ),
+    "rcu usage": Sample(
+        "lockdep",
+        "WARNING: suspicious RCU usage in demo_lookup",
+        "demo_lookup",
+        f"""=============================
+WARNING: suspicious RCU usage
+6.12.0 #1 Not tainted
+-----------------------------
+mm/demo.c:12 suspicious rcu_dereference_check() usage!
+stack backtrace:
+{CPU_LINE}
+{trace("dump_stack_lvl", "lockdep_rcu_suspicious", "demo_lookup")}""",
+    ),
+    "rcu stall": Sample(
+        "rcu-stall",
+        "INFO: rcu detected stall in demo_ioctl",
+        "demo_ioctl",
+        f"""rcu: INFO: rcu_preempt self-detected stall on CPU
+rcu:  1-....: (5249 ticks this GP) idle=0bd4/1/0x4000000000000000 softirq=113/113 fqs=1312
+rcu:  (t=5250 jiffies g=-1015 q=6 ncpus=2)
+{CPU_LINE}
+RIP: 0010:demo_spin+0x1f/0x230
+Call Trace:
+ <IRQ>
+ rcu_sched_clock_irq+0x1f/0x230
+ update_process_times+0x1f/0x230
+ sysvec_apic_timer_interrupt+0x1f/0x230
+ </IRQ>
+ <TASK>
+ demo_loop+0x1f/0x230
+ demo_ioctl+0x1f/0x230
+ vfs_ioctl+0x1f/0x230
+ do_syscall_64+0x9e/0x1a0""",
+    ),
+    "soft lockup": Sample(
+        "soft-lockup",
+        "BUG: soft lockup in demo_ioctl",
+        "demo_ioctl",
+        f"""watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [demo:77]
+Modules linked in:
+{CPU_LINE}
+RIP: 0010:demo_spin+0x1f/0x230
+{trace("demo_loop", "demo_ioctl", "vfs_ioctl")}""",
+    ),
+    "hard lockup": Sample(
+        "hard-lockup",
+        "BUG: hard lockup in demo_ioctl",
+        "demo_ioctl",
+        f"""watchdog: CPU1: Watchdog detected hard LOCKUP on cpu 1
+{CPU_LINE}
+RIP: 0010:demo_spin+0x1f/0x230
+{trace("demo_ioctl", "vfs_ioctl")}""",
+    ),
+    "hung task": Sample(
+        "hung-task",
+        "INFO: task hung in demo_wait",
+        "demo_wait",
+        """INFO: task demo:77 blocked for more than 120 seconds.
+      Not tainted 6.12.0 #1
+"echo 0 > /proc/sys/kernel/hung_task_timeout_secs" disables this message.
+task:demo            state:D stack:0     pid:77    tgid:77    ppid:1      flags:0x00004002
+Call Trace:
+ <TASK>
+ __schedule+0x3d1/0x1210
+ schedule+0x27/0xf0
+ folio_wait_bit_common+0x13c/0x340
+ demo_wait+0x1f/0x230
+ do_syscall_64+0x9e/0x1a0""",
+    ),
+    "scheduling while atomic": Sample(
+        "scheduling-while-atomic",
+        "BUG: scheduling while atomic in demo_sleep",
+        "demo_sleep",
+        f"""BUG: scheduling while atomic: demo/77/0x00000002
+Modules linked in:
+Preemption disabled at:
+[<ffffffff81234567>] demo_disable+0x1f/0x230
+{CPU_LINE}
+{trace("dump_stack_lvl", "__schedule_bug", "__schedule", "schedule", "demo_sleep")}""",
+    ),
+    "sleeping function": Sample(
+        "sleeping-function",
+        "BUG: sleeping function called from invalid context in demo_alloc",
+        "demo_alloc",
+        f"""BUG: sleeping function called from invalid context at include/linux/sched/mm.h:337
+in_atomic(): 1, irqs_disabled(): 0, non_block: 0, pid: 77, name: demo
+preempt_count: 1, expected: 0
+{CPU_LINE}
+{trace("dump_stack_lvl", "__might_resched", "__kmalloc_noprof", "demo_alloc")}""",
+    ),
+    "bad page state": Sample(
+        "bad-page-state",
+        "BUG: Bad page state in demo_free_range",
+        "demo_free_range",
+        f"""BUG: Bad page state in process demo  pfn:1234
+page: refcount:0 mapcount:1 mapping:0000000000000000 index:0x7f0000 pfn:0x1234
+page dumped because: nonzero mapcount
+{CPU_LINE}
+{trace("dump_stack_lvl", "bad_page", "free_unref_page", "demo_free_range")}""",
+    ),
+    "bad page map": Sample(
+        "bad-page-map",
+        "BUG: Bad page map",
+        None,
+        f"""BUG: Bad page map in process demo  pte:8000000012345067 pmd:12340067
+page: refcount:1 mapcount:-1 mapping:0000000000000000 index:0x7f0000 pfn:0x12345
+addr:00007f0000000000 vm_flags:00100073 anon_vma:ffff888012345678 mapping:0 index:7f0000
+{CPU_LINE}
+{trace("dump_stack_lvl", "print_bad_pte", "demo_zap")}""",
+    ),
+    "bad rss": Sample(
+        "bad-rss-counter",
+        "BUG: Bad rss-counter state",
+        None,
+        "BUG: Bad rss-counter state mm:00000000abcdef12 type:MM_ANONPAGES val:1",
+    ),
+    "page tables left": Sample(
+        "nonzero-nr-ptes",
+        "BUG: non-zero pgtables_bytes on freeing mm: NUM",
+        None,
+        "BUG: non-zero pgtables_bytes on freeing mm: 4096",
+    ),
+    "page table check": Sample(
+        "page-table-check",
+        "kernel BUG in demo_set_pte",
+        "demo_set_pte",
+        f"""kernel BUG at mm/page_table_check.c:118!
+Oops: invalid opcode: 0000 [#1] SMP
+{CPU_LINE}
+RIP: 0010:page_table_check_set+0x12/0x40
+{trace("__page_table_check_ptes_set", "demo_set_pte")}""",
+    ),
+    "slab corruption": Sample(
+        "slab-corruption",
+        "BUG: Poison overwritten in demo_alloc",
+        "demo_alloc",
+        f"""=============================================================================
+BUG kmalloc-64 (Not tainted): Poison overwritten
+-----------------------------------------------------------------------------
+0xffff888012345678-0xffff888012345678 @offset=1656. First byte 0x6a instead of 0x6b
+{CPU_LINE}
+{trace("dump_stack_lvl", "check_bytes_and_report", "__kmalloc_noprof", "demo_alloc")}""",
+    ),
+    "list corruption": Sample(
+        "list-corruption",
+        "BUG: corrupted list in demo_remove",
+        "demo_remove",
+        f"""list_del corruption. prev->next should be ffff888012345678, but was ffff888012345690
+------------[ cut here ]------------
+kernel BUG at lib/list_debug.c:64!
+Oops: invalid opcode: 0000 [#1] SMP
+{CPU_LINE}
+RIP: 0010:__list_del_entry_valid_or_report+0x12/0x40
+{trace("demo_remove")}""",
+    ),
+    "memory leak": Sample(
+        "memory-leak",
+        "memory leak in demo_open",
+        "demo_open",
+        """unreferenced object 0xffff888012345678 (size 64):
+  comm "demo", pid 77, jiffies 4294944475
+  hex dump (first 32 bytes):
+    2f 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  /...............
+  backtrace (crc 1234abcd):
+    [<0000000012345678>] __kmalloc_noprof+0x1f/0x230
+    [<0000000012345679>] demo_open+0x1f/0x230""",
+    ),
+    "debugobjects": Sample(
+        "debugobjects",
+        "WARNING: ODEBUG bug in demo_free",
+        "demo_free",
+        f"""ODEBUG: free active (active state 0) object: ffff888012345678 object type: timer_list
+WARNING: CPU: 1 PID: 77 at lib/debugobjects.c:612 debug_print_object+0x1f/0x230
+{CPU_LINE}
+RIP: 0010:debug_print_object+0x1f/0x230
+{trace("debug_check_no_obj_freed", "kfree", "demo_free")}""",
+    ),
+    "dma api": Sample(
+        "dma-api",
+        "WARNING: DMA-API bug in demo_dma",
+        "demo_dma",
+        f"""DMA-API: demo 0000:00:01.0: device driver tries to free DMA memory it has not allocated
+WARNING: CPU: 1 PID: 77 at kernel/dma/debug.c:972 check_unmap+0x1f/0x230
+{CPU_LINE}
+RIP: 0010:check_unmap+0x1f/0x230
+{trace("debug_dma_unmap_page", "demo_dma")}""",
+    ),
+    "oom": Sample(
+        "oom",
+        "Out of memory: Killed process",
+        None,
+        "Out of memory: Killed process 77 (demo) total-vm:1234kB, anon-rss:12kB, file-rss:0kB",
+    ),
+    "panic": Sample(
+        "panic",
+        "kernel panic: Attempted to kill init!",
+        None,
+        f"""Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b
+{CPU_LINE}
+Call Trace:
+ <TASK>
+ panic+0x107/0x2f0
+ do_exit+0x9a0/0xa20
+ </TASK>
+---[ end Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b ]---""",
+        fatal=True,
+    ),
+    "a warning that was cut": Sample(
+        "warning",
+        "WARNING in demo_unmap",
+        "demo_unmap",
+        "WARNING: CPU: 1 PID: 77 at mm/demo.c:1312 demo_unmap+0x88/0x1c0",
+        corrupted=True,
+    ),
+}

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The console parser: what it finds, how it names it, and that no console breaks it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rmaplab.collect.splats import KINDS, RULES, SplatParser, is_fatal_line, parse_console
+from rmaplab.collect.splats.parser import MAX_SPLATS
+from rmaplab.model import Splat
+
+
+def _load(name: str) -> ModuleType:
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+samples = _load("console_samples")
+SAMPLES = samples.SAMPLES
+stamped = samples.stamped
+CHATTER = b"[    1.000000][    T1] usb 1-1: new high-speed USB device number 2\n"
+BORING = """demo: loaded
+INFO: lockdep is turned off.
+INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.356 msecs
+EXT4-fs (vda): INFO: recovery required on readonly filesystem
+Speculative Return Stack Overflow: WARNING: kernel not compiled with CPU_SRSO.
+WARNING: the mand mount option is being deprecated and will be removed in v5.15!
+demo[77]: segfault at 4cb420 ip 00000000004cb420 sp 00007f27fd37a250 error 15
+divided we stand, Oopsie daisy
+rmaplab: begin kernel BUG at midnight
+rmaplab: end WARNING: CPU: 1 PID: 1 at mm/demo.c:1 demo+0x1/0x2
+KTAP version 1
+1..2
+    # demo: WARNING: CPU: 1 PID: 1 at mm/demo.c:1 demo+0x1/0x2
+    ok 1 Kernel panic - not syncing: is found
+    not ok 2 BUG: Bad page map"""
+
+
+def only(console: bytes) -> Splat:
+    """The one splat of a console."""
+    splats = parse_console(console)
+    assert len(splats) == 1, [splat.title for splat in splats]
+    return splats[0]
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_a_splat_of_each_kind_is_found_and_named(name: str) -> None:
+    sample = SAMPLES[name]
+    splat = only(CHATTER + sample.console + CHATTER)
+    assert (splat.kind, splat.title) == (sample.kind, sample.title)
+    assert splat.function == sample.function
+    assert splat.corrupted is sample.corrupted
+    assert splat.fatal is sample.fatal
+    assert splat.line == 2 + _lines_before_headline(sample.text, splat.excerpt)
+    assert splat.kind in KINDS
+
+
+def _lines_before_headline(text: str, excerpt: str) -> int:
+    headline = excerpt.split("\n", 1)[0]
+    return text.strip("\n").split("\n").index(headline)
+
+
+def test_every_kind_of_a_row_is_kebab_case() -> None:
+    assert all(kind == kind.lower() and " " not in kind for kind in KINDS)
+    assert all(rule.signs and all(rule.signs) for rule in RULES)
+
+
+@pytest.mark.parametrize("line", BORING.split("\n"))
+def test_chatter_is_no_splat(line: str) -> None:
+    assert parse_console(stamped(line)) == ()
+    assert parse_console(line.encode()) == ()
+
+
+def test_an_empty_console_has_no_splat() -> None:
+    assert parse_console(b"") == ()
+
+
+# -- what the console does to lines ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000])
+def test_reads_may_cut_lines_anywhere(size: int) -> None:
+    console = b"".join(SAMPLES[name].console for name in ("kasan", "bug", "deadlock"))
+    parser = SplatParser()
+    for start in range(0, len(console), size):
+        parser.feed(console[start : start + size])
+    assert parser.finish() == parse_console(console)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data.replace(b"\n", b"\r\n"),
+        lambda data: data.replace(b"\n", b"\r\r\n"),
+        lambda data: data.replace(b"] ", b"] \x1b[1;31m"),
+        lambda data: data.replace(b"\n", b"\x00\x00\n"),
+        lambda data: b"\xff\xfe\x80\x00\x1b" * 99 + data,
+        lambda data: b"".join(line.split(b"] ", 1)[1] for line in data.splitlines(True)),
+        lambda data: b"".join(b"<4>" + line for line in data.splitlines(True)),
+        lambda data: data.replace(b"[   T77]", b"[   C1]"),
+        lambda data: data.replace(b"[   T77]", b""),
+        lambda data: b"login: " + data,
+        lambda data: b"x" * 5000 + data,
+    ],
+)
+def test_what_a_serial_line_adds_does_not_matter(spoil: object) -> None:
+    assert callable(spoil)
+    plain = only(SAMPLES["warn"].console)
+    spoiled = only(spoil(SAMPLES["warn"].console))
+    assert (spoiled.title, spoiled.frames) == (plain.title, plain.frames)
+    assert spoiled.fingerprint == plain.fingerprint
+
+
+def test_a_panic_behind_a_line_without_an_end_is_found() -> None:
+    console = b"#" * 300_000 + SAMPLES["panic"].console
+    assert only(console).kind == "panic"
+
+
+def test_the_lines_of_two_cpus_are_kept_apart() -> None:
+    one = SAMPLES["warn"].console.splitlines(keepends=True)
+    other = stamped(SAMPLES["kasan"].text, caller="T99").splitlines(keepends=True)
+    mixed = b"".join(a + b for a, b in zip(one, other, strict=False)) + b"".join(other[len(one) :])
+    splats = parse_console(mixed)
+    assert {splat.title for splat in splats} == {
+        "WARNING in demo_unmap",
+        "KASAN: slab-use-after-free Read in demo_get",
+    }
+    kasan = next(splat for splat in splats if splat.kind == "kasan")
+    assert "demo_walk" not in kasan.frames
+    assert "demo_alloc" not in kasan.frames
+
+
+def test_chatter_within_a_trace_does_not_end_it() -> None:
+    lines = SAMPLES["warn"].console.splitlines(keepends=True)
+    assert only(CHATTER.join(lines)).frames == only(b"".join(lines)).frames
+
+
+# -- what a splat says -------------------------------------------------------------------------
+
+
+def test_a_trace_is_clean() -> None:
+    splat = only(SAMPLES["kasan"].console)
+    assert splat.frames[:2] == ("memcmp", "demo_get")
+    assert "demo_stale" not in splat.frames
+    assert "dump_stack_lvl" not in splat.frames
+    assert "demo_free" not in splat.frames
+    assert splat.task == "demo"
+
+
+def test_registers_are_read() -> None:
+    assert only(SAMPLES["bug"].console).rip == "demo_dup"
+
+
+def test_several_splats_are_kept_apart_and_the_first_is_the_cause() -> None:
+    later = SAMPLES["bug"].text.replace("Not tainted", "Tainted: G        W         ")
+    console = SAMPLES["warn"].console + CHATTER + stamped(later)
+    first, second = parse_console(console)
+    assert (first.title, first.following, first.tainted) == ("WARNING in demo_unmap", False, False)
+    assert (second.kind, second.following, second.tainted) == ("kernel-bug", True, True)
+
+
+def test_out_of_tree_code_does_not_count_as_having_complained() -> None:
+    text = SAMPLES["warn"].text.replace("Not tainted", "Tainted: G           O        ")
+    assert not only(stamped(text)).tainted
+
+
+def test_a_panic_on_warn_belongs_to_its_warning() -> None:
+    text = SAMPLES["warn"].text.replace(
+        "Modules linked in:", "Kernel panic - not syncing: kernel: panic_on_warn set ..."
+    )
+    splat = only(stamped(text))
+    assert (splat.kind, splat.fatal) == ("warning", True)
+
+
+def test_a_panic_after_an_oops_is_one_splat_and_fatal() -> None:
+    text = SAMPLES["null pointer"].text + "\nKernel panic - not syncing: Fatal exception"
+    splat = only(stamped(text))
+    assert (splat.kind, splat.fatal) == ("page-fault", True)
+
+
+def test_a_second_boot_is_a_reboot_and_a_first_one_is_not() -> None:
+    boot = b"Booting the kernel.\n[    0.000000] Linux version 6.12.0 (gcc) #1 SMP\n"
+    assert parse_console(boot + CHATTER) == ()
+    assert only(boot + CHATTER * 99 + boot).kind == "unexpected-reboot"
+
+
+# -- fingerprints ------------------------------------------------------------------------------
+
+
+def test_a_fingerprint_survives_addresses_offsets_and_compilers() -> None:
+    plain = SAMPLES["bug"].text
+    other = (
+        plain.replace("+0x1f/0x230", "+0x77/0x555")
+        .replace("demo_dup.isra.0", "demo_dup.constprop.0.cold")
+        .replace("PID: 77", "PID: 4321")
+        .replace("CPU: 1", "CPU: 3")
+        .replace("mm/demo.c:77", "mm/demo.c:81")
+    )
+    first, second = only(stamped(plain)), only(stamped(other))
+    assert first.fingerprint == second.fingerprint
+    assert first.title == second.title
+    assert len(first.fingerprint) == 12
+    assert int(first.fingerprint, 16) >= 0
+
+
+def test_different_complaints_have_different_fingerprints() -> None:
+    prints = {name: only(sample.console).fingerprint for name, sample in SAMPLES.items()}
+    variants = {"warn since 6.18", "warn without file names", "a warning that was cut"}
+    variants.add("page fault on arm64")  # the same fault as on x86
+    distinct = [value for name, value in prints.items() if name not in variants]
+    assert len(set(distinct)) == len(distinct)
+    assert prints["warn"] == prints["warn since 6.18"]
+
+
+# -- hostile consoles --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"Kernel panic - not syncing: x", b"---[ end Kernel panic - not syncing: x ]---"],
+)
+def test_a_dead_kernel_is_known_by_one_line(line: bytes) -> None:
+    assert is_fatal_line(b"[    1.000000] " + line)
+    assert not is_fatal_line(CHATTER)
+
+
+def test_a_flood_of_splats_is_bounded_and_does_not_hide_the_panic() -> None:
+    parser = SplatParser()
+    for _ in range(MAX_SPLATS * 3):
+        parser.feed(SAMPLES["warn"].console)
+    parser.feed(SAMPLES["panic"].console)
+    splats = parser.finish()
+    assert len(splats) <= MAX_SPLATS + 1
+    assert any(splat.kind == "panic" or splat.fatal for splat in splats)
+
+
+PIECES = st.one_of(
+    st.binary(max_size=200),
+    st.sampled_from([line + b"\n" for s in SAMPLES.values() for line in s.console.splitlines()]),
+    st.sampled_from([sign.encode() for rule in RULES for sign in rule.signs]),
+    st.sampled_from([b"\n", b"\r\n", b"[   12.000000] ", b"[   T77] ", b"\x1b[", b"BUG: KASAN: "]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=80), st.integers(1, 500))
+def test_no_bytes_raise_and_reads_do_not_matter(pieces: list[bytes], size: int) -> None:
+    console = b"".join(pieces)
+    parser = SplatParser()
+    for start in range(0, len(console), size):
+        parser.feed(console[start : start + size])
+    splats = parser.finish()
+    assert splats == parse_console(console)
+    assert sum(not splat.following for splat in splats) == min(len(splats), 1)
+    for splat in splats:
+        assert dataclasses.asdict(splat)
+        assert splat.title
+        assert 1 <= splat.line <= console.count(b"\n") + 1
+
+
+def _work(console: bytes) -> int:
+    """How many calls and lines of Python the parser needs: what a stopwatch would measure."""
+    count = 0
+
+    def tracer(_frame: object, _event: str, _argument: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(tracer)
+    try:
+        parse_console(console)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        SAMPLES["warn"].console,
+        CHATTER,
+        b"WARNING: \n",
+        b"BUG: KASAN: ",
+        b"[   12.000000] ",
+        b"\x1b[31m",
+        b"Call Trace:\n demo+0x1/0x2\n",
+        b"-> #1 (x){+.+.}-{3:3}:\n",
+    ],
+    ids=repr,
+)
+def test_work_grows_no_faster_than_the_console(unit: bytes) -> None:
+    small = b"BUG: Bad rss-counter state\n" + unit * (40_000 // len(unit))
+    large = b"BUG: Bad rss-counter state\n" + unit * (160_000 // len(unit))
+    assert _work(large) < 6 * _work(small) + 10_000
