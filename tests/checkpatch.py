@@ -1,2 +1,53 @@
 # SPDX-License-Identifier: GPL-2.0
-"""make lint's checkpatch."""
+"""make lint's checkpatch: our C and our patches, by the checker of the kernel tree they are for.
+
+Exit code 1 with checkpatch's own words if it finds something.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.source import tree
+from rmaplab.store.cache import Cache
+
+ROOT = Path(__file__).resolve().parent.parent
+TREE = "debian:linux-source-6.12"
+
+# What checkpatch asks of kernel code and userspace cannot give.
+IGNORED = (
+    "PREFER_DEFINED_ATTRIBUTE_MACRO",  # __printf, __noreturn: the kernel's own macros
+    "VOLATILE",  # a workload touches memory so that the compiler may not skip it
+    "EMBEDDED_FUNCTION_NAME",  # messages name files of /proc and /sys, not functions
+)
+
+
+def complaints(arguments: list[str | Path], root: Path) -> str:
+    """What checkpatch says; empty if it is content."""
+    done = proc.run(
+        ["perl", root / "scripts/checkpatch.pl", "--quiet", "--no-summary", *arguments],
+        cwd=root,
+        check=False,
+    )
+    return "" if done.ok else (done.text + done.complaint).strip()
+
+
+def main() -> int:
+    """Check everything; the tree comes from the lab's cache, or is fetched into it."""
+    root = tree.fetch(TREE, Cache()).path
+    sources = sorted([*ROOT.glob("testcases/*/*.[ch]"), *ROOT.glob("guests/agent/*.[ch]")])
+    patches = sorted(p for p in ROOT.glob("patches/**/*.patch") if "cover" not in p.name)
+    ignore = f"--ignore={','.join(IGNORED)}"
+    said = [
+        complaints(["--no-tree", "--file", ignore, *sources], root) if sources else "no C found",
+        complaints(list(patches), root) if patches else "no patch found",
+    ]
+    for text in filter(None, said):
+        print(text)
+    return 1 if any(said) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,22 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "rmaplab.h"
 
-#define PM_PFN_MASK		((1ULL << 55) - 1)
 #define PM_SWAP_TYPE(e)		((e) & 0x1f)
 #define PM_SWAP_OFFSET(e)	(((e) & PM_PFN_MASK) >> 5)
 
-#define MAX_WATCHED		4096
-
 /* U has an entry type for writable and one for readable PTEs, P has one. */
 static uint32_t exclusive_types;
-
-static uint64_t *watched;	/* shared; [0] is how many */
 
 static uint64_t read_u64(const char *path, uint64_t index)
 {
@@ -113,64 +106,4 @@ void learn_exclusive_type(uint64_t pagemap, uint64_t pfn)
 		"EXCLUSIVE on pfn %#llx left pagemap=%#llx",
 		(unsigned long long)pfn, (unsigned long long)pagemap);
 	exclusive_types |= 1U << PM_SWAP_TYPE(pagemap);
-}
-
-/* -- what must be gone with the process --------------------------------- */
-
-/* Called by the parent, before it forks a subtest. */
-void watch_reset(void)
-{
-	if (!watched) {
-		watched = mmap(NULL, (MAX_WATCHED + 2) * sizeof(*watched),
-			       PROT_READ | PROT_WRITE,
-			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-		if (watched == MAP_FAILED)
-			bail_out("mmap: %s", strerror(errno));
-	}
-	watched[0] = 0;
-}
-
-void watch_pfn(uint64_t pfn)
-{
-	require(watched[0] < MAX_WATCHED, "too many watched pages");
-	watched[++watched[0]] = pfn;
-}
-
-uint64_t watched_pfn(int i)
-{
-	return (uint64_t)i < watched[0] ? watched[i + 1] : 0;
-}
-
-/*
- * A page that was just faulted in is on a CPU's batch of pages on their way to
- * the LRU, which holds a reference: unmapped, it stays anonymous memory until
- * the batch is drained.  drop_caches does so on all CPUs, and there is no page
- * cache worth keeping in a fast guest.
- */
-void drain_lru_caches(void)
-{
-	int err = write_text("/proc/sys/vm/drop_caches", "1");
-
-	require(!err, "drop_caches: %s", strerror(-err));
-}
-
-bool watched_pfns_are_free(void)
-{
-	struct page_facts p;
-	bool ok = true;
-	uint64_t i;
-
-	if (!watched[0])
-		return true;
-	drain_lru_caches();
-	for (i = 0; i < watched[0]; i++) {
-		p = pfn_facts(watched_pfn(i));
-		if (!(p.flags & (PF_ANON | PF_MMAP)) && !p.count)
-			continue;
-		diag("FAILED: after exit, pfn %#llx: count=%lld flags=%#llx",
-		     (unsigned long long)p.pfn, (long long)p.count,
-		     (unsigned long long)p.flags);
-		ok = false;
-	}
-	return ok;
 }

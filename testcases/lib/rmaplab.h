@@ -72,6 +72,7 @@ bool file_exists(const char *path);
 /* -- pagemap.c: what the kernel says about a page ----------------------- */
 
 /* Documentation/admin-guide/mm/pagemap.rst */
+#define PM_PFN_MASK		((1ULL << 55) - 1)
 #define PM_SOFT_DIRTY		(1ULL << 55)
 #define PM_MMAP_EXCLUSIVE	(1ULL << 56)
 #define PM_UFFD_WP		(1ULL << 57)
@@ -107,11 +108,13 @@ int count_ptes(const void *addr, int nr, bool (*is)(uint64_t pagemap));
 /* The swap types of device-exclusive entries, see dmirror_open(). */
 void learn_exclusive_type(uint64_t pagemap, uint64_t pfn);
 
-/* Pages that no process may map once the subtest's process is gone. */
+/* -- watch.c: pages that must be free once the subtest's process is gone - */
+
 void watch_pfn(uint64_t pfn);
 uint64_t watched_pfn(int i);	/* 0 behind the last one */
 void watch_reset(void);
 bool watched_pfns_are_free(void);
+/* Put pages that were just faulted in, on all CPUs, onto the LRU. */
 void drain_lru_caches(void);
 
 /* -- anon.c: anonymous memory ------------------------------------------- */

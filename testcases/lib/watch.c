@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pages that must be free once the process that had them is gone.
+ *
+ * A free page soon belongs to somebody else.  So a watched page that is
+ * anonymous memory is leaked only if no living process maps it.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "rmaplab.h"
+
+#define MAX_WATCHED	4096
+#define CHUNK		512	/* pagemap entries, one page table's */
+
+static uint64_t *watched;	/* shared with the subtest; [0] is how many */
+
+/* Called by the parent, before it forks a subtest. */
+void watch_reset(void)
+{
+	if (!watched) {
+		watched = mmap(NULL, (MAX_WATCHED + 1) * sizeof(*watched),
+			       PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (watched == MAP_FAILED)
+			bail_out("mmap: %s", strerror(errno));
+	}
+	watched[0] = 0;
+}
+
+void watch_pfn(uint64_t pfn)
+{
+	require(watched[0] < MAX_WATCHED, "too many watched pages");
+	watched[++watched[0]] = pfn;
+}
+
+uint64_t watched_pfn(int i)
+{
+	return (uint64_t)i < watched[0] ? watched[i + 1] : 0;
+}
+
+/*
+ * A page that was just faulted in is on a CPU's batch of pages on their way to
+ * the LRU, which holds a reference: unmapped, it stays anonymous memory until
+ * the batch is drained.  drop_caches does so on all CPUs, and there is no page
+ * cache worth keeping in a fast guest.
+ */
+void drain_lru_caches(void)
+{
+	int err = write_text("/proc/sys/vm/drop_caches", "1");
+
+	require(!err, "drop_caches: %s", strerror(-err));
+}
+
+static bool range_maps(int pagemap, unsigned long start, unsigned long end,
+		       uint64_t pfn)
+{
+	unsigned long page = start / PAGE_SIZE, last = end / PAGE_SIZE;
+	uint64_t entry[CHUNK];
+	ssize_t i, n;
+
+	for (; page < last; page += n) {
+		n = last - page < CHUNK ? last - page : CHUNK;
+		n = pread(pagemap, entry, n * sizeof(entry[0]),
+			  page * sizeof(entry[0]));
+		if (n <= 0)
+			break;
+		n /= sizeof(entry[0]);
+		for (i = 0; i < n; i++)
+			if (is_present(entry[i]) &&
+			    (entry[i] & PM_PFN_MASK) == pfn)
+				return true;
+	}
+	return false;
+}
+
+static bool process_maps(const char *pid, uint64_t pfn)
+{
+	unsigned long start, end;
+	char path[300], line[512];
+	bool found = false;
+	int pagemap;
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%s/pagemap", pid);
+	pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%s/maps", pid);
+	maps = fopen(path, "re");
+	while (maps && !found && fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			found = range_maps(pagemap, start, end, pfn);
+	if (maps)
+		fclose(maps);
+	if (pagemap >= 0)
+		close(pagemap);
+	return found;
+}
+
+static bool any_process_maps(uint64_t pfn)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	bool found = false;
+
+	require_errno(proc, "/proc");
+	while (!found && (entry = readdir(proc)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+			found = process_maps(entry->d_name, pfn);
+	closedir(proc);
+	return found;
+}
+
+bool watched_pfns_are_free(void)
+{
+	struct page_facts p;
+	bool ok = true;
+	uint64_t i;
+
+	if (!watched[0])
+		return true;
+	drain_lru_caches();
+	for (i = 0; i < watched[0]; i++) {
+		p = pfn_facts(watched_pfn(i));
+		if (!(p.flags & PF_ANON) || any_process_maps(p.pfn))
+			continue;
+		diag("FAILED: after exit, pfn %#llx: count=%lld flags=%#llx",
+		     (unsigned long long)p.pfn, (long long)p.count,
+		     (unsigned long long)p.flags);
+		ok = false;
+	}
+	return ok;
+}

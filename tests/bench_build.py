@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make bench: full, patched and repeated build, byte-identity, and boot, measured in one run.
+
+Builds go to an empty cache, so nothing here is from an earlier day; only the kernel source comes
+from the lab's own cache. Exit code 1 if a goal is missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from rmaplab.build import initramfs
+from rmaplab.build import kernel as build_kernel
+from rmaplab.build.kernel import Request
+from rmaplab.config import labfile
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.guest import accel, vm
+from rmaplab.guest.command import Accelerator
+from rmaplab.guest.transcript import Transcript
+from rmaplab.model import Build, Guest
+from rmaplab.pipeline import kernels
+from rmaplab.pipeline.kernels import Workshop
+from rmaplab.store.cache import Cache
+
+PATCHED_SHARE = 0.15
+REBUILD_S = 2.0
+BOOTS = 5
+
+
+def timed(action: Callable[[], Build]) -> tuple[float, Build]:
+    """How long an action takes, in seconds, and what it gives."""
+    began = time.monotonic()
+    made = action()
+    return time.monotonic() - began, made
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+async def boot_s(guest: Guest, image: Path, archive: Path, accelerator: Accelerator) -> float:
+    """Seconds from starting QEMU to the agent's first event."""
+    with tempfile.TemporaryDirectory(prefix="rmaplab-bench-") as scratch:
+        folder = Path(scratch)
+        with Transcript(folder / "agent.jsonl") as transcript:
+            began = time.monotonic()
+            async with vm.running(
+                guest,
+                image=image,
+                initramfs=archive,
+                accelerator=accelerator,
+                folder=folder,
+                transcript=transcript,
+            ) as machine:
+                await machine.within(120, machine.agent.event())
+                return time.monotonic() - began
+
+
+def main() -> int:
+    """Measure and print the table."""
+    catalogue = Catalogue()
+    usual = Cache()
+    lab = labfile.read(catalogue.root / "configs/rmap.yaml", catalogue)
+    lab = kernels.ab_lab(lab, "patches/device-exclusive")
+    workshop = Workshop(catalogue, usual, 2)
+    base, patched = (workshop.request(kernel) for kernel in lab.kernels)
+    rows: list[tuple[str, str, str]] = []
+    ok = True
+    with (
+        tempfile.TemporaryDirectory(prefix="rmaplab-bench-") as first,
+        tempfile.TemporaryDirectory(prefix="rmaplab-bench-") as second,
+    ):
+        cache = Cache(Path(first))
+
+        def build(wanted: Request, where: Cache = cache) -> Callable[[], Build]:
+            return lambda: build_kernel.build(wanted, where, jobs=2)
+
+        full_s, full = timed(build(base))
+        rows.append(("full build", f"{full_s:.1f} s", ""))
+        patched_s, made = timed(build(patched))
+        share = patched_s / full_s
+        rows.append(("patched build after its base", f"{patched_s:.1f} s", f"{share:.1%} of full"))
+        again_s, _ = timed(build(patched))
+        rows.append(("the same build again", f"{again_s:.2f} s", ""))
+        _, other = timed(build(patched, Cache(Path(second))))
+        same = sha256(made.image) == sha256(other.image)
+        rows.append(("patched image, built in two caches", "", "identical" if same else "DIFFERS"))
+        ok = share <= PATCHED_SHARE and again_s <= REBUILD_S and same
+        archive = initramfs.build(catalogue.root, catalogue.testcases.values(), usual)
+        accelerator = accel.choose("auto", usual)
+        for guest in catalogue.guests.values():
+            times = sorted(
+                asyncio.run(boot_s(guest, full.image, archive, accelerator)) for _ in range(BOOTS)
+            )
+            median = times[BOOTS // 2]
+            rows.append((f"boot {guest.name} ({accelerator})", f"{median:.2f} s",
+                         f"{times[0]:.2f} to {times[-1]:.2f}"))  # fmt: skip
+    table = Table(title="rmaplab bench")
+    for title in ("what", "time", "note"):
+        table.add_column(title)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The model's nouns with defaults that a test does not care about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rmaplab.model import (
+    Cell,
+    CellResult,
+    CounterChange,
+    Device,
+    Expectation,
+    Fault,
+    Guest,
+    HugepageSettings,
+    Judgement,
+    Kernel,
+    Lab,
+    Limits,
+    NumaNode,
+    Observation,
+    Outcome,
+    Requirements,
+    Splat,
+    Subtest,
+    Testcase,
+    TestcaseKind,
+    Verdict,
+    Write,
+)
+from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord
+
+BOOTED = b"[    0.000000] Linux version 6.12.0 (rmaplab@rmaplab) #1 SMP\n"
+ENABLED = "/sys/kernel/mm/transparent_hugepage/enabled"
+
+
+def guest(
+    name: str = "q35",
+    *,
+    nodes: Sequence[NumaNode] = (NumaNode(512, (0,)),),
+    devices: Sequence[str] = ("dmirror",),
+    swap_mb: int = 128,
+    limits: Limits = Limits(15, 5, 5),
+    cmdline: Sequence[str] = (),
+) -> Guest:
+    return Guest(
+        name=name,
+        summary="a guest",
+        machine="q35",
+        cpu="qemu64",
+        cpus=sum(len(node.cpus) for node in nodes),
+        nodes=tuple(nodes),
+        devices=tuple(Device(one, "a device", (f"/dev/{one}0",)) for one in devices),
+        swap_mb=swap_mb,
+        cmdline=tuple(cmdline),
+        limits=limits,
+    )
+
+
+def settings(name: str = "thp-never") -> HugepageSettings:
+    return HugepageSettings(name, "settings", (Write(ENABLED, "never", "never"),))
+
+
+def testcase(
+    name: str = "exclusive/mapcount",
+    *,
+    id: str = "T1",
+    kind: str = "test",
+    requires: Requirements = Requirements(),
+    settings: Sequence[str] = ("thp-never", "thp-always"),
+    limit_s: float = 10.0,
+) -> Testcase:
+    return Testcase(
+        name=name,
+        id=id,
+        summary="a testcase",
+        kind=TestcaseKind(kind),
+        walkers=("try_to_unmap_one",),
+        requires=requires,
+        settings=tuple(settings),
+        limit_s=limit_s,
+        args=(),
+        source=Path("/nonexistent") / f"{name}.c",
+    )
+
+
+testcase.__test__ = False  # type: ignore[attr-defined]  # a builder, whatever its name says
+
+
+def kernel(name: str = "base", *, tree: str = "dir:/nonexistent", series: str = "") -> Kernel:
+    return Kernel(name, tree, series, ("guest",))
+
+
+def lab(
+    *,
+    kernels: Sequence[Kernel] = (kernel(),),
+    guests: Sequence[Guest] = (guest(),),
+    settings: Sequence[HugepageSettings] = (settings(),),
+    testcases: Sequence[Testcase] = (testcase(),),
+    repeat: int = 1,
+    expectations: Sequence[Expectation] = (),
+) -> Lab:
+    return Lab(
+        name="tiny",
+        path=Path("/nonexistent/tiny.yaml"),
+        kernels=tuple(kernels),
+        guests=tuple(guests),
+        settings=tuple(settings),
+        testcases=tuple(testcases),
+        repeat=repeat,
+        expectations=tuple(expectations),
+    )
+
+
+def cell(
+    *,
+    kernel: str = "base",
+    guest: Guest = guest(),
+    settings: HugepageSettings = settings(),
+    testcase: Testcase = testcase(),
+    repeat: int = 1,
+    skip: str = "",
+) -> Cell:
+    name = testcase.name.replace("/", ".")
+    return Cell(
+        id=f"{kernel}.{guest.name}.{settings.name}.{name}.{repeat}",
+        kernel=kernel,
+        guest=guest,
+        settings=settings,
+        testcase=testcase,
+        repeat=repeat,
+        skip=skip,
+    )
+
+
+def expectation(
+    testcase: str = "exclusive/*",
+    *,
+    kernel: str = "*",
+    outcome: Outcome = Outcome.COMPLETED,
+    splat: str = "",
+    guest: str = "*",
+    settings: str = "*",
+) -> Expectation:
+    return Expectation(
+        kernel=kernel,
+        testcase=testcase,
+        guest=guest,
+        settings=settings,
+        verdict=Verdict.FAIL,
+        outcome=outcome,
+        splat=splat,
+        reason="known",
+        line=12,
+    )
+
+
+def splat(
+    title: str = "WARNING in demo_unmap",
+    *,
+    kind: str = "warning",
+    fingerprint: str = "",
+    following: bool = False,
+    excerpt: str = "",
+) -> Splat:
+    return Splat(
+        kind=kind,
+        title=title,
+        function="demo_unmap",
+        corrupted=False,
+        tainted=False,
+        frames=("demo_unmap", "demo_walk"),
+        fingerprint=fingerprint or title,
+        line=1,
+        excerpt=excerpt or title,
+        following=following,
+    )
+
+
+def passed(name: str = "the mapcount stays") -> Subtest:
+    return Subtest(name, Verdict.PASS)
+
+
+def failed(name: str = "the mapcount stays", detail: str = "mapcount is 0, wanted 1") -> Subtest:
+    return Subtest(name, Verdict.FAIL, detail)
+
+
+def observation(
+    *subtests: Subtest,
+    outcome: Outcome = Outcome.COMPLETED,
+    fault: Fault | None = None,
+    detail: str = "",
+    skip: str = "",
+    splats: Sequence[Splat] = (),
+    counters: Mapping[str, CounterChange] | None = None,
+) -> Observation:
+    if fault is None:
+        fault = Fault.NONE if outcome is Outcome.COMPLETED else Fault.KERNEL
+    return Observation(
+        outcome=outcome,
+        fault=fault,
+        detail=detail,
+        skip=skip,
+        subtests=subtests,
+        splats=tuple(splats),
+        counters=counters or {},
+        duration_s=1.5,
+    )
+
+
+def judgement(
+    verdict: Verdict = Verdict.PASS, reason: str = "", *, as_expected: bool | None = None
+) -> Judgement:
+    fine = verdict in {Verdict.PASS, Verdict.SKIP} if as_expected is None else as_expected
+    return Judgement(verdict, reason, Verdict.PASS, fine)
+
+
+def result(
+    seen: Observation | None = None, *, judged: Judgement | None = None, cell: Cell = cell()
+) -> CellResult:
+    """A cell's result; the judgement follows from the observation if it is not given."""
+    shown = seen or observation(passed())
+    if judged is None:
+        from rmaplab.judge import judge
+
+        judged = judge(cell, shown, ())
+    return CellResult(cell, shown, judged)
+
+
+# -- evidence ----------------------------------------------------------------------------------
+
+
+def from_lab(event: str, **facts: Any) -> dict[str, Any]:
+    return {"at": 1.0, "from": "lab", "ev": event, **facts}
+
+
+def from_agent(event: str, **facts: Any) -> dict[str, Any]:
+    return {"at": 1.0, "from": "agent", "ev": event, "t": 0.5, **facts}
+
+
+def exited(status: int = 0, **facts: Any) -> dict[str, Any]:
+    whole = {"signal": 0, "timeout": False, "left": 0, "rmdir": 0, "start_t": 1.0, "end_t": 1.25}
+    return from_agent("exit", status=status, **{**whole, **facts})
+
+
+def conversation(
+    *said: str,
+    end: str = "bye",
+    detail: str = "",
+    status: int = 0,
+    before: Mapping[str, str] | None = None,
+    after: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """The transcript of a cell whose workload printed ``said``."""
+    return [
+        from_lab("cell", cell="base.q35.thp-never.exclusive.mapcount.1"),
+        from_lab("phase", phase="boot", limit_s=15),
+        from_agent("ready", protocol=1),
+        from_lab("phase", phase="ready", limit_s=5),
+        from_lab("setting", path=ENABLED, wanted="never", got="never"),
+        from_lab("sample", label="before", id=5),
+        from_agent("files", id=5, files=dict(before or {}), errors={}, last=True),
+        from_lab("phase", phase="test", limit_s=10),
+        from_agent("start", id=6, pid=77),
+        *(from_agent("out", id=6, text=line) for line in said),
+        {**exited(status), "id": 6},
+        from_lab("phase", phase="after", limit_s=5),
+        from_lab("sample", label="after", id=7),
+        from_agent("files", id=7, files=dict(after or {}), errors={}, last=True),
+        {**from_lab("end", how=end, detail=detail), "at": 2.5},
+    ]
+
+
+KTAP_PASS = ("KTAP version 1", "1..1", "ok 1 the mapcount stays")
+KTAP_FAIL = ("KTAP version 1", "1..1", "# mapcount is 0", "not ok 1 the mapcount stays")
+
+
+def save(folder: Path, lines: Sequence[Mapping[str, Any]], console: bytes = BOOTED) -> Path:
+    """Leave a cell's evidence in a folder, as the lab would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "agent.jsonl").write_text(text, encoding="utf-8")
+    (folder / "console.log").write_bytes(console)
+    return folder
+
+
+def facts(key: str = "0123456789abcdef", *, error: str = "") -> KernelFacts:
+    return KernelFacts(
+        tree="dir:/nonexistent",
+        origin="content 1234",
+        version="6.12.0",
+        digest="1234",
+        series="",
+        patches=[],
+        config=["guest"],
+        toolchain="gcc 12",
+        key=key,
+        release="6.12.0",
+        error=error,
+    )
+
+
+def record(wanted: Lab, cells: Sequence[str], **changes: Any) -> RunRecord:
+    made = RunRecord(
+        lab=wanted,
+        cells=tuple(cells),
+        command=("./lab.py", "run", "tiny.yaml"),
+        began="2025-01-01T00:00:00+00:00",
+        ended="2025-01-01T00:01:00+00:00",
+        kernels={one.name: facts() for one in wanted.kernels},
+        accelerator="tcg",
+    )
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def run_folder(
+    path: Path, wanted: Lab, transcripts: Mapping[str, Sequence[Mapping[str, Any]]], **changes: Any
+) -> RunFolder:
+    """A finished run on disk: its record, and the evidence of the named cells."""
+    folder = RunFolder(path)
+    folder.write_record(record(wanted, tuple(transcripts), **changes))
+    for name, lines in transcripts.items():
+        save(path / "cells" / name, lines)
+        folder.journal("cell", cell=name)
+    return folder

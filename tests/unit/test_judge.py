@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Verdicts: fail closed, told apart by whose fault it is, held against what was expected."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rmaplab.judge import applies, judge, unmatched
+from rmaplab.model import Fault, Observation, Outcome, Subtest, Verdict
+
+from .builders import cell, expectation, failed, observation, passed, splat
+
+
+def verdict(seen: Observation) -> Verdict:
+    return judge(cell(), seen, ()).verdict
+
+
+def test_what_showed_nothing_is_an_error() -> None:
+    assert verdict(Observation()) is Verdict.ERROR
+
+
+def test_a_completed_cell_without_a_subtest_is_an_error() -> None:
+    judged = judge(cell(), observation(), ())
+    assert (judged.verdict, judged.as_expected) == (Verdict.ERROR, False)
+    assert judged.reason == "the workload reported no test result"
+
+
+def test_passed_subtests_are_a_pass() -> None:
+    judged = judge(cell(), observation(passed(), passed("b")), ())
+    assert (judged.verdict, judged.reason, judged.as_expected) == (Verdict.PASS, "", True)
+
+
+def test_one_failed_subtest_is_enough_and_is_named_with_its_reason() -> None:
+    seen = observation(passed(), failed("b", "noise\nFAILED: mapcount is 0\nmore"), failed("c"))
+    judged = judge(cell(), seen, ())
+    assert judged.verdict is Verdict.FAIL
+    assert judged.reason == "b: mapcount is 0 (and 1 more)"
+
+
+def test_a_failure_weighs_more_than_an_error_and_an_error_more_than_a_pass() -> None:
+    broken = Subtest("KTAP output", Verdict.ERROR, "the plan says 2")
+    assert verdict(observation(broken, failed())) is Verdict.FAIL
+    assert verdict(observation(broken, passed())) is Verdict.ERROR
+
+
+def test_only_skipped_subtests_are_a_skip_and_some_are_none() -> None:
+    skipped = Subtest("a", Verdict.SKIP, "no device")
+    assert verdict(observation(skipped)) is Verdict.SKIP
+    assert verdict(observation(skipped, passed())) is Verdict.PASS
+
+
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.COMPLETED])
+def test_no_outcome_but_completed_passes_whatever_the_test_said(outcome: Outcome) -> None:
+    seen = observation(passed(), outcome=outcome)
+    assert verdict(seen) is (Verdict.ERROR if outcome is Outcome.INFRA else Verdict.FAIL)
+
+
+@pytest.mark.parametrize("fault", [Fault.LAB, Fault.USER])
+def test_what_the_kernel_is_not_to_blame_for_is_an_error(fault: Fault) -> None:
+    assert verdict(observation(passed(), outcome=Outcome.LOST, fault=fault)) is Verdict.ERROR
+
+
+def test_a_splat_is_the_reason_by_its_title_and_not_by_one_that_follows_it() -> None:
+    seen = observation(
+        passed(),
+        outcome=Outcome.PANIC,
+        detail="pvpanic",
+        splats=[splat("later", following=True), splat("kernel BUG in demo_dup")],
+    )
+    assert judge(cell(), seen, ()).reason == "panic: kernel BUG in demo_dup"
+
+
+def test_a_skip_keeps_its_reason() -> None:
+    judged = judge(cell(), observation(skip="needs swap"), ())
+    assert (judged.verdict, judged.reason) == (Verdict.SKIP, "needs swap")
+    assert judged.as_expected
+
+
+@given(
+    st.builds(
+        Observation,
+        outcome=st.sampled_from(Outcome),
+        fault=st.sampled_from(Fault),
+        detail=st.text(max_size=5),
+        skip=st.sampled_from(["", "why"]),
+        subtests=st.lists(
+            st.builds(Subtest, st.text(max_size=3), st.sampled_from(Verdict)), max_size=3
+        ).map(tuple),
+    )
+)
+def test_a_pass_always_has_a_completed_outcome_nobodys_fault_and_a_passed_subtest(
+    seen: Observation,
+) -> None:
+    if judge(cell(), seen, ()).verdict is Verdict.PASS:
+        assert seen.outcome is Outcome.COMPLETED
+        assert seen.fault not in {Fault.LAB, Fault.USER}
+        kinds = {subtest.verdict for subtest in seen.subtests}
+        assert Verdict.PASS in kinds
+        assert not kinds & {Verdict.FAIL, Verdict.ERROR}
+
+
+# -- expectations ------------------------------------------------------------------------------
+
+
+def test_a_known_failure_is_as_expected() -> None:
+    judged = judge(cell(), observation(failed()), [expectation()])
+    assert (judged.verdict, judged.expected) == (Verdict.FAIL, Verdict.FAIL)
+    assert (judged.as_expected, judged.known) == (True, "known")
+
+
+def test_an_expectation_that_no_longer_holds_is_reported_with_its_line() -> None:
+    judged = judge(cell(), observation(passed()), [expectation()])
+    assert (judged.verdict, judged.as_expected) == (Verdict.PASS, False)
+    assert "no longer holds (expect, line 12: known)" in judged.reason
+
+
+def test_a_panic_does_not_hide_behind_a_known_wrong_mapcount() -> None:
+    seen = observation(failed(), outcome=Outcome.PANIC, detail="pvpanic")
+    judged = judge(cell(), seen, [expectation()])
+    assert not judged.as_expected
+    assert "fails in another way than expected" in judged.reason
+
+
+def test_a_known_panic_has_to_be_the_known_one() -> None:
+    known = [expectation(outcome=Outcome.PANIC, splat="BUG in demo_dup")]
+    same = observation(outcome=Outcome.PANIC, splats=[splat("kernel BUG in demo_dup")])
+    other = observation(outcome=Outcome.PANIC, splats=[splat("kernel BUG in demo_swap")])
+    both = observation(
+        outcome=Outcome.PANIC,
+        splats=[splat("kernel BUG in demo_dup"), splat("KASAN: bad access in demo_swap")],
+    )
+    follow = observation(
+        outcome=Outcome.PANIC,
+        splats=[splat("kernel BUG in demo_dup"), splat("soft lockup", following=True)],
+    )
+    answers = [judge(cell(), seen, known).as_expected for seen in (same, other, both, follow)]
+    assert answers == [True, False, False, True]
+
+
+def test_an_error_is_never_expected_and_a_skip_refutes_nothing() -> None:
+    lost = observation(outcome=Outcome.LOST, fault=Fault.LAB, detail="gone")
+    assert not judge(cell(), lost, [expectation(outcome=Outcome.LOST)]).as_expected
+    assert judge(cell(), observation(skip="no device"), [expectation()]).as_expected
+
+
+def test_one_of_several_matching_expectations_is_enough() -> None:
+    known = [expectation(outcome=Outcome.PANIC, splat="x"), expectation()]
+    assert judge(cell(), observation(failed()), known).as_expected
+
+
+@pytest.mark.parametrize(
+    ("known", "does"),
+    [
+        (expectation("exclusive/*"), True),
+        (expectation("T1"), True),
+        (expectation("T11"), False),
+        (expectation(kernel="base"), True),
+        (expectation(kernel="patched"), False),
+        (expectation(guest="q35-*"), False),
+        (expectation(settings="thp-*"), True),
+        (expectation(settings="mthp-*"), False),
+    ],
+)
+def test_an_expectation_applies_where_all_its_patterns_match(known: object, does: bool) -> None:
+    assert applies(known, cell()) is does  # type: ignore[arg-type]
+
+
+def test_an_expectation_that_speaks_of_no_cell_is_found() -> None:
+    stale = expectation("exclusive/gone")
+    assert unmatched([expectation(), stale], [cell()]) == (stale,)
