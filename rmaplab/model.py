@@ -184,6 +184,13 @@ class Limits:
     silence_s: float
 
 
+class Isolation(enum.StrEnum):
+    """What a cell's guest shares with the others: nothing, or the moment after boot."""
+
+    CLONE = "clone"
+    BOOT = "boot"
+
+
 @dataclass(frozen=True, slots=True)
 class Guest:
     """The shape of a virtual machine."""
@@ -197,6 +204,7 @@ class Guest:
     devices: tuple[Device, ...]
     swap_mb: int
     cmdline: tuple[str, ...]
+    isolation: Isolation
     limits: Limits
 
     @property

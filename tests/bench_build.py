@@ -24,8 +24,9 @@ from rmaplab.build.kernel import Request
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.guest import accel, vm
-from rmaplab.guest.command import Accelerator
+from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
+from rmaplab.guest.vm import How
 from rmaplab.model import Build, Guest
 from rmaplab.pipeline import kernels
 from rmaplab.pipeline.kernels import Workshop
@@ -54,15 +55,9 @@ async def boot_s(guest: Guest, image: Path, archive: Path, accelerator: Accelera
         folder = Path(scratch)
         with Transcript(folder / "agent.jsonl") as transcript:
             began = time.monotonic()
-            async with vm.running(
-                guest,
-                image=image,
-                initramfs=archive,
-                accelerator=accelerator,
-                folder=folder,
-                transcript=transcript,
-            ) as machine:
-                await machine.within(120, machine.agent.event())
+            launch = Launch(image, archive, accelerator)
+            async with vm.running(guest, launch, folder=folder, transcript=transcript) as machine:
+                await machine.within(120, How.BOOT_LIMIT, machine.agent.event())
                 return time.monotonic() - began
 
 

@@ -14,6 +14,7 @@ from rmaplab.model import (
     Device,
     Guest,
     HugepageSettings,
+    Isolation,
     Limits,
     NumaNode,
     Requirements,
@@ -147,5 +148,6 @@ def _guest(document: Document) -> Guest | None:
         devices=tuple(device for device in DEVICES if device.name in entry.devices),
         swap_mb=entry.swap_mb,
         cmdline=tuple(entry.cmdline),
+        isolation=Isolation(entry.isolation),
         limits=Limits(entry.limits.boot_s, entry.limits.ready_s, entry.limits.silence_s),
     )

@@ -82,6 +82,7 @@ class GuestFile(_Model):
     devices: list[str] = []
     swap_mb: Annotated[int, Field(ge=0)] = 0
     cmdline: list[str] = []
+    isolation: Literal["clone", "boot"] = "clone"
     limits: LimitsEntry = LimitsEntry()
 
 

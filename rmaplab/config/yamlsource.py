@@ -59,10 +59,10 @@ def load(path: Path) -> Document:
     try:
         node = loader.get_single_node()
         document = Document(path, None)
-        if node is None:
-            document.complain((), "the file is empty")
-        else:
+        if node is not None:
             document.value = _value(loader, node, (), document)
+        if document.value is None:
+            document.complain((), "the file is empty")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else 0

@@ -9,34 +9,32 @@ a lab that was killed.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rmaplab.errors import InfraError
-from rmaplab.guest.agent import PROTOCOL, Event
-from rmaplab.guest.command import Accelerator
+from rmaplab.guest import prepare
+from rmaplab.guest.command import Launch
+from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Death, GuestDied, How, LimitReached, Vm, running
 from rmaplab.model import Cell, Write
 
+T = TypeVar("T")
+
 # Beyond the agent's own limit: for its kill to be carried out and said.
 KILL_GRACE_S = 5.0
-# A guest that runs at all has most of its memory; the kernel keeps some for itself.
-MEMORY_SHARE = 0.75
-
-
-class Unusable(Exception):
-    """The guest is not what was asked for: the lab's fault, never a test result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a cell runs on."""
+    """What a cell runs on: how its guest is started, and the counters' files to sample."""
 
-    image: Path
-    initramfs: Path
-    accelerator: Accelerator
+    launch: Launch
     counter_files: tuple[str, ...]
 
 
@@ -46,12 +44,7 @@ async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
         transcript.say("lab", "cell", cell=cell.id)
         try:
             async with running(
-                cell.guest,
-                image=bench.image,
-                initramfs=bench.initramfs,
-                accelerator=bench.accelerator,
-                folder=folder,
-                transcript=transcript,
+                cell.guest, bench.launch, folder=folder, transcript=transcript
             ) as vm:
                 death = await _Session(cell, bench, vm, transcript, program).conduct()
                 transcript.say("lab", "end", how=str(death.how), detail=death.detail)
@@ -62,6 +55,12 @@ async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
         except asyncio.CancelledError:
             transcript.say("lab", "interrupted")
             raise
+
+
+def not_booted(folder: Path, evidence: Path) -> None:
+    """Leave the evidence of a cell whose guest does not boot: that of the attempt."""
+    for path in evidence.iterdir():
+        shutil.copy2(path, folder / path.name)
 
 
 def skip(cell: Cell, folder: Path, reason: str) -> None:
@@ -83,68 +82,55 @@ class _Session:
         self.vm = vm
         self.transcript = transcript
         self.program = program
-        self.stretch = bench.accelerator.slowdown
+        self.stretch = bench.launch.accelerator.slowdown
+        self._limits = cell.guest.limits
 
     async def conduct(self) -> Death:
-        limits = self.cell.guest.limits
-        how = How.BOOT_LIMIT
-        limit = limits.boot_s * self.stretch
         try:
-            self._phase("boot", limit)
-            ready = await self.vm.within(limit, self._ready())
-            how, limit = How.READY_LIMIT, limits.ready_s * self.stretch
-            self._phase("ready", limit)
-            skip = await self.vm.within(limit, self._prepare(ready))
+            if not self.bench.launch.is_clone:
+                await prepare.boot(self.vm, self.bench.launch.accelerator, self.transcript)
+            skip = await self._briefly("settings", self._prepare())
             if skip:
                 self.transcript.say("lab", "skip", reason=skip)
-            else:
-                how, limit = How.TEST_LIMIT, self.cell.testcase.limit_s * self.stretch
-                self._phase("test", limit)
-                await self._test(limit)
-                how, limit = How.READY_LIMIT, limits.ready_s * self.stretch
-                self._phase("after", limit)
-                await self.vm.within(limit, self._sample("after"))
+                return Death(How.BYE, "")
+            limit = self.cell.testcase.limit_s * self.stretch
+            prepare.phase(self.transcript, "test", limit)
+            await self._test(limit)
+            await self._briefly("after", self._sample("after"))
         except GuestDied as died:
             return died.death
-        except LimitReached:
-            return await self._limit(how, limit)
+        except LimitReached as reached:
+            return await self._explain(reached)
         except (Unusable, InfraError) as error:
             return Death(How.UNUSABLE, str(error))
         return Death(How.BYE, "")
 
-    def _phase(self, name: str, limit: float) -> None:
-        self.transcript.say("lab", "phase", phase=name, limit_s=round(limit, 1))
+    async def _briefly(self, phase: str, awaited: Coroutine[Any, Any, T]) -> T:
+        """A phase in which only the agent works."""
+        limit = self._limits.ready_s * self.stretch
+        prepare.phase(self.transcript, phase, limit)
+        return await self.vm.within(limit, How.READY_LIMIT, awaited)
 
-    async def _limit(self, how: How, limit: float) -> Death:
-        detail = f"no answer within {limit:g} s"
-        if how is not How.TEST_LIMIT:
-            return Death(how, detail)
+    async def _explain(self, reached: LimitReached) -> Death:
+        """At a test's limit, find out whether the guest or only its workload is stuck."""
+        if reached.how is not How.TEST_LIMIT:
+            return Death(reached.how, str(reached))
+        silence = self._limits.silence_s * self.stretch
         try:
-            await self.vm.within(
-                self.cell.guest.limits.silence_s * self.stretch, self.vm.agent.ask("ping")
-            )
+            await self.vm.within(silence, How.SILENCE, self.vm.agent.ask("ping"))
         except LimitReached:
-            return Death(How.SILENCE, f"{detail}, and the agent does not answer a ping")
+            return Death(How.SILENCE, f"{reached}, and the agent does not answer a ping")
         except GuestDied as died:
             return died.death
-        return Death(how, f"{detail}; the agent lives, the workload is stuck in the kernel")
+        return Death(
+            How.TEST_LIMIT, f"{reached}; the agent lives, the workload is stuck in the kernel"
+        )
 
-    async def _ready(self) -> Event:
-        while True:
-            event = await self.vm.agent.event()
-            if event["ev"] == "ready":
-                return event
-
-    async def _prepare(self, ready: Event) -> str:
-        """Check and set up the guest; the reason for a skip if the testcase cannot run."""
-        await self._check_guest(ready)
+    async def _prepare(self) -> str:
+        """Apply the settings and sample; the reason for a skip if the testcase cannot run."""
         missing = await self._missing(self.cell.testcase.requires.files)
         if missing:
             return f"this kernel has no {missing[0]}"
-        if self.cell.guest.swap_mb:
-            answer = await self.vm.agent.ask("swap", str(self.cell.guest.swap_mb))
-            if answer.get("errno"):
-                raise Unusable(f"swap on zram: {answer.get('step')}: errno {answer['errno']}")
         paths = [write.path for write in self.cell.settings.writes]
         missing = await self._missing(paths)
         if missing:
@@ -153,30 +139,6 @@ class _Session:
             await self._apply(write)
         await self._sample("before")
         return ""
-
-    async def _check_guest(self, ready: Event) -> None:
-        guest = self.cell.guest
-        if ready.get("protocol") != PROTOCOL:
-            raise Unusable(f"the agent speaks protocol {ready.get('protocol')}, not {PROTOCOL}")
-        for noun, wanted, got in (
-            ("vCPUs", guest.cpus, ready.get("cpus")),
-            ("NUMA nodes", list(range(len(guest.nodes))), ready.get("nodes")),
-        ):
-            if wanted != got:
-                raise Unusable(
-                    f"the guest has {noun} {got}, the profile {guest.name} says {wanted}"
-                )
-        least = int(guest.memory_mb * 1024 * MEMORY_SHARE)
-        if ready.get("memory_kb", 0) < least:
-            raise Unusable(
-                f"the guest has {ready.get('memory_kb')} KB of memory, less than {least}"
-            )
-        nodes = [node for device in guest.devices for node in device.nodes]
-        if nodes:
-            stats = (await self.vm.agent.ask("stat", *nodes))["stats"]
-            absent = [node for node in nodes if stats.get(node) != "chr"]
-            if absent:
-                raise Unusable(f"the device node {absent[0]} is not there")
 
     async def _missing(self, paths: tuple[str, ...] | list[str]) -> list[str]:
         if not paths:
@@ -214,20 +176,16 @@ class _Session:
             "run", str(int(limit * 1000)), "0", self.program, *testcase.args
         )
         ends = time.monotonic() + limit + KILL_GRACE_S * self.stretch
-        silence = self.cell.guest.limits.silence_s * self.stretch
+        silence = self._limits.silence_s * self.stretch
         while True:
             left = ends - time.monotonic()
-            if left <= 0:
-                raise LimitReached
-            try:
-                event = await self.vm.within(min(silence, left), self.vm.agent.event())
-            except LimitReached:
-                if left <= silence:
-                    raise
-                raise GuestDied(Death(How.SILENCE, f"no heartbeat for {silence:g} s")) from None
-            if event.get("id") == number and event["ev"] in {"exit", "error"}:
-                if event["ev"] == "error":
-                    raise InfraError(f"the agent refused the workload: {event.get('message')}")
+            how = How.SILENCE if left > silence else How.TEST_LIMIT
+            event = await self.vm.within(max(0.0, min(silence, left)), how, self.vm.agent.event())
+            if event.get("id") != number:
+                continue
+            if event["ev"] == "error":
+                raise InfraError(f"the agent refused the workload: {event.get('message')}")
+            if event["ev"] == "exit":
                 return
 
 

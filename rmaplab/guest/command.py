@@ -8,7 +8,7 @@ poll for, and QEMU's end closes with QEMU.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmaplab.model import Guest
@@ -46,15 +46,44 @@ class Channels:
     qmp: int
 
 
-def qemu(
-    guest: Guest, *, image: Path, initramfs: Path, accelerator: Accelerator, channels: Channels
-) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a guest is started from.
+
+    Without ``ram`` it boots on memory of its own. With ``ram``, a folder with a RAM file a NUMA
+    node, it boots on those files, to be saved as a template; with ``state`` too it is a clone: a
+    private, copy-on-write map of the files and the devices' saved state.
+    """
+
+    image: Path
+    initramfs: Path
+    accelerator: Accelerator
+    ram: Path | None = None
+    state: Path | None = None
+
+    @property
+    def is_clone(self) -> bool:
+        """Whether the guest goes on from a saved state instead of booting."""
+        return self.state is not None
+
+    @property
+    def boot_console(self) -> Path | None:
+        """The console log of a clone's template, which holds the boot."""
+        return self.state.with_name("console.log") if self.state is not None else None
+
+
+def ram_file(folder: Path, node: int) -> Path:
+    """The RAM file of a NUMA node of a template."""
+    return folder / f"node{node}.ram"
+
+
+def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
     """The argument list that starts a guest."""
     return [
         QEMU,
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        *_machine(guest, accelerator),
-        *_memory(guest),
+        *_machine(guest, launch.accelerator),
+        *_memory(guest, launch),
         # Code in the guest that breaks out of QEMU finds no way to fork or to gain privileges.
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
         "-chardev", f"socket,id=console,fd={channels.console}", "-serial", "chardev:console",
@@ -63,7 +92,8 @@ def qemu(
         "-chardev", f"socket,id=agent,fd={channels.agent}",
         "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}",
         "-device", "pvpanic-pci", "-action", "panic=none",
-        *_boot(guest, image, initramfs),
+        *_boot(guest, launch),
+        *(["-incoming", "defer"] if launch.is_clone else []),
     ]  # fmt: skip
 
 
@@ -71,35 +101,47 @@ def _machine(guest: Guest, accelerator: Accelerator) -> list[str]:
     accel = str(accelerator)
     if accelerator is Accelerator.TCG:
         accel += ",thread=multi" if guest.cpus > 1 else ",thread=single"
-    return ["-machine", guest.machine, "-accel", accel, "-cpu", guest.cpu, "-smp", str(guest.cpus)]
-
-
-def _memory(guest: Guest) -> list[str]:
-    words = ["-m", f"{guest.memory_mb}M"]
+    machine = guest.machine
     if len(guest.nodes) == 1:
-        return words
+        machine += ",memory-backend=node0"
+    # A socket a vCPU: siblings of one package on different nodes make the kernel warn at boot.
+    smp = f"{guest.cpus},sockets={guest.cpus},cores=1,threads=1"
+    return ["-machine", machine, "-accel", accel, "-cpu", guest.cpu, "-smp", smp]
+
+
+def _memory(guest: Guest, launch: Launch) -> list[str]:
+    words = ["-m", f"{guest.memory_mb}M"]
     for number, node in enumerate(guest.nodes):
-        words += ["-object", f"memory-backend-ram,id=node{number},size={node.memory_mb}M"]
-        cpus = "".join(f",cpus={cpu}" for cpu in node.cpus)
-        words += ["-numa", f"node,nodeid={number},memdev=node{number}{cpus}"]
+        backend = f"memory-backend-ram,id=node{number},size={node.memory_mb}M"
+        if launch.ram is not None:
+            share = "off" if launch.is_clone else "on"
+            backend = (
+                f"memory-backend-file,id=node{number},size={node.memory_mb}M,"
+                f"mem-path={ram_file(launch.ram, number)},share={share}"
+            )
+        words += ["-object", backend]
+        if len(guest.nodes) > 1:
+            cpus = "".join(f",cpus={cpu}" for cpu in node.cpus)
+            words += ["-numa", f"node,nodeid={number},memdev=node{number}{cpus}"]
     return words
 
 
-def _boot(guest: Guest, image: Path, initramfs: Path) -> list[str]:
+def _boot(guest: Guest, launch: Launch) -> list[str]:
     line = " ".join([*CMDLINE, *guest.cmdline])
-    return ["-kernel", str(image), "-initrd", str(initramfs), "-append", line]
+    return ["-kernel", str(launch.image), "-initrd", str(launch.initramfs), "-append", line]
 
 
-def reproduce(guest: Guest, *, image: Path, initramfs: Path, accelerator: Accelerator) -> list[str]:
+def reproduce(guest: Guest, launch: Launch) -> list[str]:
     """The same guest for a person at a terminal: console on standard output, agent on a socket."""
+    launch = replace(launch, ram=None, state=None)
     return [
         QEMU,
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        *_machine(guest, accelerator),
-        *_memory(guest),
+        *_machine(guest, launch.accelerator),
+        *_memory(guest, launch),
         "-serial", "stdio",
         "-device", "virtio-serial-pci",
         "-chardev", "socket,id=agent,path=agent.sock,server=on,wait=on",
         "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}",
-        *_boot(guest, image, initramfs),
+        *_boot(guest, launch),
     ]  # fmt: skip

@@ -79,6 +79,10 @@ class Console:
         self._spawn.close()
 
 
-def open_log(path: Path) -> BinaryIO:
-    """The console log of a cell, for writing."""
-    return path.open("wb")
+def open_log(path: Path, before: Path | None) -> BinaryIO:
+    """The console log of a guest, for writing; a clone's goes on where its template's ended."""
+    log_file = path.open("wb")
+    if before is not None:
+        log_file.write(before.read_bytes())
+        log_file.flush()
+    return log_file

@@ -25,7 +25,7 @@ from rmaplab import proc
 from rmaplab.errors import InfraError
 from rmaplab.guest import command
 from rmaplab.guest.agent import Agent, AgentGone
-from rmaplab.guest.command import Accelerator, Channels
+from rmaplab.guest.command import Channels, Launch
 from rmaplab.guest.console import Console, open_log
 from rmaplab.guest.transcript import Transcript
 from rmaplab.model import Guest
@@ -38,6 +38,10 @@ T = TypeVar("T")
 QMP_LIMIT_S = 20.0
 # After a death: how long to wait for the better witness, and for the console's last lines.
 SETTLE_S = 1.0
+
+# RAM is in files that both sides map, so only the devices' state goes through the stream; events,
+# so that nobody has to poll for its end.
+_CAPABILITIES = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
 
 
 class How(enum.StrEnum):
@@ -74,7 +78,11 @@ class GuestDied(Exception):
 
 
 class LimitReached(Exception):
-    """What was awaited did not come in time."""
+    """What was awaited did not come in time; ``how`` is what that means."""
+
+    def __init__(self, how: How, limit_s: float) -> None:
+        super().__init__(f"no answer within {limit_s:g} s")
+        self.how = how
 
 
 class Vm:
@@ -86,14 +94,15 @@ class Vm:
         self.agent = agent
         self.qmp = qmp
         self.death: asyncio.Future[Death] = asyncio.get_running_loop().create_future()
+        self._migrated: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def died(self, how: How, detail: str) -> None:
         """Note a death; the first witness counts."""
         if not self.death.done():
             self.death.set_result(Death(how, detail))
 
-    async def within(self, limit_s: float, awaited: Coroutine[Any, Any, T]) -> T:
-        """What is awaited of the guest, or GuestDied, or LimitReached."""
+    async def within(self, limit_s: float, how: How, awaited: Coroutine[Any, Any, T]) -> T:
+        """What is awaited of the guest; else GuestDied, or LimitReached that says ``how``."""
         task = asyncio.ensure_future(awaited)
         try:
             either: set[asyncio.Future[Any]] = {task, self.death}
@@ -106,7 +115,7 @@ class Vm:
                     self.died(How.CLOSED, f"the agent's channel closed: {gone}")
             if self.death.done():
                 raise GuestDied(self.death.result())
-            raise LimitReached
+            raise LimitReached(how, limit_s)
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, AgentGone, InfraError):
@@ -117,13 +126,47 @@ class Vm:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.console.ended.wait(), SETTLE_S)
 
+    async def save(self, state_fd: int) -> None:
+        """Stop the guest and write its devices' state; its RAM stays in the RAM files.
+
+        Raises InfraError if QEMU cannot.
+        """
+        await self._execute("stop")
+        await self._migrate("migrate", state_fd)
+
+    async def restore(self, state_fd: int) -> None:
+        """Take a saved state over and let the guest run. Raises InfraError if QEMU cannot."""
+        await self._migrate("migrate-incoming", state_fd)
+        await self._execute("cont")
+
+    async def _execute(self, name: str, arguments: dict[str, object] | None = None) -> None:
+        try:
+            await asyncio.wait_for(self.qmp.execute(name, arguments), QMP_LIMIT_S)
+        except (QMPError, OSError, TimeoutError) as error:
+            raise InfraError(f"QEMU refused to {name}: {error}") from error
+
+    async def _migrate(self, name: str, state_fd: int) -> None:
+        await self._execute("migrate-set-capabilities", {"capabilities": _CAPABILITIES})
+        # QEMU's sandbox lets it start no helper to open the file, so it gets the open file.
+        self.qmp.send_fd_scm(state_fd)
+        await self._execute("getfd", {"fdname": "state"})
+        await self._execute(name, {"uri": "fd:state"})
+        either: set[asyncio.Future[Any]] = {self._migrated, self.death}
+        await asyncio.wait(either, timeout=QMP_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
+        if not self._migrated.done() or self._migrated.result() != "completed":
+            why = self.death.result().detail if self.death.done() else "it did not complete"
+            raise InfraError(f"QEMU's {name} failed: {why}")
+
     async def watch_qmp(self, transcript: Transcript) -> None:
         """Turn QMP's events into deaths."""
         while True:
             event: dict[str, Any] = dict(await self.qmp.events.get())
             name, facts = event["event"], event.get("data", {})
             transcript.say("qemu", name, facts=facts)
-            if name == "GUEST_PANICKED":
+            if name == "MIGRATION" and facts.get("status") in {"completed", "failed"}:
+                if not self._migrated.done():
+                    self._migrated.set_result(str(facts["status"]))
+            elif name == "GUEST_PANICKED":
                 self.died(How.PANIC, "pvpanic: the kernel panicked")
             elif name == "SHUTDOWN" and facts.get("guest"):
                 how = How.RESET if facts.get("reason") == "guest-reset" else How.POWEROFF
@@ -132,18 +175,12 @@ class Vm:
 
 @contextlib.asynccontextmanager
 async def running(
-    guest: Guest,
-    *,
-    image: Path,
-    initramfs: Path,
-    accelerator: Accelerator,
-    folder: Path,
-    transcript: Transcript,
+    guest: Guest, launch: Launch, *, folder: Path, transcript: Transcript
 ) -> AsyncIterator[Vm]:
-    """Start a guest; QEMU ends with the block, whatever happens in it.
+    """Start a guest, or a clone of one; QEMU ends with the block, whatever happens in it.
 
     Evidence goes to ``folder``: console.log, and qemu.log with QEMU's own words. Raises InfraError
-    if QEMU does not come up.
+    if QEMU does not come up or does not take the saved state.
     """
     async with contextlib.AsyncExitStack() as stack:
         (console_end, console_far), (agent_end, agent_far), (qmp_end, qmp_far) = (
@@ -152,18 +189,11 @@ async def running(
             _pair(stack),
         )
         far = (console_far, agent_far, qmp_far)
-        argv = command.qemu(
-            guest,
-            image=image,
-            initramfs=initramfs,
-            accelerator=accelerator,
-            channels=Channels(*(end.fileno() for end in far)),
-        )
+        handed = [end.fileno() for end in far]
+        argv = command.qemu(guest, launch, Channels(*handed))
         transcript.say("lab", "start", argv=argv)
         said = stack.enter_context((folder / "qemu.log").open("wb"))
-        process = await stack.enter_async_context(
-            proc.started(argv, pass_fds=[end.fileno() for end in far], stderr=said)
-        )
+        process = await stack.enter_async_context(proc.started(argv, pass_fds=handed, stderr=said))
         for end in far:
             end.close()
         qmp = QMPClient(guest.name)
@@ -172,7 +202,7 @@ async def running(
         except (QMPError, OSError, TimeoutError) as error:
             raise InfraError(f"QEMU did not start: {_words(folder, error)}") from error
         stack.push_async_callback(_disconnect, qmp)
-        log_file = stack.enter_context(open_log(folder / "console.log"))
+        log_file = stack.enter_context(open_log(folder / "console.log", launch.boot_console))
         agent = await Agent.on(agent_end, transcript)
         stack.callback(agent.close)
         console = Console(console_end, log_file)
@@ -183,6 +213,9 @@ async def running(
             vm.watch_qmp(transcript),
             _watch_exit(process, vm, folder),
         ):
+            if launch.state is not None:
+                with launch.state.open("rb") as state:
+                    await vm.restore(state.fileno())
             yield vm
             with contextlib.suppress(QMPError, OSError, TimeoutError):
                 await asyncio.wait_for(qmp.execute("quit"), QMP_LIMIT_S)

@@ -18,13 +18,15 @@ from rmaplab.collect import counters
 from rmaplab.errors import Interrupted, KernelError, RmaplabError
 from rmaplab.guest import accel, cell, command
 from rmaplab.guest.cell import Bench
-from rmaplab.guest.command import Accelerator
+from rmaplab.guest.command import Launch
+from rmaplab.guest.template import BootFailed
 from rmaplab.judge import judge
 from rmaplab.log import log
 from rmaplab.model import Build, Cell, CellResult, Lab
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, observe_cell, write_reports
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.progress import CellProgress, cell_progress
+from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan, select
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now
 
@@ -78,7 +80,12 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
             _keep_build(folder, build)
         record.accelerator = str(accelerator)
         folder.write_record(record)
-        runner = _Runner(asked, folder, builds, archive, accelerator)
+        launches = {
+            name: Launch(build.image, archive, accelerator) for name, build in builds.items()
+        }
+        templates = Templates(workshop.cache, folder.path / "boots")
+        templates.prepare(chosen.cells, launches)
+        runner = _Runner(asked, folder, builds, launches, templates)
         asyncio.run(runner.run_all(chosen.cells))
     except KernelError:
         _finish(folder, record)
@@ -123,14 +130,13 @@ class _Runner:
         asked: Asked,
         folder: RunFolder,
         builds: dict[str, Build],
-        archive: Path,
-        accelerator: Accelerator,
+        launches: dict[str, Launch],
+        templates: Templates,
     ) -> None:
         self.asked = asked
         self.folder = folder
-        self.archive = archive
-        self.accelerator = accelerator
-        self.builds = builds
+        self.launches = launches
+        self.templates = templates
         self.configs = {
             name: fragments.parse_config(build.config.read_text(encoding="utf-8"))
             for name, build in builds.items()
@@ -143,7 +149,8 @@ class _Runner:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         jobs = self.asked.jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
         waiting = list(reversed(cells))
-        log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {self.accelerator}")
+        accelerator = next(iter(self.launches.values())).accelerator
+        log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {accelerator}")
         with cell_progress(len(cells)) as progress:
 
             async def work() -> None:
@@ -156,13 +163,17 @@ class _Runner:
 
     async def _one(self, wanted: Cell, progress: CellProgress) -> None:
         folder = self.folder.cell(wanted)
-        build = self.builds[wanted.kernel]
-        bench = Bench(build.image, self.archive, self.accelerator, counters.FILES)
+        boot = self.launches[wanted.kernel]
+        launch = self.templates.launch(wanted, boot)
         skip = wanted.skip or self._lacks(wanted)
         if skip:
             cell.skip(wanted, folder, skip)
+        elif isinstance(launch, BootFailed):
+            self._write_reproduce(wanted, boot)
+            cell.not_booted(folder, launch.folder)
         else:
-            self._write_reproduce(wanted, bench)
+            self._write_reproduce(wanted, boot)
+            bench = Bench(launch, counters.FILES)
             await cell.run(wanted, bench, folder, initramfs.program_path(wanted.testcase))
         seen = observe_cell(self.folder, wanted)
         judgement = judge(wanted, seen, self.asked.lab.expectations)
@@ -176,18 +187,13 @@ class _Runner:
                 return f"needs CONFIG_{symbol}, which this kernel does not have"
         return ""
 
-    def _write_reproduce(self, wanted: Cell, bench: Bench) -> None:
+    def _write_reproduce(self, wanted: Cell, boot: Launch) -> None:
         terms = (
             f"kernel={wanted.kernel},guest={wanted.guest.name},"
             f"settings={wanted.settings.name},testcase={wanted.testcase.name}"
         )
         again = [*self.asked.command, "--filter", terms]
-        bare = command.reproduce(
-            wanted.guest,
-            image=bench.image,
-            initramfs=bench.initramfs,
-            accelerator=bench.accelerator,
-        )
+        bare = command.reproduce(wanted.guest, boot)
         text = (
             "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n"
             f"# The cell {wanted.id}, again:\n{shlex.join(again)}\n\n"

@@ -29,6 +29,7 @@ SECTIONS = {
     "sources": "kernel sources with a series applied",
     "builds": "kernels",
     "initramfs": "agents and workloads, compiled",
+    "templates": "guests, booted and saved",
 }
 
 

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0
+"""From a booting guest to one that is what its profile says: checked, with swap on.
+
+The same for a guest that boots for one cell and for one that is saved as a template.
+"""
+
+from __future__ import annotations
+
+from rmaplab.guest.agent import PROTOCOL, Event
+from rmaplab.guest.command import Accelerator
+from rmaplab.guest.transcript import Transcript
+from rmaplab.guest.vm import How, Vm
+from rmaplab.model import Guest
+
+# A guest that runs at all has most of its memory; the kernel keeps some for itself.
+MEMORY_SHARE = 0.75
+
+
+class Unusable(Exception):
+    """The guest is not what was asked for: the lab's fault, never a test result."""
+
+
+async def boot(vm: Vm, accelerator: Accelerator, transcript: Transcript) -> None:
+    """Wait for the agent and make the guest ready; each phase within the profile's limit.
+
+    Raises GuestDied, LimitReached, and Unusable if the guest is not what the profile says.
+    """
+    limits = vm.guest.limits
+    boot_s, ready_s = (s * accelerator.slowdown for s in (limits.boot_s, limits.ready_s))
+    phase(transcript, "boot", boot_s)
+    ready = await vm.within(boot_s, How.BOOT_LIMIT, _ready(vm))
+    phase(transcript, "ready", ready_s)
+    await vm.within(ready_s, How.READY_LIMIT, _make_ready(vm, ready))
+
+
+def phase(transcript: Transcript, name: str, limit_s: float) -> None:
+    """Note that a phase begins."""
+    transcript.say("lab", "phase", phase=name, limit_s=round(limit_s, 1))
+
+
+async def _ready(vm: Vm) -> Event:
+    while True:
+        event = await vm.agent.event()
+        if event["ev"] == "ready":
+            return event
+
+
+async def _make_ready(vm: Vm, ready: Event) -> None:
+    _check(vm.guest, ready)
+    await _check_devices(vm)
+    if vm.guest.swap_mb:
+        answer = await vm.agent.ask("swap", str(vm.guest.swap_mb))
+        if answer.get("errno"):
+            raise Unusable(f"swap on zram: {answer.get('step')}: errno {answer['errno']}")
+
+
+def _check(guest: Guest, ready: Event) -> None:
+    if ready.get("protocol") != PROTOCOL:
+        raise Unusable(f"the agent speaks protocol {ready.get('protocol')}, not {PROTOCOL}")
+    for noun, wanted, got in (
+        ("vCPUs", guest.cpus, ready.get("cpus")),
+        ("NUMA nodes", list(range(len(guest.nodes))), ready.get("nodes")),
+    ):
+        if wanted != got:
+            raise Unusable(f"the guest has {noun} {got}, the profile {guest.name} says {wanted}")
+    least = int(guest.memory_mb * 1024 * MEMORY_SHARE)
+    if ready.get("memory_kb", 0) < least:
+        raise Unusable(f"the guest has {ready.get('memory_kb')} KB of memory, less than {least}")
+
+
+async def _check_devices(vm: Vm) -> None:
+    nodes = [node for device in vm.guest.devices for node in device.nodes]
+    if not nodes:
+        return
+    stats = (await vm.agent.ask("stat", *nodes))["stats"]
+    absent = [node for node in nodes if stats.get(node) != "chr"]
+    if absent:
+        raise Unusable(f"the device node {absent[0]} is not there")

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Templates: a guest booted once and saved, so that each cell gets a clone of it.
+
+QEMU maps the guest's RAM from files (``share=on``) while the template boots; with migration's
+``x-ignore-shared`` capability only the devices' state goes to the state file. A clone maps the same
+files privately (``share=off``), so it starts from exactly the saved memory and cannot change it.
+kata-containers' VM templating works the same way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.errors import KernelError
+from rmaplab.guest import prepare
+from rmaplab.guest.command import QEMU, Channels, Launch, qemu, ram_file
+from rmaplab.guest.transcript import Transcript
+from rmaplab.guest.vm import GuestDied, How, LimitReached, Vm, running
+from rmaplab.model import Guest
+from rmaplab.store.cache import digest_of
+
+# Part of every key: raise it when the way templates are made changes.
+RECIPE = "1"
+STATE = "state"
+_SEAL = "seal.json"
+
+
+class BootFailed(KernelError):
+    """The guest did not come up; ``folder`` holds the evidence of the attempt."""
+
+    def __init__(self, message: str, folder: Path) -> None:
+        super().__init__(message)
+        self.folder = folder
+
+
+def key(guest: Guest, launch: Launch) -> str:
+    """The content address of a template: whatever could make a clone behave otherwise is in it."""
+    version = proc.run([QEMU, "--version"]).text.splitlines()[0]
+    place = Path("/ram")
+    argv = qemu(guest, dataclasses.replace(launch, ram=place, state=None), Channels(0, 0, 0))
+    return digest_of(
+        "template", RECIPE, version, *argv, str(guest.swap_mb),
+        _cpu_model() if launch.accelerator == "kvm" else "",
+    )  # fmt: skip
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line
+    return ""
+
+
+async def save(guest: Guest, launch: Launch, folder: Path, scratch: Path) -> None:
+    """Boot a guest, make it ready and save it in ``folder``.
+
+    The evidence of the boot stays there, or in ``scratch`` if the boot failed: then BootFailed is
+    raised for the kernel's fault, InfraError for the lab's.
+    """
+    for number, node in enumerate(guest.nodes):
+        with ram_file(folder, number).open("wb") as file:
+            file.truncate(node.memory_mb << 20)
+    with Transcript(folder / "agent.jsonl") as transcript:
+        try:
+            async with running(
+                guest,
+                dataclasses.replace(launch, ram=folder, state=None),
+                folder=folder,
+                transcript=transcript,
+            ) as vm:
+                await prepare.boot(vm, launch.accelerator, transcript)
+                await _write_state(vm, folder / STATE)
+                transcript.say("lab", "end", how=str(How.BYE), detail="")
+        except GuestDied as died:
+            how, detail = died.death.how, died.death.detail
+        except LimitReached as reached:
+            how, detail = reached.how, str(reached)
+        except prepare.Unusable as error:
+            how, detail = How.UNUSABLE, str(error)
+        else:
+            _seal(folder)
+            return
+        transcript.say("lab", "end", how=str(how), detail=detail)
+    for name in ("agent.jsonl", "console.log", "qemu.log"):
+        shutil.copy2(folder / name, scratch / name)
+    raise BootFailed(f"guest {guest.name}: {detail}", scratch)
+
+
+async def _write_state(vm: Vm, path: Path) -> None:
+    with path.open("wb") as file:
+        await vm.save(file.fileno())
+
+
+def _seal(folder: Path) -> None:
+    """Record what belongs to the template, so that a later run can tell that it is whole."""
+    sealed = {path.name: _digest(path) for path in _parts(folder)}
+    (folder / _SEAL).write_text(json.dumps(sealed), encoding="utf-8")
+
+
+def broken(folder: Path) -> str:
+    """What is wrong with a saved template, or an empty string if it is as it was saved."""
+    try:
+        sealed = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
+        parts = {path.name: path for path in _parts(folder)}
+    except (OSError, ValueError) as error:
+        return f"its seal cannot be read: {error}"
+    if set(sealed) != set(parts):
+        return f"it should hold {', '.join(sorted(sealed))}"
+    for name, path in parts.items():
+        if sealed[name] != _digest(path):
+            return f"{name} is not as it was saved"
+    return ""
+
+
+def _parts(folder: Path) -> list[Path]:
+    return [*sorted(folder.glob("node*.ram")), folder / STATE]
+
+
+def _digest(path: Path) -> str:
+    """Size and content of a file; the holes of a sparse file are skipped, not read."""
+    sha = hashlib.sha256()
+    size = path.stat().st_size
+    sha.update(str(size).encode())
+    with path.open("rb", buffering=0) as file:
+        at = 0
+        while at < size:
+            try:
+                start = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break  # ENXIO: the rest is a hole
+            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            os.lseek(file.fileno(), start, os.SEEK_SET)
+            at = start
+            while at < end:
+                chunk = file.read(min(1 << 20, end - at))
+                if not chunk:
+                    break
+                # Where data begins depends on the file system; zeros are as good as a hole.
+                if chunk.strip(b"\0"):
+                    sha.update(at.to_bytes(8, "big") + chunk)
+                at += len(chunk)
+    return sha.hexdigest()

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Guest profiles, testcases, settings and fragments: those of the project, and broken ones."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rmaplab.config.catalogue import DEVICES, Catalogue
+from rmaplab.errors import FileMistakes
+from rmaplab.model import Guest
+
+GUEST = """\
+summary: two nodes
+machine: q35
+cpu: qemu64
+nodes:
+  - {memory_mb: 256, cpus: [0]}
+  - {memory_mb: 512, cpus: [1, 2]}
+devices: [dmirror]
+"""
+TESTCASE = """\
+id: T1
+summary: a testcase
+kind: test
+walkers: [try_to_unmap_one]
+settings: [thp-never]
+limit_s: 10
+"""
+
+
+def guests(root: Path, text: str) -> dict[str, Guest]:
+    (root / "guests").mkdir()
+    (root / "guests/mine.yaml").write_text(text, encoding="utf-8")
+    return Catalogue(root).guests
+
+
+def testcase_file(root: Path, name: str, text: str, *, source: bool = True) -> None:
+    path = root / "testcases" / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    if source:
+        path.with_suffix(".c").write_text("int main(void) {}\n", encoding="utf-8")
+
+
+testcase_file.__test__ = False  # type: ignore[attr-defined]
+
+
+def test_a_profile_becomes_a_guest(tmp_path: Path) -> None:
+    guest = guests(tmp_path, GUEST)["mine"]
+    assert (guest.cpus, guest.memory_mb, len(guest.nodes)) == (3, 768, 2)
+    assert guest.devices == DEVICES
+    assert guest.limits.boot_s > 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[1, 2]", "[0, 2]", "mine.yaml:4: the nodes' cpus have to be 0 to N-1"),
+        ("[0]", "[]", "mine.yaml:4: the nodes' cpus have to be 0 to N-1"),
+        ("[dmirror]", "[dmiror]", "mine.yaml:7: unknown device 'dmiror'; did you mean 'dmirror'?"),
+        ("q35", "q36", "mine.yaml:2: machine:"),
+        ("256", "1", "mine.yaml:5: nodes.0.memory_mb:"),
+        ("memory_mb: 256", "memory: 256", "unknown key 'memory'; did you mean 'memory_mb'?"),
+        ("summary: two nodes\n", "", "the key 'summary' is missing"),
+        ("devices:", "limits: {boot_s: 0}\ndevices:", "mine.yaml:7: limits.boot_s:"),
+    ],
+)
+def test_a_broken_profile_says_where(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(FileMistakes, match=re.escape(said)):
+        guests(tmp_path, GUEST.replace(old, new, 1))
+
+
+def test_a_testcase_is_named_by_its_place(tmp_path: Path) -> None:
+    testcase_file(tmp_path, "exclusive/mapcount", TESTCASE)
+    (testcase,) = Catalogue(tmp_path).testcases.values()
+    assert testcase.name == "exclusive/mapcount"
+    assert testcase.source == tmp_path / "testcases/exclusive/mapcount.c"
+
+
+def test_broken_testcases_are_all_named_at_once(tmp_path: Path) -> None:
+    testcase_file(tmp_path, "a/alone", TESTCASE, source=False)
+    testcase_file(tmp_path, "a/other", TESTCASE.replace("thp-never", "thp-nevr"))
+    testcase_file(tmp_path, "b/kind", TESTCASE.replace("T1", "T3").replace("kind: test", "kind: x"))
+    testcase_file(
+        tmp_path, "b/needs", TESTCASE.replace("T1", "T4") + "requires: {devices: [mirror]}\n"
+    )
+    with pytest.raises(FileMistakes) as caught:
+        _ = Catalogue(tmp_path).testcases
+    said = [f"{mistake.path.stem}:{mistake.line} {mistake.message}"
+            for mistake in caught.value.mistakes]  # fmt: skip
+    assert any("its C file alone.c is missing" in one for one in said)
+    assert any(one.startswith("other:5 unknown settings 'thp-nevr'") for one in said)
+    assert any(one.startswith("other:1 T1 is the id of a/alone too") for one in said)
+    assert any(one.startswith("kind:3 kind:") for one in said)
+    assert any(one.startswith("needs:7 unknown device 'mirror'") for one in said)
+
+
+def test_what_the_project_offers_is_whole() -> None:
+    catalogue = Catalogue()
+    assert catalogue.guests
+    assert catalogue.fragments.keys() >= {"guest", "mm", "device"}
+    wanted = {"thp-never", "thp-always", "thp-madvise", "mthp-64k", "hugetlb-2m",
+              "khugepaged-eager"}  # fmt: skip
+    assert catalogue.settings.keys() >= wanted
+    for testcase in catalogue.testcases.values():
+        assert testcase.summary
+        assert testcase.source.is_file()
+
+
+def test_settings_never_move_a_page_behind_a_workloads_back() -> None:
+    for name, settings in Catalogue().settings.items():
+        paths = {write.path.rsplit("/", 1)[-1] for write in settings.writes}
+        assert "scan_sleep_millisecs" in paths, name

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Kconfig fragments: what is requested, for which kernel, and what did not survive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rmaplab.build import fragments
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.errors import FileMistakes
+from rmaplab.model import Kconfig
+
+
+def request(folder: Path, *texts: str, version: str = "6.12.1") -> Kconfig:
+    paths = []
+    for number, text in enumerate(texts):
+        path = folder / f"part{number}.config"
+        path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return fragments.read(paths, version)
+
+
+def values(kconfig: Kconfig) -> dict[str, str]:
+    return {symbol.name: symbol.value for symbol in kconfig.symbols}
+
+
+def test_set_and_not_set_symbols_are_read_with_their_place(tmp_path: Path) -> None:
+    text = '# a comment\n\nCONFIG_KSM=y\n# CONFIG_MODULES is not set\nCONFIG_CMDLINE="a # b"\n'
+    kconfig = request(tmp_path, text)
+    assert values(kconfig) == {"KSM": "y", "MODULES": "n", "CMDLINE": '"a # b"'}
+    assert [(s.fragment, s.line) for s in kconfig.symbols] == [
+        ("part0", 3), ("part0", 4), ("part0", 5)
+    ]  # fmt: skip
+
+
+def test_a_later_fragment_wins(tmp_path: Path) -> None:
+    kconfig = request(tmp_path, "CONFIG_A=y\nCONFIG_B=m\n", "# CONFIG_A is not set\n")
+    assert values(kconfig) == {"A": "n", "B": "m"}
+
+
+def test_a_symbol_that_came_later_is_not_asked_of_an_older_kernel(tmp_path: Path) -> None:
+    text = "CONFIG_OLD=y\nCONFIG_NEW=y # since 6.10\n"
+    assert values(request(tmp_path, text, version="6.12.1")) == {"OLD": "y", "NEW": "y"}
+    assert values(request(tmp_path, text, version="6.1.140")) == {"OLD": "y"}
+
+
+@pytest.mark.parametrize(
+    ("version", "since", "known"),
+    [
+        ("6.12.1", "", True),
+        ("6.12.1", "6.12", True),
+        ("6.9.0", "6.10", False),
+        ("6.10.0-rc4", "6.10", True),
+        ("7.0.0", "6.10", True),
+    ],
+)
+def test_versions_compare_as_numbers(version: str, since: str, known: bool) -> None:
+    assert fragments.is_known_to(version, since) is known
+
+
+def test_every_line_that_is_no_request_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(FileMistakes) as caught:
+        request(tmp_path, "CONFIG_A=y\nKSM=y\nCONFIG_B\n  CONFIG_C=\n")
+    assert [mistake.line for mistake in caught.value.mistakes] == [2, 3, 4]
+
+
+def test_the_digest_is_of_the_request_and_not_of_the_comments(tmp_path: Path) -> None:
+    one = request(tmp_path, "CONFIG_A=y\n")
+    same = request(tmp_path, "# why\nCONFIG_A=y # because\n")
+    other = request(tmp_path, "CONFIG_A=m\n")
+    assert one.digest == same.digest
+    assert one.digest != other.digest
+
+
+def test_a_request_survives_being_written_and_read(tmp_path: Path) -> None:
+    kconfig = request(tmp_path, "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=12\n")
+    assert fragments.parse_config(fragments.as_config(kconfig)) == values(kconfig)
+
+
+def test_what_did_not_survive_is_found_with_what_came_instead(tmp_path: Path) -> None:
+    kconfig = request(
+        tmp_path,
+        "CONFIG_KEPT=y\nCONFIG_WEAK=y\nCONFIG_GONE=y\n# CONFIG_FORCED is not set\n"
+        "# CONFIG_OFF is not set\n",
+    )
+    final = fragments.parse_config("CONFIG_KEPT=y\nCONFIG_WEAK=m\nCONFIG_FORCED=y\n")
+    lost = fragments.dropped(kconfig, final)
+    assert [(one.symbol.name, one.got) for one in lost] == [
+        ("WEAK", "m"), ("GONE", None), ("FORCED", "y")
+    ]  # fmt: skip
+
+
+def test_the_projects_fragments_are_good() -> None:
+    paths = Catalogue().fragments.values()
+    assert fragments.read(paths, "6.12.0").symbols

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Lab files: every mistake at once, each with file, line and what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rmaplab.config import labfile
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.errors import ExitCode, FileMistakes, UserError
+from rmaplab.model import Lab, Outcome
+
+GOOD = """\
+name: tiny
+kernels:
+  - name: base
+    tree: debian:linux-source-6.12
+    config: [guest, mm, device]
+guests: [q35]
+settings: [thp-never, thp-always]
+testcases: ["exclusive/*"]
+"""
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return Catalogue()
+
+
+def read(tmp_path: Path, text: str, catalogue: Catalogue) -> Lab:
+    path = tmp_path / "lab.yaml"
+    path.write_text(text, encoding="utf-8")
+    return labfile.read(path, catalogue)
+
+
+def mistakes(tmp_path: Path, text: str, catalogue: Catalogue) -> list[str]:
+    """The mistakes of a lab file, without the folder's name."""
+    with pytest.raises(FileMistakes) as caught:
+        read(tmp_path, text, catalogue)
+    assert caught.value.exit_code is ExitCode.USAGE
+    return [str(mistake).removeprefix(f"{tmp_path}/") for mistake in caught.value.mistakes]
+
+
+def mistake(tmp_path: Path, text: str, catalogue: Catalogue) -> str:
+    (only,) = mistakes(tmp_path, text, catalogue)
+    return only
+
+
+def test_a_good_lab_resolves_every_name(tmp_path: Path, catalogue: Catalogue) -> None:
+    lab = read(tmp_path, GOOD, catalogue)
+    assert [guest.name for guest in lab.guests] == ["q35"]
+    assert [settings.name for settings in lab.settings] == ["thp-never", "thp-always"]
+    assert all(testcase.name.startswith("exclusive/") for testcase in lab.testcases)
+    assert (lab.repeat, lab.expectations) == (1, ())
+
+
+def test_the_labs_that_come_with_the_project_are_good(catalogue: Catalogue) -> None:
+    paths = list((catalogue.root / "configs").glob("*.yaml"))
+    assert paths
+    for path in paths:
+        labfile.read(path, catalogue)
+
+
+def test_a_testcase_goes_by_its_id_too(tmp_path: Path, catalogue: Catalogue) -> None:
+    lab = read(tmp_path, GOOD.replace('"exclusive/*"', "T1"), catalogue)
+    assert [testcase.name for testcase in lab.testcases] == ["exclusive/mapcount"]
+
+
+def test_only_its_full_name_selects_a_selftest(tmp_path: Path, catalogue: Catalogue) -> None:
+    everything = read(tmp_path, GOOD.replace("exclusive/*", "*"), catalogue)
+    assert not any(testcase.name.startswith("selftest/") for testcase in everything.testcases)
+    named = read(
+        tmp_path,
+        GOOD.replace("exclusive/*", "selftest/panic").replace("thp-always", "thp-madvise"),
+        catalogue,
+    )
+    assert [testcase.name for testcase in named.testcases] == ["selftest/panic"]
+
+
+def test_an_expectation_for_several_testcases_becomes_one_each(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    text = GOOD + (
+        "expect:\n  - testcase: [T1, T9]\n    reason: known\n    outcome: panic\n"
+        "    splat: BUG in .*\n"
+    )
+    known = read(tmp_path, text, catalogue).expectations
+    assert [(one.testcase, one.outcome, one.line) for one in known] == [
+        ("T1", Outcome.PANIC, 10),
+        ("T9", Outcome.PANIC, 10),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("guests:", "guest:", ["lab.yaml:6: unknown key 'guest'; did you mean 'guests'?"]),
+        ("    tree:", "    trees:", ["lab.yaml:4: unknown key 'trees'; did you mean 'tree'?"]),
+        ("settings: [", "settings: [thp-nevr, ",
+         ["lab.yaml:7: unknown settings 'thp-nevr'; did you mean 'thp-never'?"]),
+        ("[q35]", "[q36]", ["lab.yaml:6: unknown guest 'q36'; did you mean 'q35'?"]),
+        ("exclusive/*", "exclusive/mapcont",
+         ["lab.yaml:8: unknown testcase 'exclusive/mapcont'; did you mean 'exclusive/mapcount'?"]),
+        ("mm, device", "mm, devise",
+         ["lab.yaml:5: unknown Kconfig fragment 'devise'; did you mean 'device'?"]),
+        ("name: tiny", "name: no",
+         ["lab.yaml:1: name: expected text, but YAML reads this as False: put it in quotes"]),
+        ("name: tiny", "name: 6.10",
+         ["lab.yaml:1: name: expected text, but YAML reads this as 6.1: put it in quotes"]),
+        ("[thp-never, thp-always]", "[thp-never, no]",
+         ["lab.yaml:7: settings.1: expected text, but YAML reads this as False"]),
+        ("name: tiny", "name: tiny\nrepeat: yes", ["lab.yaml:2: repeat:", "integer", "True"]),
+        ("name: tiny", 'name: tiny\nrepeat: "3"', ["lab.yaml:2: repeat:", "integer", "'3'"]),
+        ("name: tiny", "name: tiny\nrepeat: 0", ["lab.yaml:2: repeat:", "greater than", "got 0"]),
+        ("name: tiny", "name: Tiny Lab", ["lab.yaml:1: name:", "pattern"]),
+        ("guests: [q35]", "guests: q35", ["lab.yaml:6: guests:", "list"]),
+        ("guests: [q35]", "guests: []", ["lab.yaml:6: guests:", "at least 1"]),
+        ("guests: [q35]", "guests: [q35]\nguests: [q35]",
+         ["lab.yaml:7: the key 'guests' is here twice (first in line 6)"]),
+        ("guests: [q35]", "guests: [q35]\nno: 1", ["lab.yaml:7: a key has to be a word"]),
+        ("guests: [q35]", "guests: [q35", ["not valid YAML"]),
+        ("name: tiny", "name: !!python/object:os.system x", ["lab.yaml:1: not valid YAML"]),
+        ("name: tiny", "name: *nothing", ["lab.yaml:1: not valid YAML"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_line_and_what_was_expected(
+    tmp_path: Path, catalogue: Catalogue, old: str, new: str, said: list[str]
+) -> None:
+    assert old in GOOD
+    found = mistakes(tmp_path, GOOD.replace(old, new, 1), catalogue)
+    (told,) = [text for text in found if text.startswith(said[0]) or said[0] in text]
+    assert all(words in told for words in said)
+
+
+def test_an_empty_matrix_names_the_settings_that_make_sense(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    text = GOOD.replace("[thp-never, thp-always]", "[hugetlb-2m]").replace("exclusive/*", "T1")
+    told = mistake(tmp_path, text, catalogue)
+    assert told.startswith("lab.yaml:7: the matrix is empty")
+    assert "they run under mthp-64k" in told
+
+
+def test_a_missing_key_is_named(tmp_path: Path, catalogue: Catalogue) -> None:
+    text = GOOD.replace("    tree: debian:linux-source-6.12\n", "")
+    assert mistake(tmp_path, text, catalogue).endswith("the key 'tree' is missing")
+
+
+def test_all_mistakes_of_names_come_at_once_in_the_order_of_their_lines(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    text = (
+        GOOD.replace("mm,", "mn,").replace("[q35]", "[q36]").replace("thp-always", "thp-alwys")
+    ).replace("exclusive/*", "exclusiv/*")
+    found = mistakes(tmp_path, text, catalogue)
+    assert [one.split(": ")[0] for one in found] == [f"lab.yaml:{n}" for n in (5, 6, 7, 8)]
+
+
+def test_all_mistakes_of_shape_come_at_once(tmp_path: Path, catalogue: Catalogue) -> None:
+    text = "name: no\nname: x\nkernels: []\nguestss: [q35]\nsettings: [6.10]\ntestcases: T1\n"
+    text = text.replace("name: x\n", "")
+    found = "\n".join(mistakes(tmp_path, text, catalogue))
+    for word in ("name: expected text", "kernels:", "'guestss'", "'guests' is missing",
+                 "settings.0: expected text", "testcases:"):  # fmt: skip
+        assert word in found
+
+
+def test_a_duplicate_key_does_not_hide_an_unknown_name(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    text = GOOD.replace("[q35]", "[q36]") + "repeat: 1\nrepeat: 2\n"
+    assert len(mistakes(tmp_path, text, catalogue)) == 2
+
+
+def test_two_kernels_may_not_have_one_name(tmp_path: Path, catalogue: Catalogue) -> None:
+    entry = "  - {name: base, tree: 'dir:x', config: [guest]}\n"
+    told = mistake(tmp_path, GOOD.replace("guests:", f"{entry}guests:"), catalogue)
+    assert told == "lab.yaml:6: two kernels are named 'base'"
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{testcase: T1}", "the key 'reason' is missing"),
+        ("{testcase: T1, reason: r, kernel: bse}", "unknown kernel 'bse'; did you mean 'base'?"),
+        ("{testcase: T1, reason: r, splat: '('}", "not a regular expression"),
+        ("{testcase: T1, reason: r, verdict: pass}", "expect.0.verdict"),
+        ("{testcase: T1, reason: r, outcome: gone}", "expect.0.outcome"),
+    ],
+)
+def test_a_mistake_in_an_expectation_is_named(
+    tmp_path: Path, catalogue: Catalogue, entry: str, said: str
+) -> None:
+    told = mistake(tmp_path, f"{GOOD}expect:\n  - {entry}\n", catalogue)
+    assert told.startswith("lab.yaml:10: ")
+    assert said in told
+
+
+def test_an_expectation_of_a_wrong_type_is_one_mistake(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    text = f"{GOOD}expect:\n  - {{testcase: 5, reason: r}}\n"
+    found = mistakes(tmp_path, text, catalogue)
+    assert found
+    assert all(one.startswith("lab.yaml:10: expect.0.testcase:") for one in found)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+def test_an_empty_file_says_so(tmp_path: Path, catalogue: Catalogue, text: str) -> None:
+    assert "empty" in mistake(tmp_path, text, catalogue)
+
+
+@pytest.mark.parametrize("text", ["just words\n", "- a\n- b\n", "null\n", "a: 1\n---\nb: 2\n"])
+def test_a_file_of_another_shape_is_a_mistake_and_no_crash(
+    tmp_path: Path, catalogue: Catalogue, text: str
+) -> None:
+    assert mistakes(tmp_path, text, catalogue)
+
+
+def test_nesting_without_end_is_a_mistake_and_no_crash(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    assert "not valid YAML" in mistake(tmp_path, "[" * 20000, catalogue)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_the_users_mistake(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    with pytest.raises(UserError, match="No such file"):
+        labfile.read(tmp_path / "none.yaml", catalogue)
+    (tmp_path / "lab.yaml").write_bytes(b"name: \xff\n")
+    with pytest.raises(UserError, match="not UTF-8 at byte 6"):
+        labfile.read(tmp_path / "lab.yaml", catalogue)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Series from a folder, an mbox and a git range: the patches that git am would apply."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rmaplab.errors import UserError
+from rmaplab.model import Series
+from rmaplab.source import series as series_source
+from rmaplab.source.series import load
+
+from .repositories import commit, git, repository
+
+RMAP = "".join(f"line {n}\n" for n in range(1, 21))
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """Two commits on top of a tree: one changes a file, one adds and deletes."""
+    repo = repository(tmp_path / "repo", {"mm/rmap.c": RMAP, "mm/old.c": "int old;\n"})
+    git(repo, "tag", "base")
+    commit(
+        repo,
+        "mm/rmap: change a line\n\nBecause.\n\nFrom here on it is better.",
+        {"mm/rmap.c": RMAP.replace("line 5\n", "line five\n")},
+    )
+    commit(
+        repo, "mm: replace old by new\n\nWith ümlauts.", {"mm/new.c": "int new;\n", "mm/old.c": None}
+    )
+    return repo
+
+
+def subjects(series: Series) -> list[str]:
+    return [patch.subject for patch in series.patches]
+
+
+SUBJECTS = ["mm/rmap: change a line", "mm: replace old by new"]
+
+
+def as_folder(repo: Path, *options: str) -> Path:
+    folder = repo.parent / "my-series"
+    git(repo, "format-patch", "--quiet", "-o", str(folder), *options, "base")
+    return folder
+
+
+def as_mbox(repo: Path, *options: str) -> Path:
+    path = repo.parent / "series.mbox"
+    path.write_text(git(repo, "format-patch", "--stdout", *options, "base"), encoding="utf-8")
+    return path
+
+
+def test_no_name_is_the_empty_series(tmp_path: Path) -> None:
+    assert load("", tmp_path) == series_source.EMPTY
+
+
+def test_a_folder_is_a_series_in_the_order_of_its_names(repo: Path, tmp_path: Path) -> None:
+    series = load(str(as_folder(repo)), tmp_path)
+    assert (series.name, subjects(series)) == ("my-series", SUBJECTS)
+    assert series.patches[0].author == "A U Thor <author@example.com>"
+    assert series.patches[0].files == ("mm/rmap.c",)
+    assert series.files == ("mm/new.c", "mm/old.c", "mm/rmap.c")
+
+
+def test_a_cover_letter_is_kept_and_is_no_patch(repo: Path, tmp_path: Path) -> None:
+    series = load(str(as_folder(repo, "--cover-letter")), tmp_path)
+    assert subjects(series) == SUBJECTS
+    assert "*** SUBJECT HERE ***" in series.cover
+
+
+def test_other_files_in_the_folder_are_no_patches(repo: Path, tmp_path: Path) -> None:
+    folder = as_folder(repo)
+    (folder / "README").write_text("about\n", encoding="utf-8")
+    (folder / "0001-x.patch~").write_text("rubbish\n", encoding="utf-8")
+    assert len(load(str(folder), tmp_path).patches) == 2
+
+
+def test_a_relative_name_is_looked_up_in_the_project_too(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_folder(repo)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert subjects(load("my-series", tmp_path)) == SUBJECTS
+
+
+def test_folder_mbox_and_git_range_are_the_same_patches(repo: Path, tmp_path: Path) -> None:
+    folder, mbox = as_folder(repo), as_mbox(repo)
+    from_folder = load(str(folder), tmp_path)
+    from_mbox = load(str(mbox), tmp_path)
+    from_git = load(f"git:{repo}#base..main", tmp_path)
+    digests = [[patch.digest for patch in one.patches] for one in (from_folder, from_mbox, from_git)]
+    assert digests[0] == digests[1] == digests[2]
+    assert subjects(from_mbox) == subjects(from_git) == SUBJECTS
+    assert from_git.name == "base-main"
+
+
+def test_a_threaded_mbox_with_a_cover_letter_is_the_same_patches(
+    repo: Path, tmp_path: Path
+) -> None:
+    mbox = as_mbox(repo, "--cover-letter", "--thread")
+    plain = load(str(as_folder(repo)), tmp_path)
+    threaded = load(str(mbox), tmp_path)
+    assert subjects(threaded) == SUBJECTS
+    assert [p.digest for p in threaded.patches] == [p.digest for p in plain.patches]
+
+
+def test_the_order_of_a_list_archive_is_that_of_the_numbers(repo: Path, tmp_path: Path) -> None:
+    mails = git(repo, "format-patch", "--stdout", "--thread", "--cover-letter", "base")
+    parts = ["From " + part for part in mails.split("\nFrom ")]
+    parts[0] = parts[0].removeprefix("From ")
+    ends = [part if part.endswith("\n") else part + "\n" for part in parts]
+    path = tmp_path / "archive.mbox"
+    path.write_text("".join([ends[2], ends[0], ends[1]]), encoding="utf-8")
+    assert subjects(load(str(path), tmp_path)) == SUBJECTS
+
+
+def test_a_plain_diff_is_a_series_of_one(repo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "0001-change.diff").write_text(git(repo, "diff", "base", "main"), encoding="utf-8")
+    series = load(str(folder), tmp_path)
+    assert len(series.patches) == 1
+    assert series.files == ("mm/new.c", "mm/old.c", "mm/rmap.c")
+    single = load(str(folder / "0001-change.diff"), tmp_path)
+    assert single.patches[0].digest == series.patches[0].digest
+
+
+def test_a_patchs_identity_is_its_diff_and_not_its_words(repo: Path, tmp_path: Path) -> None:
+    before = load(str(as_folder(repo)), tmp_path).patches[1].digest
+    git(repo, "commit", "--quiet", "--amend", "--no-gpg-sign", "-m", "other words")
+    assert load(f"git:{repo}#main~1..main", tmp_path).patches[0].digest == before
+
+
+def test_a_prefix_is_the_first_patches(repo: Path, tmp_path: Path) -> None:
+    series = load(str(as_folder(repo)), tmp_path)
+    assert subjects(series_source.prefix(series, 1)) == SUBJECTS[:1]
+    assert series_source.prefix(series, 0).patches == ()
+
+
+def test_what_is_no_series_is_the_users_mistake(repo: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    text = tmp_path / "notes.txt"
+    text.write_text("hello\n", encoding="utf-8")
+    letter = tmp_path / "letter.mbox"
+    letter.write_text("From: me <m@example.com>\nSubject: hello\n\nno patch\n", encoding="utf-8")
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\x00" * 99)
+    for spec, said in (
+        ("nowhere", "there is no series 'nowhere'"),
+        (str(empty), "no *.patch file"),
+        (str(text), "neither an mbox nor a patch"),
+        (str(binary), "neither an mbox nor a patch"),
+        (str(letter), "no patch in it"),
+        (f"git:{repo}", "not a git range"),
+        (f"git:{repo}#main", "not a git range"),
+        (f"git:{repo}#--output=x..y", "not a git range"),
+        (f"git:{repo}#main..main", "no commit in this range"),
+        (f"git:{repo}#base..nope", "nope"),
+    ):
+        with pytest.raises(UserError) as caught:
+            load(spec, tmp_path)
+        assert said in caught.value.message
+
+
+def test_a_file_that_is_no_patch_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    folder.mkdir()
+    (folder / "0001-bad.patch").write_text("Subject: x\n\nnothing\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"^0001-bad\.patch: there is no patch in this file"):
+        load(str(folder), tmp_path)
