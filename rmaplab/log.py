@@ -15,7 +15,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.theme import Theme
 
+# Where there is no terminal to ask, such as in a CI job's log.
+_PLAIN_WIDTH = 140
+
 _THEME = Theme({"good": "green", "bad": "bold red", "odd": "yellow", "dim": "dim"})
+
+
+def _console(color: str, *, stderr: bool) -> Console:
+    force = {"always": True, "never": False}.get(color)
+    console = Console(
+        stderr=stderr,
+        theme=_THEME,
+        highlight=False,
+        soft_wrap=True,
+        force_terminal=force,
+        no_color=color == "never",
+    )
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    return console
 
 
 class _Log:
@@ -23,22 +41,15 @@ class _Log:
 
     def __init__(self) -> None:
         self.verbose = 0
-        self.stderr = Console(stderr=True, theme=_THEME, highlight=False, soft_wrap=True)
-        self.stdout = Console(theme=_THEME, highlight=False, soft_wrap=True)
+        self.stderr = _console("auto", stderr=True)
+        self.stdout = _console("auto", stderr=False)
         self._depth = 0
 
     def configure(self, *, color: str, verbose: int) -> None:
         """Set colour (``auto``, ``always``, ``never``) and verbosity (0 quiet, 1, 2)."""
-        force = {"always": True, "never": False}.get(color)
-        plain = color == "never"
         self.verbose = verbose
-        self.stderr = Console(
-            stderr=True, theme=_THEME, highlight=False, soft_wrap=True,
-            force_terminal=force, no_color=plain,
-        )  # fmt: skip
-        self.stdout = Console(
-            theme=_THEME, highlight=False, soft_wrap=True, force_terminal=force, no_color=plain
-        )
+        self.stderr = _console(color, stderr=True)
+        self.stdout = _console(color, stderr=False)
 
     def info(self, text: str) -> None:
         """Say one line of progress."""

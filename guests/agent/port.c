@@ -98,12 +98,6 @@ bool port_open(void)
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0)
 		return false;
-	/*
-	 * Touched now, the buffers cost every later sample of nr_anon_pages
-	 * the same.
-	 */
-	memset(in_buf, 1, sizeof(in_buf));
-	memset(out_buf, 1, sizeof(out_buf));
 	return !epoll_ctl(epoll_fd, EPOLL_CTL_ADD, port_fd, &ev);
 }
 

@@ -94,8 +94,6 @@ bool workload_init(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	child_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	memset(w.out.line, 1, MAX_LINE);
-	memset(w.err.line, 1, MAX_LINE);
 	return child_fd >= 0;
 }
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rmaplab.log import log
-from rmaplab.model import CellResult, Change, Comparison, Verdict
+from rmaplab.model import CellResult, Change, Comparison, ComparisonRow, Verdict
 
 _CHANGE_STYLE = {
     Change.FIXED: "good",
@@ -27,23 +27,43 @@ def printable(text: str) -> str:
 
 
 def show_cells(results: Sequence[CellResult]) -> None:
-    """Every cell that is no plain pass, then the tally."""
-    notable = [r for r in results if r.judgement.verdict is not Verdict.PASS or not _fine(r)]
-    if notable:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for title in ("cell", "verdict", "why"):
-            table.add_column(title, overflow="fold")
-        for result in notable:
-            judgement = result.judgement
-            known = " (known)" if _known(result) else ""
-            style = "dim" if known or judgement.verdict is Verdict.SKIP else "bad"
+    """Cells that are no plain pass, a line for those of one testcase that ended alike; the tally."""
+    groups: dict[tuple[str, str, Verdict, str], list[CellResult]] = {}
+    for result in results:
+        judgement = result.judgement
+        if judgement.verdict is not Verdict.PASS or not _fine(result):
+            note = " (known)" if _known(result) else ""
+            key = (result.cell.testcase.name, result.cell.kernel, judgement.verdict, note)
+            groups.setdefault(key, []).append(result)
+    if groups:
+        table = _table("testcase", "kernel", "verdict", "cells", "why")
+        for (testcase, kernel, verdict, note), members in groups.items():
+            style = "dim" if note or verdict is Verdict.SKIP else "bad"
             table.add_row(
-                escape(result.cell.id),
-                f"[{style}]{judgement.verdict}{known}[/]",
-                escape(printable(judgement.reason)),
+                escape(testcase),
+                escape(kernel),
+                f"[{style}]{verdict}{note}[/]",
+                str(len(members)),
+                _why([result.judgement.reason for result in members]),
             )
         log.stdout.print(table)
     log.stdout.print(tally(results))
+
+
+def _table(*titles: str) -> Table:
+    """A table whose last column takes what is left; the others are never folded."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in titles[:-1]:
+        table.add_column(title, no_wrap=True)
+    table.add_column(titles[-1], overflow="fold")
+    return table
+
+
+def _why(reasons: Sequence[str]) -> str:
+    """The first of several reasons, and how many others there are."""
+    different = list(dict.fromkeys(filter(None, reasons)))
+    more = f" (and {len(different) - 1} other reasons)" if len(different) > 1 else ""
+    return escape(printable(different[0] if different else "") + more)
 
 
 def _fine(result: CellResult) -> bool:
@@ -67,21 +87,42 @@ def tally(results: Sequence[CellResult]) -> str:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """The A/B table: every row that is no same-pass, then the tally of all."""
-    rows = [row for row in comparison.rows if row.change is not Change.SAME_PASS]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("testcase", "settings", "guest", comparison.a, comparison.b, "change", "detail"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        style = "bad" if row.change.is_bad else _CHANGE_STYLE.get(row.change, "")
-        change = f"[{style}]{row.change}[/]" if style else str(row.change)
+    """The A/B table, a line for each testcase and way of change; the tally of the rows.
+
+    report.html and results.json have every row by itself.
+    """
+    groups: dict[tuple[str, str, str, Change], list[ComparisonRow]] = {}
+    for row in comparison.rows:
+        groups.setdefault((row.testcase, row.base, row.patched, row.change), []).append(row)
+    table = _table("testcase", comparison.a, comparison.b, "change", "rows", "why")
+    for (testcase, base, patched, change), rows in sorted(groups.items(), key=_by_change):
+        style = "bad" if change.is_bad else _CHANGE_STYLE.get(change, "")
         table.add_row(
-            escape(row.testcase), row.settings, row.guest, row.base, row.patched, change,
-            escape(printable(row.detail)),
-        )  # fmt: skip
-    if rows:
+            escape(testcase),
+            base,
+            patched,
+            f"[{style}]{change}[/]" if style else str(change),
+            str(len(rows)),
+            _why([row.detail for row in rows]) + _where(rows, comparison.rows),
+        )
+    if groups:
         log.stdout.print(table)
     log.stdout.print(comparison_tally(comparison))
+
+
+def _by_change(
+    group: tuple[tuple[str, str, str, Change], list[ComparisonRow]],
+) -> tuple[bool, int, str]:
+    testcase, _, _, change = group[0]
+    return not change.is_bad, list(Change).index(change), testcase
+
+
+def _where(rows: Sequence[ComparisonRow], everything: Sequence[ComparisonRow]) -> str:
+    """Where a change is seen, if that is not everywhere that its testcase ran."""
+    whole = sum(row.testcase == rows[0].testcase for row in everything)
+    if len(rows) == whole:
+        return ""
+    return escape(" [" + ", ".join(f"{row.guest} {row.settings}" for row in rows) + "]")
 
 
 def comparison_tally(comparison: Comparison) -> str:

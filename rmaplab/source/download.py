@@ -13,7 +13,7 @@ from rmaplab.log import log
 from rmaplab.store.cache import Cache, remove
 
 TIMEOUT_S = 30.0
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16  # what a connection that breaks can lose
 _PARTIAL_CONTENT = 206  # RFC 9110, 15.3.7
 _RANGE_NOT_SATISFIABLE = 416  # RFC 9110, 15.5.17
 
@@ -56,7 +56,8 @@ def archive(place: str, sha256: str, cache: Cache) -> Path:
 
 def _fetch(url: str, target: Path) -> None:
     have = target.stat().st_size if target.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    # A server that compresses on the way would break the digest, and what is resumed.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
             if answer.status_code == _RANGE_NOT_SATISFIABLE:

@@ -18,6 +18,12 @@ from rmaplab.store.cache import digest_of
 
 FORMS = "a folder of patches, an mbox file, or git:REPO#A..B"
 _COVER = re.compile(r"(^|[-_])0+[-_]cover|cover[-_]letter", re.I)
+# What git mailinfo leaves around a diff: the diffstat before it, and git's version after it. A
+# hunk's lines begin with a blank, +, - or a backslash, so the version's digit is no part of one.
+_BEFORE_DIFF = re.compile(rb"\A.*?^(?=diff --git |--- \S)", re.M | re.S)
+_SIGNATURE = re.compile(rb"^-- \n\d[^\n]*\s*\Z", re.M)
+# A line that begins a mail of an mbox has an address and a date; git mailsplit asks for them too.
+_FALSE_FROM = re.compile(rb"^(?=From (?!\S+ +\w{3} \w{3} +\d))", re.M)
 
 EMPTY = Series(name="", origin="", patches=())
 
@@ -62,7 +68,7 @@ def _from_git(spec: str) -> Series:
         raise UserError(f"not a git range: {spec!r}", hint="write git:REPO#A..B")
     place = Path(repo).expanduser().resolve()
     made = proc.run(
-        ["git", "-C", place, "format-patch", "--stdout", "--no-signature", commits], check=False
+        ["git", "-C", place, "format-patch", "--stdout", "--signature=0", commits], check=False
     )
     if not made.ok:
         raise UserError(f"{spec}: {made.complaint}")
@@ -76,7 +82,7 @@ def _from_mbox(path: Path, raw: bytes) -> Series:
         raise UserError(f"{path} is neither an mbox nor a patch", hint=f"a series is {FORMS}")
     name = path.name.split(".")[0]
     if raw.startswith(b"From ") and _is_thread(raw):
-        raw = _sorted_by_b4(path)
+        raw = _sorted_by_b4(path, raw)
     return _split(name, str(path), raw)
 
 
@@ -85,10 +91,13 @@ def _is_thread(raw: bytes) -> bool:
     return re.search(rb"^(In-Reply-To|References|List-Id):", raw, re.M | re.I) is not None
 
 
-def _sorted_by_b4(path: Path) -> bytes:
+def _sorted_by_b4(path: Path, raw: bytes) -> bytes:
     with tempfile.TemporaryDirectory(prefix="rmaplab-b4-") as scratch:
+        # b4 takes every line with "From " for a new mail; git format-patch does not escape them.
+        box = Path(scratch, "thread")
+        box.write_bytes(_FALSE_FROM.sub(b">", raw))
         done = proc.run(
-            ["b4", "--offline-mode", "am", "--use-local-mbox", path, "--outdir", scratch,
+            ["b4", "--offline-mode", "am", "--use-local-mbox", box, "--outdir", scratch,
              "--no-add-trailers", "--no-parent"],
             check=False,
             timeout_s=60,
@@ -125,7 +134,7 @@ def _patch(name: str, mail: bytes) -> Patch:
         info = proc.run(
             ["git", "mailinfo", "-u", Path(scratch, "message"), diff_file], stdin=mail, check=False
         )
-        diff = diff_file.read_bytes() if diff_file.exists() else b""
+        diff = _trimmed(diff_file.read_bytes()) if diff_file.exists() else b""
     if not info.ok or b"--- " not in diff:
         raise UserError(f"{name}: there is no patch in this file {info.complaint}".rstrip())
     said = dict(re.findall(r"^(\w+): (.*)$", info.text, re.M))
@@ -138,6 +147,11 @@ def _patch(name: str, mail: bytes) -> Patch:
         digest=digest_of(diff),
         files=_files(diff),
     )
+
+
+def _trimmed(diff: bytes) -> bytes:
+    """The diff alone, so that a patch is the same from a folder, an mbox and a git range."""
+    return _SIGNATURE.sub(b"", _BEFORE_DIFF.sub(b"", diff))
 
 
 def _files(diff: bytes) -> tuple[str, ...]:

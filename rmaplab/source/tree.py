@@ -158,11 +158,11 @@ def _worktree_files(place: Path) -> Iterator[str]:
         yield from sorted(n for n in set(names) if n and os.path.lexists(place / n))
         return
     found = [
-        str(Path(where, name).relative_to(place))
-        for where, _, files in os.walk(place)
-        for name in files
+        Path(where, name)
+        for where, folders, files in os.walk(place)
+        for name in (*files, *(folder for folder in folders if Path(where, folder).is_symlink()))
     ]
-    yield from sorted(found)
+    yield from sorted(str(path.relative_to(place)) for path in found)
 
 
 def _content_digest(place: Path, files: list[str]) -> str:

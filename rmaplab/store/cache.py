@@ -121,7 +121,15 @@ class Cache:
                 continue
             for path in sorted(folder.iterdir()):
                 if not path.name.endswith(".lock"):
-                    yield Entry(section, path.name, path, disk_usage(path))
+                    yield Entry(section, _owner(path.name), path, disk_usage(path))
+
+
+def _owner(name: str) -> str:
+    """The entry that a file of a section belongs to: its lock guards what is half made, too."""
+    for suffix in (".half", ".part"):
+        if name.startswith(".") and name.endswith(suffix):
+            return name[1:].removesuffix(suffix)
+    return name
 
 
 def remove(path: Path) -> None:

@@ -17,6 +17,7 @@ from rmaplab.model import (
     Fault,
     Guest,
     HugepageSettings,
+    Isolation,
     Judgement,
     Kernel,
     Lab,
@@ -44,6 +45,7 @@ def guest(
     nodes: Sequence[NumaNode] = (NumaNode(512, (0,)),),
     devices: Sequence[str] = ("dmirror",),
     swap_mb: int = 128,
+    isolation: Isolation = Isolation.BOOT,
     limits: Limits = Limits(15, 5, 5),
     cmdline: Sequence[str] = (),
 ) -> Guest:
@@ -57,6 +59,7 @@ def guest(
         devices=tuple(Device(one, "a device", (f"/dev/{one}0",)) for one in devices),
         swap_mb=swap_mb,
         cmdline=tuple(cmdline),
+        isolation=isolation,
         limits=limits,
     )
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -109,11 +110,9 @@ def test_a_threaded_mbox_with_a_cover_letter_is_the_same_patches(
 
 def test_the_order_of_a_list_archive_is_that_of_the_numbers(repo: Path, tmp_path: Path) -> None:
     mails = git(repo, "format-patch", "--stdout", "--thread", "--cover-letter", "base")
-    parts = ["From " + part for part in mails.split("\nFrom ")]
-    parts[0] = parts[0].removeprefix("From ")
-    ends = [part if part.endswith("\n") else part + "\n" for part in parts]
+    cover, first, second = re.split(r"^(?=From [0-9a-f]{40} )", mails, flags=re.M)[1:]
     path = tmp_path / "archive.mbox"
-    path.write_text("".join([ends[2], ends[0], ends[1]]), encoding="utf-8")
+    path.write_text("".join([second, cover, first]), encoding="utf-8")
     assert subjects(load(str(path), tmp_path)) == SUBJECTS
 
 
