@@ -27,7 +27,7 @@ def printable(text: str) -> str:
 
 
 def show_cells(results: Sequence[CellResult]) -> None:
-    """Cells that are no plain pass, a line for those of one testcase that ended alike; the tally."""
+    """Cells that are no plain pass, those of one testcase that ended alike in a line; the tally."""
     groups: dict[tuple[str, str, Verdict, str], list[CellResult]] = {}
     for result in results:
         judgement = result.judgement

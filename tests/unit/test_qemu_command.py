@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The QEMU command line, as a list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rmaplab.guest.command import CMDLINE, Accelerator, Channels, Launch, qemu, ram_file, reproduce
+from rmaplab.model import Guest, NumaNode
+
+from .builders import guest
+
+ONE = guest()
+TWO = guest("numa", nodes=[NumaNode(512, (0,)), NumaNode(256, (1, 2))], cmdline=["mce=off"])
+CHANNELS = Channels(console=5, agent=6, qmp=7)
+
+
+def launch(
+    accelerator: Accelerator = Accelerator.TCG,
+    *,
+    ram: Path | None = None,
+    state: Path | None = None,
+) -> Launch:
+    return Launch(Path("/k/bzImage"), Path("/k/initramfs.cpio"), accelerator, ram, state)
+
+
+def after(argv: list[str], option: str) -> list[str]:
+    """Every value of an option."""
+    return [argv[n + 1] for n, word in enumerate(argv) if word == option]
+
+
+def test_a_plain_guest_is_this_command() -> None:
+    assert qemu(ONE, launch(), CHANNELS) == [
+        "qemu-system-x86_64",
+        "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "-machine", "q35,memory-backend=node0", "-accel", "tcg,thread=single",
+        "-cpu", "qemu64", "-smp", "1,sockets=1,cores=1,threads=1",
+        "-m", "512M", "-object", "memory-backend-ram,id=node0,size=512M",
+        "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
+        "-chardev", "socket,id=console,fd=5", "-serial", "chardev:console",
+        "-chardev", "socket,id=qmp,fd=7", "-mon", "chardev=qmp,mode=control",
+        "-device", "virtio-serial-pci",
+        "-chardev", "socket,id=agent,fd=6",
+        "-device", "virtserialport,chardev=agent,name=org.rmaplab.agent",
+        "-device", "pvpanic-pci", "-action", "panic=none",
+        "-kernel", "/k/bzImage", "-initrd", "/k/initramfs.cpio", "-append", " ".join(CMDLINE),
+    ]  # fmt: skip
+
+
+def test_each_node_has_its_memory_and_its_cpus() -> None:
+    argv = qemu(TWO, launch(), CHANNELS)
+    assert after(argv, "-m") == ["768M"]
+    assert after(argv, "-numa") == [
+        "node,nodeid=0,memdev=node0,cpus=0",
+        "node,nodeid=1,memdev=node1,cpus=1,cpus=2",
+    ]
+    assert after(argv, "-smp")[0].startswith("3,")
+    assert after(argv, "-accel") == ["tcg,thread=multi"]
+    assert after(argv, "-append")[0].endswith(" mce=off")
+
+
+def test_kvm_is_asked_for_by_name_and_nothing_falls_back() -> None:
+    assert after(qemu(ONE, launch(Accelerator.KVM), CHANNELS), "-accel") == ["kvm"]
+
+
+@pytest.mark.parametrize("which", [ONE, TWO])
+def test_a_guest_has_no_network_no_host_folder_and_a_sandbox(which: Guest) -> None:
+    words = " ".join(qemu(which, launch(), CHANNELS))
+    for word in ("netdev", "virtio-net", "-nic", "virtfs", "9p", "vhost-user-fs", "-drive"):
+        assert word not in words
+    assert "-nodefaults" in words
+    assert "-sandbox on," in words
+
+
+def test_a_template_writes_its_ram_to_files_that_its_clones_read_privately() -> None:
+    folder = Path("/t")
+    template = qemu(TWO, launch(ram=folder), CHANNELS)
+    clone = qemu(TWO, launch(ram=folder, state=folder / "state"), CHANNELS)
+    for number, size in ((0, 512), (1, 256)):
+        path = ram_file(folder, number)
+        start = f"memory-backend-file,id=node{number},size={size}M,mem-path={path}"
+        assert f"{start},share=on" in after(template, "-object")
+        assert f"{start},share=off" in after(clone, "-object")
+    assert "-incoming" not in template
+    assert after(clone, "-incoming") == ["defer"]
+
+
+def test_a_template_and_its_clone_are_the_same_machine_but_for_that() -> None:
+    folder = Path("/t")
+    template = qemu(TWO, launch(ram=folder), CHANNELS)
+    clone = qemu(TWO, launch(ram=folder, state=folder / "state"), CHANNELS)
+    same = [word.replace("share=off", "share=on") for word in clone[:-2]]
+    assert same == template
+
+
+def test_what_reproduces_a_guest_needs_nothing_of_the_lab() -> None:
+    argv = reproduce(ONE, launch(ram=Path("/t"), state=Path("/t/state")))
+    words = " ".join(argv)
+    assert "fd=" not in words
+    assert "/t" not in words
+    assert after(argv, "-serial") == ["stdio"]
+    assert after(argv, "-append") == after(qemu(ONE, launch(), CHANNELS), "-append")
+
+
+def test_tcg_stretches_limits_and_kvm_does_not() -> None:
+    assert Accelerator.KVM.slowdown == 1
+    assert Accelerator.TCG.slowdown > 1
