@@ -133,6 +133,13 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
     )
 
 
+def configure(wanted: Request, source: Path, folder: Path) -> None:
+    """Only configure a kernel, in an empty folder. Raises BuildError if a symbol was dropped."""
+    site = _Site(source, folder, 1)
+    site.objects.mkdir()
+    _configure(wanted, site)
+
+
 def _make(wanted: Request, site: _Site, start_from: Path | None) -> None:
     with log.step(f"building kernel {wanted.kernel.name} ({_describe(wanted)})"):
         if start_from is None:

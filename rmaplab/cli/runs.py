@@ -39,8 +39,13 @@ def workshop(catalogue: Catalogue, jobs: int) -> Workshop:
 
 
 def read_lab(path: Path, catalogue: Catalogue, *, tree: str = "", repeat: int | None = None) -> Lab:
-    """The lab file with what the options change about it."""
-    lab = labfile.read(path, catalogue)
+    """The lab file with what the options change about it.
+
+    A path that is not there is tried among the project's own files, so that ``configs/rmap.yaml``
+    works wherever the command is installed.
+    """
+    own = catalogue.root / path
+    lab = labfile.read(path if path.exists() or not own.exists() else own, catalogue)
     if tree:
         lab = kernels.on_tree(lab, tree)
     return replace(lab, repeat=repeat) if repeat else lab

@@ -71,6 +71,8 @@ def observe(folder: Path) -> Observation:
 def _outcome(saved: Saved, splats: tuple[Splat, ...], console: bytes) -> tuple[Outcome, Fault, str]:
     if not saved.how:
         return Outcome.LOST, Fault.LAB, "the lab ended before the cell did"
+    if saved.garbled:
+        return Outcome.LOST, Fault.LAB, f"an event of the agent makes no sense: {saved.garbled}"
     if saved.how == "boot-limit" and b"Linux version" not in console:
         return Outcome.INFRA, Fault.LAB, f"the kernel never began: {saved.detail}"
     if saved.phase == "boot" and saved.how in _AT_BOOT:

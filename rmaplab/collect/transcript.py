@@ -18,6 +18,7 @@ class Saved:
 
     ``how`` is the lab's ``end`` line, empty if there is none: the lab was killed. ``exit`` is the
     agent's word on the workload, None if there was none. ``phase`` is the last one begun.
+    ``garbled`` is the first event of the agent that makes no sense, empty if all do.
     """
 
     how: str = ""
@@ -32,6 +33,7 @@ class Saved:
     samples: dict[str, Mapping[str, str]] = field(default_factory=dict)
     duration_s: float = 0.0
     test_s: float | None = None
+    garbled: str = ""
 
 
 def read(path: Path) -> Saved:
@@ -40,11 +42,16 @@ def read(path: Path) -> Saved:
     labels: dict[int, str] = {}
     files: dict[int, dict[str, str]] = {}
     for line in _lines(path):
-        saved.duration_s = float(line.get("at", 0.0))
+        at = line.get("at")
+        if isinstance(at, int | float):
+            saved.duration_s = float(at)
         if line.get("from") == "lab":
             _from_lab(saved, line, labels)
         elif line.get("from") == "agent":
-            _from_agent(saved, line, files)
+            try:
+                _from_agent(saved, line, files)
+            except (TypeError, ValueError, AttributeError):
+                saved.garbled = saved.garbled or str(line)[:200]
     for number, label in labels.items():
         if number in files:
             saved.samples[label] = files[number]
@@ -93,4 +100,7 @@ def _from_agent(saved: Saved, line: Line, files: dict[int, dict[str, str]]) -> N
             if "start_t" in line and "end_t" in line:
                 saved.test_s = float(line["end_t"]) - float(line["start_t"])
         case "files" if isinstance(line.get("id"), int):
-            files.setdefault(line["id"], {}).update(line.get("files", {}))
+            for path, text in line.get("files", {}).items():
+                if not isinstance(text, str):
+                    raise TypeError(f"{path} is no text")
+                files.setdefault(line["id"], {})[path] = text

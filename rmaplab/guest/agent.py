@@ -36,7 +36,7 @@ def decode(line: bytes) -> Event:
     """An event; raises InfraError if the line is none."""
     try:
         event = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InfraError(f"the agent sent something that is no event: {line[:200]!r}") from error
     if not isinstance(event, dict) or not isinstance(event.get("ev"), str):
         raise InfraError(f"the agent sent something that is no event: {line[:200]!r}")

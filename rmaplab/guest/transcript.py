@@ -37,8 +37,8 @@ class Transcript:
         self.note(speaker, {"ev": event, **facts})
 
     def note(self, speaker: str, message: dict[str, Any]) -> None:
-        """Note a message as it came."""
-        at = round(time.monotonic() - self._began, 3)
-        line = json.dumps({"at": at, "from": speaker, **message}, ensure_ascii=True)
+        """Note a message as it came; what it says of time and speaker is not believed."""
+        ours = {"at": round(time.monotonic() - self._began, 3), "from": speaker}
+        line = json.dumps({**ours, **message, **ours}, ensure_ascii=True)
         self._file.write(line + "\n")
         self._file.flush()

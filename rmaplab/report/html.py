@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import jinja2
 
 from rmaplab.model import CellResult, Comparison
+from rmaplab.report.junit import clean
 from rmaplab.report.terminal import comparison_tally, tally
 from rmaplab.store.runfolder import RunRecord
 
@@ -18,6 +19,8 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
         loader=jinja2.PackageLoader("rmaplab.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        # A lone surrogate that a guest made up cannot even be written as UTF-8.
+        finalize=lambda value: clean(value) if isinstance(value, str) else value,
     )
     return environment.get_template("report.html.j2").render(
         record=record,

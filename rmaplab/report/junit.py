@@ -16,8 +16,15 @@ from junit_xml import TestCase, TestSuite, to_xml_report_string
 from rmaplab.model import CellResult, Splat, Verdict
 from rmaplab.store.runfolder import KernelFacts
 
-# XML 1.0, production 2: everything that is no Char, surrogates included.
-_NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Everything that is no Char of XML 1.0 (production 2), and what it discourages: C1 controls and
+# noncharacters. junit-xml drops those without a trace.
+_NONCHARACTERS = "".join(
+    chr(plane << 16 | low) for plane in range(1, 17) for low in (0xFFFE, 0xFFFF)
+)
+_NO_XML = re.compile(
+    "[^\t\n\r -\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]"
+    f"|[{_NONCHARACTERS}]"
+)
 
 
 def clean(text: str) -> str:

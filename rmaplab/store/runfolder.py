@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pydantic
 
@@ -129,9 +129,9 @@ class RunFolder:
     def write(self, name: str, text: str) -> Path:
         """Write a file of the run so that it is there whole or not at all."""
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         half = path.with_name(f".{path.name}.half")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             half.write_text(text, encoding="utf-8")
             half.replace(path)
         except OSError as error:
@@ -142,8 +142,10 @@ class RunFolder:
         """Append a line to events.jsonl and bring it to the disk."""
         line = json.dumps({"time": now(), "event": event, **facts})
         try:
-            with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            with (self.path / "events.jsonl").open("a+b") as file:
+                if file.tell() and not _ends_whole(file):
+                    file.write(b"\n")  # a killed lab's half line must not spoil this one
+                file.write(f"{line}\n".encode())
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -168,6 +170,11 @@ class RunFolder:
     def finished(self) -> set[str]:
         """The ids of the cells that the journal says were finished."""
         return {str(e["cell"]) for e in self.events() if e.get("event") == "cell"}
+
+
+def _ends_whole(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def planned(record: RunRecord, cells: Sequence[Cell]) -> tuple[Cell, ...]:
