@@ -64,6 +64,32 @@ void event_error(long id, const char *message);
 void request_serve(char *line);
 bool request_is_urgent(const char *line);
 
+/* stream.c: a workload's standard output or error */
+#define MAX_LINE		4096
+
+struct stream {
+	const char *event;
+	long id;		/* of the run */
+	int fd;
+	char line[MAX_LINE];
+	size_t len;		/* of the line so far, may exceed MAX_LINE */
+	size_t total;
+	size_t dropped;
+};
+
+void stream_open(struct stream *s, long id, int fd);
+bool stream_read(struct stream *s);
+bool stream_has_room(void);
+void stream_close(struct stream *s);
+void stream_report_flood(const struct stream *s);
+
+/* cell.c: the cgroup of the running workload */
+bool cell_make(void);
+bool cell_join(void);
+int cell_count(void);
+void cell_kill(void);
+int cell_remove(void);		/* errno, 0 is fine */
+
 /* workload.c: the one running workload */
 bool workload_init(void);
 bool workload_running(void);

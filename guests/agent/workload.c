@@ -10,7 +10,6 @@
  * when it is possible.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -21,35 +20,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent.h"
 
-#define CELL		"/sys/fs/cgroup/cell"
 #define BEAT_MS		500
+#define BEAT_ROOM	4096
 #define KILL_MS		100	/* between two attempts to kill what is left */
-#define MAX_LINE	4096
-#define MAX_STREAM	(1 << 20)
 #define MAX_LIMIT_MS	(24L * 3600 * 1000)
-#define CHUNK		1024
-/*
- * Room for the events that CHUNK bytes can become: a line of its own for each
- * byte, or the end of a line of MAX_LINE bytes, six characters for each.
- */
-#define CHUNK_ROOM	(CHUNK * 80 + MAX_LINE * 6)
 
 enum phase { IDLE, RUNNING, ENDING };
-
-struct stream {
-	const char *event;
-	int fd;
-	char line[MAX_LINE];
-	size_t len;		/* of the line so far, may exceed MAX_LINE */
-	size_t total;
-	size_t dropped;
-};
 
 static struct {
 	enum phase phase;
@@ -97,77 +78,6 @@ bool workload_init(void)
 	return child_fd >= 0;
 }
 
-/* -- the cgroup --------------------------------------------------------- */
-
-/* Visit the processes of a cgroup and of those below it; returns how many. */
-static int each_process(const char *cgroup, void (*visit)(pid_t pid))
-{
-	char path[PATH_MAX];
-	struct dirent *entry;
-	int pid, n = 0;
-	FILE *procs;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
-	procs = fopen(path, "re");
-	if (procs) {
-		for (; fscanf(procs, "%d", &pid) == 1; n++)
-			if (visit)
-				visit(pid);
-		fclose(procs);
-	}
-	dir = opendir(cgroup);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", cgroup, entry->d_name);
-		n += each_process(path, visit);
-	}
-	if (dir)
-		closedir(dir);
-	return n;
-}
-
-static void kill_process(pid_t pid)
-{
-	kill(pid, SIGKILL);
-}
-
-static void kill_cell(void)
-{
-	/* cgroup.kill came with Linux 5.14. */
-	if (!write_file(CELL "/cgroup.kill", "1"))
-		each_process(CELL, kill_process);
-}
-
-/* A workload may have made cgroups of its own: remove those first. */
-static int remove_cgroup(const char *cgroup)
-{
-	char path[PATH_MAX];
-	struct dirent *entry;
-	DIR *dir = opendir(cgroup);
-
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", cgroup, entry->d_name);
-		remove_cgroup(path);
-	}
-	if (dir)
-		closedir(dir);
-	return rmdir(cgroup) ? errno : 0;
-}
-
-static bool make_cell(void)
-{
-	if (mkdir(CELL, 0755) && errno != EEXIST)
-		return false;
-	/* A cgroup that an earlier run left has that run's counters. */
-	if (errno == EEXIST && (remove_cgroup(CELL) || mkdir(CELL, 0755)))
-		return false;
-	return true;
-}
-
 /* -- start -------------------------------------------------------------- */
 
 static void __noreturn child_fail(const char *what)
@@ -188,8 +98,8 @@ static void __noreturn child_exec(char **argv, uid_t uid, int out, int err)
 		child_fail("/dev/null");
 	if (null > STDERR_FILENO)
 		close(null);
-	if (!write_file(CELL "/cgroup.procs", "0"))
-		child_fail(CELL "/cgroup.procs");
+	if (!cell_join())
+		child_fail("cgroup.procs");
 	/* The agent is not for the OOM killer, what it starts is. */
 	write_file("/proc/self/oom_score_adj", "0");
 	setsid();
@@ -199,15 +109,6 @@ static void __noreturn child_exec(char **argv, uid_t uid, int out, int err)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(argv[0], argv, env);
 	child_fail(argv[0]);
-}
-
-static void stream_open(struct stream *s, int fd)
-{
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	s->fd = fd;
-	s->len = 0;
-	s->total = 0;
-	s->dropped = 0;
 }
 
 static bool spawn(char **argv, uid_t uid)
@@ -232,8 +133,8 @@ static bool spawn(char **argv, uid_t uid)
 		close(err[0]);
 		return false;
 	}
-	stream_open(&w.out, out[0]);
-	stream_open(&w.err, err[0]);
+	stream_open(&w.out, w.id, out[0]);
+	stream_open(&w.err, w.id, err[0]);
 	return true;
 }
 
@@ -263,18 +164,18 @@ void workload_start(const struct request *rq)
 	snprintf(w.program_buf, sizeof(w.program_buf), "%s", argv[0]);
 	w.program = w.program_buf;
 
-	if (!make_cell()) {
-		event_error(rq->id, "run: cannot make " CELL);
+	if (!cell_make()) {
+		event_error(rq->id, "run: cannot make the cgroup");
 		return;
 	}
+	w.id = rq->id;
 	kmsg_mark("begin ", w.program);
 	if (!spawn(argv, uid)) {
-		remove_cgroup(CELL);
+		cell_remove();
 		event_error(rq->id, "run: pipe or fork failed");
 		return;
 	}
 	w.phase = RUNNING;
-	w.id = rq->id;
 	w.timeout = false;
 	w.kill = false;
 	w.left = 0;
@@ -283,77 +184,6 @@ void workload_start(const struct request *rq)
 	w.deadline = now_ms() + limit;
 	event_begin("start", w.id);
 	event_int("pid", w.pid);
-	event_end();
-}
-
-/* -- output ------------------------------------------------------------- */
-
-static void emit_line(struct stream *s)
-{
-	event_begin(s->event, w.id);
-	event_text("text", s->line, s->len < MAX_LINE ? s->len : MAX_LINE);
-	event_end();
-	s->len = 0;
-}
-
-static void take_bytes(struct stream *s, const char *bytes, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (s->total == MAX_STREAM) {
-			s->dropped += n - i;
-			return;
-		}
-		s->total++;
-		if (bytes[i] == '\n') {
-			emit_line(s);
-			continue;
-		}
-		if (s->len < MAX_LINE)
-			s->line[s->len] = bytes[i];
-		s->len++;
-	}
-}
-
-static void stream_close(struct stream *s)
-{
-	if (s->len)
-		emit_line(s);
-	close(s->fd);
-	s->fd = -1;
-}
-
-/*
- * What the host is too slow for stays in the pipe, and the workload waits.
- * Returns true when the pipe is empty for now.
- */
-static bool stream_read(struct stream *s)
-{
-	char chunk[CHUNK];
-	ssize_t n;
-
-	while (s->fd >= 0) {
-		if (port_room() < CHUNK_ROOM)
-			return false;
-		n = read(s->fd, chunk, sizeof(chunk));
-		if (n < 0)
-			return errno == EAGAIN;
-		if (n)
-			take_bytes(s, chunk, n);
-		else
-			stream_close(s);
-	}
-	return true;
-}
-
-static void report_flood(const struct stream *s)
-{
-	if (!s->dropped)
-		return;
-	event_begin("flood", w.id);
-	event_string("stream", s->event);
-	event_int("dropped", s->dropped);
 	event_end();
 }
 
@@ -377,8 +207,8 @@ static bool reap(void)
 
 static void report_exit(int rmdir_errno)
 {
-	report_flood(&w.out);
-	report_flood(&w.err);
+	stream_report_flood(&w.out);
+	stream_report_flood(&w.err);
 	event_begin("exit", w.id);
 	event_int("status", WIFEXITED(w.status) ? WEXITSTATUS(w.status) : -1);
 	event_int("signal", WIFSIGNALED(w.status) ? WTERMSIG(w.status) : 0);
@@ -392,13 +222,13 @@ static void report_exit(int rmdir_errno)
 
 static void begin_ending(void)
 {
-	int left = each_process(CELL, NULL);
+	int left = cell_count();
 
 	w.phase = ENDING;
 	if (!w.kill)
 		w.left = left;
 	if (left)
-		kill_cell();
+		cell_kill();
 	w.next_kill = now_ms() + KILL_MS;
 }
 
@@ -410,26 +240,24 @@ static bool finish(void)
 {
 	if (!stream_read(&w.out) || !stream_read(&w.err))
 		return false;
-	if (w.out.fd >= 0)
-		stream_close(&w.out);
-	if (w.err.fd >= 0)
-		stream_close(&w.err);
+	stream_close(&w.out);
+	stream_close(&w.err);
 	kmsg_mark("end ", w.program);
-	report_exit(remove_cgroup(CELL));
+	report_exit(cell_remove());
 	w.phase = IDLE;
 	return true;
 }
 
 static void kill_workload(void)
 {
-	int others = each_process(CELL, NULL) - 1;
+	int others = cell_count() - 1;
 
 	/* Under way to exec, the process may not be in the cgroup yet. */
 	if (!w.kill && others > 0)
 		w.left = others;
 	w.kill = true;
 	kill(w.pid, SIGKILL);
-	kill_cell();
+	cell_kill();
 	w.next_kill = now_ms() + KILL_MS;
 }
 
@@ -457,7 +285,7 @@ static void kill_again(long long now)
 		return;
 	w.next_kill = now + KILL_MS;
 	if (w.phase == RUNNING) {
-		kill_cell();
+		cell_kill();
 		return;
 	}
 	kill(-1, SIGKILL);
@@ -470,7 +298,8 @@ static void beat(long long now)
 	if (now < w.next_beat)
 		return;
 	w.next_beat = now + BEAT_MS;
-	if (port_room() < CHUNK_ROOM)
+	/* Streams leave room for it; a host that takes nothing needs none. */
+	if (port_room() < BEAT_ROOM)
 		return;
 	event_begin("beat", NO_ID);
 	event_end();
@@ -527,7 +356,7 @@ void workload_poll(void)
 	 */
 	port_write();
 	input = port_has_input();
-	room = port_room() >= CHUNK_ROOM;
+	room = stream_has_room();
 	pfd[0] = (struct pollfd){ .fd = port_poll_fd(), .events = POLLIN };
 	pfd[1] = (struct pollfd){ .fd = child_fd, .events = POLLIN };
 	pfd[2] = (struct pollfd){ .fd = room ? w.out.fd : -1, .events = POLLIN };

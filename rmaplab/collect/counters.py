@@ -14,8 +14,10 @@ from rmaplab.model import CounterChange, CounterSample
 
 _MM = "/sys/kernel/mm"
 
-# What the agent samples, as its protocol's globs.
+# What the agent samples, as its protocol's globs, in this order: reading stat_refresh folds the
+# per-CPU differences into vmstat's counters (Documentation/admin-guide/sysctl/vm.rst).
 FILES = (
+    "/proc/sys/vm/stat_refresh",
     "/proc/vmstat",
     "/proc/meminfo",
     "/proc/buddyinfo",

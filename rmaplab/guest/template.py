@@ -26,7 +26,7 @@ from rmaplab.model import Guest
 from rmaplab.store.cache import digest_of
 
 # Part of every key: raise it when the way templates are made changes.
-RECIPE = "1"
+RECIPE = "2"
 STATE = "state"
 _SEAL = "seal.json"
 
@@ -57,9 +57,13 @@ def _cpu_model() -> str:
     return ""
 
 
-async def save(guest: Guest, launch: Launch, folder: Path, scratch: Path) -> None:
+async def save(
+    guest: Guest, launch: Launch, folder: Path, scratch: Path, *, warm_up: tuple[str, ...]
+) -> None:
     """Boot a guest, make it ready and save it in ``folder``.
 
+    The files of ``warm_up`` are read once before, so that what their first reading allocates is
+    in the template and not in a cell's counters.
     The evidence of the boot stays there, or in ``scratch`` if the boot failed: then BootFailed is
     raised for the kernel's fault, InfraError for the lab's.
     """
@@ -75,6 +79,8 @@ async def save(guest: Guest, launch: Launch, folder: Path, scratch: Path) -> Non
                 transcript=transcript,
             ) as vm:
                 await prepare.boot(vm, launch.accelerator, transcript)
+                ready_s = guest.limits.ready_s * launch.accelerator.slowdown
+                await vm.within(ready_s, How.READY_LIMIT, vm.agent.ask("read", *warm_up))
                 await _write_state(vm, folder / STATE)
                 transcript.say("lab", "end", how=str(How.BYE), detail="")
         except GuestDied as died:

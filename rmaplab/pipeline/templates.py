@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
+from rmaplab.collect import counters
 from rmaplab.guest import template
 from rmaplab.guest.command import Launch
 from rmaplab.guest.template import BootFailed
@@ -52,7 +53,7 @@ class Templates:
             evidence = self._evidence / f"{kernel}.{guest.name}"
             evidence.mkdir(parents=True, exist_ok=True)
             with log.step(f"booting {kernel} on {guest.name}"):
-                asyncio.run(template.save(guest, launch, folder, evidence))
+                asyncio.run(template.save(guest, launch, folder, evidence, warm_up=counters.FILES))
             evidence.rmdir()
 
         try:

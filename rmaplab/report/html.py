@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import jinja2
 
-from rmaplab.model import CellResult, Comparison
+from rmaplab.model import CellResult, Change, Comparison, ComparisonRow
 from rmaplab.report.junit import clean
 from rmaplab.report.terminal import comparison_tally, tally
 from rmaplab.store.runfolder import RunRecord
@@ -26,6 +26,12 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
         record=record,
         results=results,
         comparison=comparison,
+        rows=sorted(comparison.rows, key=_order) if comparison else (),
         tally=tally(results),
         comparison_tally=comparison_tally(comparison) if comparison else "",
     )
+
+
+def _order(row: ComparisonRow) -> tuple[bool, int, str]:
+    """Bad rows first, then by change and testcase; the matrix's order within those."""
+    return not row.change.is_bad, list(Change).index(row.change), row.testcase

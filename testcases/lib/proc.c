@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "rmaplab.h"
@@ -69,9 +70,35 @@ static void read_rss(long long *counter, long long *ptes)
 	*ptes = file_field("/proc/self/smaps_rollup", "Anonymous");
 }
 
+bool kernel_at_least(int version, int patchlevel)
+{
+	int has_version = 0, has_patchlevel = 0;
+	struct utsname uts;
+
+	require_errno(!uname(&uts), "uname");
+	require(sscanf(uts.release, "%d.%d", &has_version, &has_patchlevel) == 2,
+		"kernel release %s", uts.release);
+	return has_version > version ||
+	       (has_version == version && has_patchlevel >= patchlevel);
+}
+
+/*
+ * Before 6.2 (f1a7941243c1, "mm: convert mm's rss stats into percpu_counter")
+ * each task keeps up to 64 changes to itself (SPLIT_RSS_COUNTING).
+ */
+bool rss_is_exact(void)
+{
+	return kernel_at_least(6, 2);
+}
+
 void check_rss_anon(void)
 {
 	long long counter, ptes;
+
+	if (!rss_is_exact()) {
+		diag("RssAnon not compared: this kernel caches it per task");
+		return;
+	}
 
 	/* The first time, stdio may need a page between the two. */
 	read_rss(&counter, &ptes);

@@ -62,6 +62,8 @@ long long smaps_kb(const void *addr, const char *key);
  * RssAnon, a counter, is present + exclusive anonymous PTEs, for which
  * smaps_rollup walks the page tables.
  */
+bool kernel_at_least(int version, int patchlevel);
+bool rss_is_exact(void);
 void check_rss_anon(void);
 /* A file that is one number; -1 if it cannot be read. */
 long long read_number(const char *path);

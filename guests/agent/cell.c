@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The cgroup of the running workload, with the memory controller if the kernel
+ * has one: the agent enables it for all children of the root at boot.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+#define CELL	"/sys/fs/cgroup/cell"
+
+/* Visit the processes of a cgroup and of those below it; returns how many. */
+static int each_process(const char *cgroup, void (*visit)(pid_t pid))
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	int pid, n = 0;
+	FILE *procs;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	procs = fopen(path, "re");
+	if (procs) {
+		for (; fscanf(procs, "%d", &pid) == 1; n++)
+			if (visit)
+				visit(pid);
+		fclose(procs);
+	}
+	dir = opendir(cgroup);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", cgroup, entry->d_name);
+		n += each_process(path, visit);
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+static void kill_process(pid_t pid)
+{
+	kill(pid, SIGKILL);
+}
+
+void cell_kill(void)
+{
+	/* cgroup.kill came with Linux 5.14. */
+	if (!write_file(CELL "/cgroup.kill", "1"))
+		each_process(CELL, kill_process);
+}
+
+/* A workload may have made cgroups of its own: remove those first. */
+static int remove_cgroup(const char *cgroup)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir = opendir(cgroup);
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", cgroup, entry->d_name);
+		remove_cgroup(path);
+	}
+	if (dir)
+		closedir(dir);
+	return rmdir(cgroup) ? errno : 0;
+}
+
+bool cell_make(void)
+{
+	/* A cgroup that an earlier run left has that run's counters. */
+	if (mkdir(CELL, 0755) &&
+	    (errno != EEXIST || remove_cgroup(CELL) || mkdir(CELL, 0755)))
+		return false;
+	/* remove_cgroup() recurses. */
+	write_file(CELL "/cgroup.max.depth", "16");
+	return true;
+}
+
+bool cell_join(void)
+{
+	return write_file(CELL "/cgroup.procs", "0");
+}
+
+int cell_count(void)
+{
+	return each_process(CELL, NULL);
+}
+
+int cell_remove(void)
+{
+	return remove_cgroup(CELL);
+}

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The same lab on an older kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.kernel.conftest import lab
+
+
+def test_the_lab_runs_on_6_1_and_what_it_lacks_is_a_skip(tmp_path: Path) -> None:
+    run = lab(
+        "run", "configs/rmap.yaml", "--tree", "debian:linux-source-6.1",
+        "--filter", "guest=q35,settings=thp-madvise|mthp-64k", output=tmp_path,
+    )  # fmt: skip
+    assert run.status == 0, run.stdout + run.stderr
+    reasons = {cell["reason"] for cell in run.results["cells"] if cell["settings"] == "mthp-64k"}
+    (reason,) = reasons
+    assert "hugepages-64kB" in reason
