@@ -130,7 +130,7 @@ def run(
     require(str(argv[0]))
     words = tuple(map(str, argv))
     began = time.monotonic()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         tied([require(words[0]), *words[1:]]),
         cwd=cwd,
         env=None if env is None else dict(env),
@@ -138,15 +138,15 @@ def run(
         stdout=output if output is not None else subprocess.PIPE,
         stderr=subprocess.STDOUT if output is not None else subprocess.PIPE,
         start_new_session=True,
-    )
-    try:
-        stdout, stderr = process.communicate(stdin, timeout_s)
-    except subprocess.TimeoutExpired as expired:
-        raise InfraError(f"{words[0]} took longer than {timeout_s:g} s: {shlex.join(words)}") from (
-            expired
-        )
-    finally:
-        _end_group(process)
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout_s)
+        except subprocess.TimeoutExpired as expired:
+            raise InfraError(
+                f"{words[0]} took longer than {timeout_s:g} s: {shlex.join(words)}"
+            ) from expired
+        finally:
+            _end_group(process)
     finished = Finished(
         words, process.returncode, stdout or b"", stderr or b"", time.monotonic() - began
     )

@@ -113,6 +113,16 @@ def ab(
 
 @click.command()
 @run_argument
+@jobs_option
+@format_option
+def resume(run: Path, jobs: int, form: str) -> int:
+    """Go on with an interrupted run; what had finished is not run again."""
+    shop = workshop(Catalogue(), 0)
+    return _show(run_pipeline.resume(RunFolder.open(run), shop, jobs), form)
+
+
+@click.command()
+@run_argument
 @format_option
 def report(run: Path, form: str) -> int:
     """Judge a saved run again and write its reports; starts no guest."""
@@ -156,4 +166,4 @@ def _show(evaluation: Evaluation, form: str) -> int:
     return evaluation.exit_code
 
 
-VERBS = (build, run, ab, report)
+VERBS = (build, run, ab, resume, report)

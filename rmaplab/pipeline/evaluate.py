@@ -45,7 +45,7 @@ class Evaluation:
         """What the command ends with; the graver first."""
         if self.build_errors:
             return ExitCode.BUILD
-        if self.record.interrupted:
+        if not self.record.is_whole:
             return ExitCode.INTERRUPTED
         errors = any(result.judgement.verdict is Verdict.ERROR for result in self.results)
         if self.comparison is not None:
@@ -74,7 +74,7 @@ def evaluate(folder: RunFolder) -> Evaluation:
     record = folder.read_record()
     lab = record.lab
     cells = planned(record, plan(lab).cells)
-    if not record.ended or record.interrupted:
+    if not record.is_whole:
         done = folder.finished()
         cells = tuple(cell for cell in cells if cell.id in done)
     if any(facts.error for facts in record.kernels.values()):
@@ -92,7 +92,7 @@ def evaluate(folder: RunFolder) -> Evaluation:
             [result for result in judged if result.cell.kernel == a],
             [result for result in judged if result.cell.kernel == b],
         )
-    whole = len(record.cells) == len(plan(lab).cells) and not record.interrupted
+    whole = len(record.cells) == len(plan(lab).cells) and record.is_whole
     stale = unmatched(lab.expectations, cells) if whole and cells else ()
     return Evaluation(folder, record, tuple(judged), comparison, stale)
 

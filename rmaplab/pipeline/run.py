@@ -4,21 +4,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 import shlex
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.build import fragments, initramfs
 from rmaplab.collect import counters
-from rmaplab.errors import Interrupted, KernelError, RmaplabError
+from rmaplab.errors import InfraError, Interrupted, KernelError, RmaplabError, UserError
 from rmaplab.guest import accel, cell, command
 from rmaplab.guest.cell import Bench
-from rmaplab.guest.command import Launch
+from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.template import BootFailed
 from rmaplab.judge import judge
 from rmaplab.log import log
@@ -28,12 +29,12 @@ from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan, select
-from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now
+from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now, planned
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the user asked of a run."""
+    """What the user asked of a run; ``jobs`` 0 means as many guests as the host bears."""
 
     lab: Lab
     command: tuple[str, ...]
@@ -60,51 +61,104 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
         command=asked.command,
         began=now(),
         comparison=asked.comparison,
+        accelerator=str(accelerator),
         host=_host(),
         tools=_tools(),
     )
     folder.write_record(record)
     log.info(f"run folder: {folder.path}")
+    with folder.lock(), _keeping(folder, record):
+        _carry_out(folder, record, chosen.cells, workshop, asked.jobs)
+    return finish(folder, record)
+
+
+def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
+    """Go on with a run that was interrupted or killed: only cells that had not finished are run.
+
+    Raises UserError if there is nothing to go on with, or if a kernel would now be another one
+    than the run began with (a working tree or a series that changed).
+    """
+    with folder.lock():
+        record = folder.read_record()
+        if record.is_whole:
+            raise UserError(f"{folder.path} is finished: there is nothing to go on with")
+        done = folder.finished()
+        cells = planned(record, plan(record.lab).cells)
+        waiting = tuple(cell for cell in cells if cell.id not in done)
+        for kernel in record.lab.kernels:
+            began_with = record.kernels.get(kernel.name)
+            if began_with is not None and workshop.request(kernel).key != began_with.key:
+                raise UserError(
+                    f"kernel {kernel.name} is not the one that {folder.path} began with",
+                    hint="its tree, series, configuration or compiler changed: start a new run",
+                )
+        log.info(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before")
+        record.interrupted, record.ended = False, ""
+        folder.write_record(record)
+        with _keeping(folder, record):
+            _carry_out(folder, record, waiting, workshop, jobs)
+        return finish(folder, record)
+
+
+def _carry_out(
+    folder: RunFolder, record: RunRecord, cells: Sequence[Cell], workshop: Workshop, jobs: int
+) -> None:
+    """Build what the cells need and run them."""
 
     def on_facts(name: str, facts: KernelFacts) -> None:
         record.kernels[name] = facts
         folder.write_record(record)
         folder.journal("kernel", kernel=name, key=facts.key, error=facts.error)
 
+    builds = workshop.build(record.lab, on_facts)
+    archive = initramfs.build(
+        workshop.catalogue.root, workshop.catalogue.testcases.values(), workshop.cache
+    )
+    for build in builds.values():
+        _keep_build(folder, build)
+    accelerator = Accelerator(record.accelerator)
+    launches = {name: Launch(build.image, archive, accelerator) for name, build in builds.items()}
+    templates = Templates(workshop.cache, folder.path / "boots")
+    templates.prepare(cells, launches)
+    runner = _Runner(folder, record, builds, launches, templates)
     try:
-        builds = workshop.build(asked.lab, on_facts)
-        archive = initramfs.build(
-            workshop.catalogue.root, workshop.catalogue.testcases.values(), workshop.cache
-        )
-        for build in builds.values():
-            _keep_build(folder, build)
-        record.accelerator = str(accelerator)
-        folder.write_record(record)
-        launches = {
-            name: Launch(build.image, archive, accelerator) for name, build in builds.items()
-        }
-        templates = Templates(workshop.cache, folder.path / "boots")
-        templates.prepare(chosen.cells, launches)
-        runner = _Runner(asked, folder, builds, launches, templates)
-        asyncio.run(runner.run_all(chosen.cells))
+        asyncio.run(runner.run_all(cells, jobs))
+    except BaseExceptionGroup as group:
+        # Several guests at once may fail for one reason, such as a full disk; one tells it.
+        raise _first(group) from group
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+
+
+@contextlib.contextmanager
+def _keeping(folder: RunFolder, record: RunRecord) -> Iterator[None]:
+    """Whatever ends the block early: report what was measured, then raise it as the lab's error."""
+    try:
+        yield
     except KernelError:
-        _finish(folder, record)
+        finish(folder, record)
         raise
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
         record.interrupted = True
-        _finish(folder, record)
+        finish(folder, record)
         raise Interrupted(
             f"interrupted; what was measured is in {folder.path}",
-            hint=f"look at it with: lab.py report {folder.path}",
+            hint=f"go on with: lab.py resume {folder.path}",
         ) from error
-    except RmaplabError:
+    except (RmaplabError, OSError) as error:
         record.interrupted = True
-        _finish(folder, record)
+        with contextlib.suppress(RmaplabError, OSError):
+            finish(folder, record)  # on a full disk, the evidence so far is what there is
+        if isinstance(error, OSError):
+            raise InfraError(f"{error.filename or folder.path}: {error.strerror}") from error
         raise
-    return _finish(folder, record)
 
 
-def _finish(folder: RunFolder, record: RunRecord) -> Evaluation:
+def finish(folder: RunFolder, record: RunRecord) -> Evaluation:
+    """Note the end of a run, judge it and write its reports."""
     record.ended = now()
     folder.write_record(record)
     evaluation = evaluate(folder)
@@ -127,14 +181,14 @@ class _Runner:
 
     def __init__(
         self,
-        asked: Asked,
         folder: RunFolder,
+        record: RunRecord,
         builds: dict[str, Build],
         launches: dict[str, Launch],
         templates: Templates,
     ) -> None:
-        self.asked = asked
         self.folder = folder
+        self.record = record
         self.launches = launches
         self.templates = templates
         self.configs = {
@@ -142,15 +196,16 @@ class _Runner:
             for name, build in builds.items()
         }
 
-    async def run_all(self, cells: Sequence[Cell]) -> None:
+    async def run_all(self, cells: Sequence[Cell], jobs: int) -> None:
         """Run every cell; an interruption ends those that run and starts no other."""
+        if not cells:
+            return
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        jobs = self.asked.jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
+        jobs = jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
         waiting = list(reversed(cells))
-        accelerator = next(iter(self.launches.values())).accelerator
-        log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {accelerator}")
+        log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {self.record.accelerator}")
         with cell_progress(len(cells)) as progress:
 
             async def work() -> None:
@@ -176,7 +231,7 @@ class _Runner:
             bench = Bench(launch, counters.FILES)
             await cell.run(wanted, bench, folder, initramfs.program_path(wanted.testcase))
         seen = observe_cell(self.folder, wanted)
-        judgement = judge(wanted, seen, self.asked.lab.expectations)
+        judgement = judge(wanted, seen, self.record.lab.expectations)
         self.folder.journal("cell", cell=wanted.id, outcome=seen.outcome, verdict=judgement.verdict)
         progress.finished(CellResult(wanted, seen, judgement))
 
@@ -192,7 +247,7 @@ class _Runner:
             f"kernel={wanted.kernel},guest={wanted.guest.name},"
             f"settings={wanted.settings.name},testcase={wanted.testcase.name}"
         )
-        again = [*self.asked.command, "--filter", terms]
+        again = [*self.record.command, "--filter", terms]
         bare = command.reproduce(wanted.guest, boot)
         text = (
             "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n"

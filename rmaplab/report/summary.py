@@ -13,7 +13,7 @@ from rmaplab.store.runfolder import RunRecord
 def render(record: RunRecord, results: Sequence[CellResult], comparison: Comparison | None) -> str:
     """The page as Markdown; the same for the same evidence."""
     lines = [f"# rmaplab: {record.lab.name}", "", *_kernels(record), ""]
-    if record.interrupted:
+    if not record.is_whole:
         lines += ["**Interrupted**: not every cell was run.", ""]
     if comparison is not None:
         lines += [f"{comparison.a} -> {comparison.b}: {comparison_tally(comparison)}", ""]

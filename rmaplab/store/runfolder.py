@@ -7,6 +7,7 @@ without any file of the checkout.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import filelock
 import pydantic
 
 from rmaplab.errors import InfraError, UserError
@@ -62,6 +64,11 @@ class RunRecord:
     tools: dict[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every cell was run: not for an interrupted run, nor for one that was killed."""
+        return bool(self.ended) and not self.interrupted
+
 
 _RECORD = pydantic.TypeAdapter(RunRecord)
 
@@ -101,6 +108,22 @@ class RunFolder:
         if not (path / "run.json").is_file():
             raise UserError(f"{path} is no run: it has no run.json")
         return cls(path)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run, so that no other lab works on it; UserError if one does.
+
+        The lock ends with the process that holds it, also with one that was killed.
+        """
+        guard = filelock.FileLock(self.path / ".lock")
+        try:
+            guard.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise UserError(f"another lab works on {self.path}") from error
+        try:
+            yield
+        finally:
+            guard.release()
 
     def cell(self, cell: Cell) -> Path:
         """The folder of a cell's evidence, made if need be."""

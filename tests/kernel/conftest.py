@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ def lab(*words: str, output: Path) -> LabRun:
     folders = sorted(output.iterdir()) if output.exists() else []
     assert folders, f"no run folder:\n{done.stdout}\n{done.stderr}"
     return LabRun(done.returncode, done.stdout, done.stderr, folders[-1])
+
+
+@pytest.fixture(scope="session")
+def run_lab() -> Callable[..., LabRun]:
+    """The command, for tests that need a run of their own."""
+    return lab
 
 
 @pytest.fixture(scope="session")

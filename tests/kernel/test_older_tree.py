@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from tests.kernel.conftest import lab
 
-
-def test_the_lab_runs_on_6_1_and_what_it_lacks_is_a_skip(tmp_path: Path) -> None:
-    run = lab(
+def test_the_lab_runs_on_6_1_and_what_it_lacks_is_a_skip(run_lab: Any, tmp_path: Path) -> None:
+    run = run_lab(
         "run", "configs/rmap.yaml", "--tree", "debian:linux-source-6.1",
         "--filter", "guest=q35,settings=thp-madvise|mthp-64k", output=tmp_path,
     )  # fmt: skip

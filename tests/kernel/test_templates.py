@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Templates: cells start from the same moment, and a damaged template is noticed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CELLS = "guest=q35,settings=thp-madvise,testcase=control/empty"
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with templates of its own; everything else is the usual one's."""
+    from rmaplab.store.cache import Cache  # noqa: PLC0415 - before the environment changes
+
+    usual = Cache().root
+    own = tmp_path / "cache"
+    own.mkdir()
+    for section in ("downloads", "trees", "sources", "builds", "initramfs"):
+        (own / section).symlink_to(usual / section)
+    monkeypatch.setenv("RMAPLAB_CACHE", str(own))
+    return own
+
+
+def run(run_lab: Any, output: Path, *more: str) -> Any:
+    """Run the trivial cell, some times over."""
+    done = run_lab("run", "configs/rmap.yaml", "--filter", CELLS, *more, output=output)
+    assert done.status == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize(("part", "harm"), [("state", "cut"), ("node0.ram", "changed")])
+def test_a_damaged_template_is_made_again(
+    own_cache: Path, run_lab: Any, tmp_path: Path, part: str, harm: str
+) -> None:
+    first = run(run_lab, tmp_path / "first")
+    assert "booting base" in first.stderr
+    second = run(run_lab, tmp_path / "second")
+    assert "booting base" not in second.stderr
+    (saved,) = (own_cache / "templates").glob("[0-9a-f]*")
+    victim = saved / part
+    if harm == "cut":
+        os.truncate(victim, victim.stat().st_size // 2)
+    else:
+        with victim.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * 64)
+    third = run(run_lab, tmp_path / "third")
+    assert f"{part} is not as it was saved" in third.stderr
+    assert "booting base" in third.stderr
+
+
+def test_clones_do_not_see_each_other(own_cache: Path, run_lab: Any, tmp_path: Path) -> None:
+    done = run(run_lab, tmp_path / "repeats", "--repeat", "8")
+    starts = set()
+    for transcript in done.folder.glob("cells/*/agent.jsonl"):
+        for line in map(json.loads, transcript.read_text("utf-8").splitlines()):
+            if line["ev"] == "start" and line["from"] == "agent":
+                starts.add(line["pid"])
+    assert len(starts) == 1, "each clone's workload is the first process after the same boot"
+    shutil.rmtree(own_cache / "templates")
