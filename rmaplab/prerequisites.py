@@ -60,6 +60,11 @@ PACKAGES = (
 )
 
 
+def package_of(command: str) -> str:
+    """The Debian package that brings a command; the command's own name if it is none of ours."""
+    return next((package.name for package in PACKAGES if command in package.commands), command)
+
+
 def missing() -> list[Package]:
     """The packages that are not there."""
     return [package for package in PACKAGES if not package.installed()]

@@ -23,22 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from rmaplab.errors import InfraError
-
-# Debian packages of the commands that the lab runs, for the hint of an error.
-PACKAGES: Mapping[str, str] = {
-    "apt-get": "apt",
-    "b4": "b4 (from PyPI: pip install b4)",
-    "bwrap": "bubblewrap",
-    "cpio": "cpio",
-    "dpkg-deb": "dpkg",
-    "gcc": "gcc",
-    "git": "git",
-    "make": "make",
-    "musl-gcc": "musl-tools",
-    "qemu-system-x86_64": "qemu-system-x86",
-    "setpriv": "util-linux",
-    "tar": "tar",
-}
+from rmaplab.prerequisites import package_of
 
 TERMINATE_GRACE_S = 3.0
 
@@ -98,7 +83,7 @@ def require(command: str) -> Path:
     """The command's path; InfraError that names the package to install if there is none."""
     found = which(command)
     if found is None:
-        package = PACKAGES.get(command, command)
+        package = package_of(command)
         raise InfraError(
             f"the command {command} is not installed",
             hint=f"install it: apt-get install {package} (or run: make setup)",

@@ -25,7 +25,7 @@ from rmaplab.build import kernel as build_kernel
 from rmaplab.build.kernel import Request
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.guest import accel, vm
+from rmaplab.guest import vm
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import How
@@ -119,7 +119,7 @@ def main() -> int:
         )
         ok = share <= PATCHED_SHARE and again_s <= REBUILD_S and same
         archive = initramfs.build(catalogue.root, catalogue.testcases.values(), usual)
-        accelerator = accel.choose("auto", usual)
+        accelerator = Accelerator.TCG
         for guest in catalogue.guests.values():
             times = sorted(
                 asyncio.run(boot_s(guest, full.image, archive, accelerator)) for _ in range(BOOTS)

@@ -9,16 +9,20 @@ kata-containers' VM templating works the same way.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
+import tempfile
+import time
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.errors import KernelError
+from rmaplab.errors import InfraError, KernelError
 from rmaplab.guest import prepare
+from rmaplab.guest.accel import Probe
 from rmaplab.guest.command import QEMU, Channels, Launch, qemu, ram_file
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import GuestDied, How, LimitReached, Vm, running
@@ -96,6 +100,23 @@ async def save(
     for name in ("agent.jsonl", "console.log", "qemu.log"):
         shutil.copy2(folder / name, scratch / name)
     raise BootFailed(f"guest {guest.name}: {detail}", scratch)
+
+
+def trial(guest: Guest, launch: Launch) -> Probe:
+    """Whether a guest boots to its agent on an accelerator."""
+    with tempfile.TemporaryDirectory(prefix="rmaplab-trial-") as scratch:
+        return asyncio.run(_trial(guest, launch, Path(scratch)))
+
+
+async def _trial(guest: Guest, launch: Launch, folder: Path) -> Probe:
+    began = time.monotonic()
+    with Transcript(folder / "agent.jsonl") as transcript:
+        try:
+            async with running(guest, launch, folder=folder, transcript=transcript) as vm:
+                await prepare.boot(vm, launch.accelerator, transcript)
+        except (GuestDied, LimitReached, prepare.Unusable, InfraError) as error:
+            return Probe(False, f"a kernel did not boot: {error}")
+    return Probe(True, f"a kernel booted in {time.monotonic() - began:.1f} s")
 
 
 async def _write_state(vm: Vm, path: Path) -> None:

@@ -17,7 +17,7 @@ from rmaplab import proc
 from rmaplab.build import fragments, initramfs
 from rmaplab.collect import counters
 from rmaplab.errors import InfraError, Interrupted, KernelError, RmaplabError, UserError
-from rmaplab.guest import accel, cell, command
+from rmaplab.guest import accel, cell, command, template
 from rmaplab.guest.cell import Bench
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.template import BootFailed
@@ -53,7 +53,6 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
     an interruption; in both cases the reports hold what was measured.
     """
     chosen = select(plan(asked.lab), asked.filter)
-    accelerator = accel.choose(asked.accelerator, workshop.cache)
     folder = RunFolder.create(asked.output, asked.lab.name)
     record = RunRecord(
         lab=asked.lab,
@@ -61,7 +60,7 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
         command=asked.command,
         began=now(),
         comparison=asked.comparison,
-        accelerator=str(accelerator),
+        accelerator=asked.accelerator,
         host=_host(),
         tools=_tools(),
     )
@@ -110,13 +109,21 @@ def _carry_out(
         folder.write_record(record)
         folder.journal("kernel", kernel=name, key=facts.key, error=facts.error)
 
+    if not cells:
+        return
     builds = workshop.build(record.lab, on_facts)
     archive = initramfs.build(
         workshop.catalogue.root, workshop.catalogue.testcases.values(), workshop.cache
     )
     for build in builds.values():
         _keep_build(folder, build)
-    accelerator = Accelerator(record.accelerator)
+    image = next(iter(builds.values())).image
+    trial = Launch(image, archive, Accelerator.KVM)
+    accelerator = accel.choose(
+        record.accelerator, workshop.cache, lambda: template.trial(cells[0].guest, trial)
+    )
+    record.accelerator = str(accelerator)
+    folder.write_record(record)
     launches = {name: Launch(build.image, archive, accelerator) for name, build in builds.items()}
     templates = Templates(workshop.cache, folder.path / "boots")
     templates.prepare(cells, launches)
@@ -198,8 +205,6 @@ class _Runner:
 
     async def run_all(self, cells: Sequence[Cell], jobs: int) -> None:
         """Run every cell; an interruption ends those that run and starts no other."""
-        if not cells:
-            return
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

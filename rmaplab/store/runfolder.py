@@ -48,7 +48,8 @@ class RunRecord:
     """The content of run.json.
 
     ``comparison`` names the kernels A and B of an A/B run; ``cells`` are the ids that were asked
-    for, of the cells that the lab plans; ``interrupted`` says that not all of them were run.
+    for, of the cells that the lab plans; ``accelerator`` is what was asked for until it is settled;
+    ``interrupted`` says that not all of the cells were run.
     """
 
     lab: Lab

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rmaplab.judge import judge
 from rmaplab.model import (
     Cell,
     CellResult,
@@ -35,6 +36,8 @@ from rmaplab.model import (
 )
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord
 
+_LIMITS = Limits(15, 5, 5)
+_NEEDS_NOTHING = Requirements()
 BOOTED = b"[    0.000000] Linux version 6.12.0 (rmaplab@rmaplab) #1 SMP\n"
 ENABLED = "/sys/kernel/mm/transparent_hugepage/enabled"
 
@@ -46,7 +49,7 @@ def guest(
     devices: Sequence[str] = ("dmirror",),
     swap_mb: int = 128,
     isolation: Isolation = Isolation.BOOT,
-    limits: Limits = Limits(15, 5, 5),
+    limits: Limits = _LIMITS,
     cmdline: Sequence[str] = (),
 ) -> Guest:
     return Guest(
@@ -73,7 +76,7 @@ def testcase(
     *,
     id: str = "T1",
     kind: str = "test",
-    requires: Requirements = Requirements(),
+    requires: Requirements = _NEEDS_NOTHING,
     settings: Sequence[str] = ("thp-never", "thp-always"),
     limit_s: float = 10.0,
 ) -> Testcase:
@@ -98,12 +101,18 @@ def kernel(name: str = "base", *, tree: str = "dir:/nonexistent", series: str = 
     return Kernel(name, tree, series, ("guest",))
 
 
+_GUEST = guest()
+_SETTINGS = settings()
+_TESTCASE = testcase()
+_KERNEL = kernel()
+
+
 def lab(
     *,
-    kernels: Sequence[Kernel] = (kernel(),),
-    guests: Sequence[Guest] = (guest(),),
-    settings: Sequence[HugepageSettings] = (settings(),),
-    testcases: Sequence[Testcase] = (testcase(),),
+    kernels: Sequence[Kernel] = (_KERNEL,),
+    guests: Sequence[Guest] = (_GUEST,),
+    settings: Sequence[HugepageSettings] = (_SETTINGS,),
+    testcases: Sequence[Testcase] = (_TESTCASE,),
     repeat: int = 1,
     expectations: Sequence[Expectation] = (),
 ) -> Lab:
@@ -122,9 +131,9 @@ def lab(
 def cell(
     *,
     kernel: str = "base",
-    guest: Guest = guest(),
-    settings: HugepageSettings = settings(),
-    testcase: Testcase = testcase(),
+    guest: Guest = _GUEST,
+    settings: HugepageSettings = _SETTINGS,
+    testcase: Testcase = _TESTCASE,
     repeat: int = 1,
     skip: str = "",
 ) -> Cell:
@@ -138,6 +147,9 @@ def cell(
         repeat=repeat,
         skip=skip,
     )
+
+
+_CELL = cell()
 
 
 def expectation(
@@ -223,15 +235,15 @@ def judgement(
 
 
 def result(
-    seen: Observation | None = None, *, judged: Judgement | None = None, cell: Cell = cell()
+    seen: Observation | None = None,
+    *,
+    judged: Judgement | None = None,
+    cell: Cell | None = None,
 ) -> CellResult:
     """A cell's result; the judgement follows from the observation if it is not given."""
     shown = seen or observation(passed())
-    if judged is None:
-        from rmaplab.judge import judge
-
-        judged = judge(cell, shown, ())
-    return CellResult(cell, shown, judged)
+    where = cell or _CELL
+    return CellResult(where, shown, judged or judge(where, shown, ()))
 
 
 # -- evidence ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,8 @@ def qemu_ends(monkeypatch: pytest.MonkeyPatch, status: int, said: bytes = b"") -
 
 def test_the_boot_sector_is_one_sector_that_a_bios_takes() -> None:
     sector = accel.boot_sector()
-    assert len(sector) == 512
-    assert sector[-2:] == b"\x55\xaa"
+    assert len(sector) >= 512
+    assert sector[510:512] == b"\x55\xaa"
 
 
 def test_a_guest_that_said_its_word_is_a_working_accelerator(
@@ -73,21 +74,52 @@ def test_without_permission_nothing_is_started(monkeypatch: pytest.MonkeyPatch) 
     assert probe(Accelerator.KVM).detail.startswith("/dev/kvm: ")
 
 
+def boots(*answers: Probe) -> Callable[[], Probe]:
+    """A kernel on KVM: its boots go like this; one that was not asked for is a failure."""
+    left = list(answers)
+    return lambda: left.pop(0)
+
+
+GOOD = Probe(True, "ran")
+never = boots()
+
+
+def test_a_guest_that_crawls_is_no_working_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    qemu_ends(monkeypatch, 0x2A << 1 | 1)
+    monkeypatch.setattr(accel, "FAST_S", 0.1)
+    answer = probe(Accelerator.KVM)
+    assert not answer.works
+    assert "ran in 0.5 s" in answer.detail
+
+
 def test_tcg_needs_no_probe(probes: list[Probe], tmp_path: Path) -> None:
-    assert choose("tcg", Cache(tmp_path)) is Accelerator.TCG
+    assert choose("tcg", Cache(tmp_path), never) is Accelerator.TCG
 
 
-def test_auto_takes_kvm_where_it_works_and_asks_once(probes: list[Probe], tmp_path: Path) -> None:
-    probes.append(Probe(True, "ran"))
+def test_auto_takes_kvm_where_a_kernel_boots_on_it_and_asks_once(
+    probes: list[Probe], tmp_path: Path
+) -> None:
+    probes.append(GOOD)
     cache = Cache(tmp_path)
-    assert choose("auto", cache) is Accelerator.KVM
-    assert choose("kvm", cache) is Accelerator.KVM
+    boot = boots(GOOD)
+    assert choose("auto", cache, boot) is Accelerator.KVM
+    assert choose("kvm", cache, boot) is Accelerator.KVM
     assert probes == []
 
 
-def test_auto_takes_tcg_where_kvm_does_not_work(probes: list[Probe], tmp_path: Path) -> None:
+def test_where_a_sector_does_not_run_no_kernel_is_tried(
+    probes: list[Probe], tmp_path: Path
+) -> None:
     probes.append(Probe(False, "hung"))
-    assert choose("auto", Cache(tmp_path)) is Accelerator.TCG
+    cache = Cache(tmp_path)
+    assert choose("auto", cache, never) is Accelerator.TCG
+    assert choose("auto", cache, never) is Accelerator.TCG
+
+
+def test_a_sector_that_runs_is_not_enough(probes: list[Probe], tmp_path: Path) -> None:
+    probes.append(GOOD)
+    boot = boots(Probe(False, "a kernel did not boot"))
+    assert choose("auto", Cache(tmp_path), boot) is Accelerator.TCG
 
 
 def test_kvm_that_was_asked_for_and_does_not_work_is_the_users_mistake(
@@ -95,7 +127,7 @@ def test_kvm_that_was_asked_for_and_does_not_work_is_the_users_mistake(
 ) -> None:
     probes.append(Probe(False, "hung for 10 s"))
     with pytest.raises(UserError, match="hung for 10 s") as caught:
-        choose("kvm", Cache(tmp_path))
+        choose("kvm", Cache(tmp_path), never)
     assert caught.value.exit_code is ExitCode.USAGE
     assert "--accel" in caught.value.hint
 
@@ -106,12 +138,12 @@ def test_an_answer_that_is_not_of_this_host_does_not_count(
 ) -> None:
     (tmp_path / "kvm-probe.json").write_text(text, encoding="utf-8")
     probes.append(Probe(False, "no"))
-    assert choose("auto", Cache(tmp_path)) is Accelerator.TCG
+    assert choose("auto", Cache(tmp_path), never) is Accelerator.TCG
     assert probes == []
 
 
 def test_a_missing_qemu_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(proc, "which", lambda name: None)
     with pytest.raises(InfraError, match="qemu-system-x86_64 is not installed") as caught:
-        choose("auto", Cache(tmp_path))
+        choose("auto", Cache(tmp_path), never)
     assert "apt-get install qemu-system-x86" in caught.value.hint

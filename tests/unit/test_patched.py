@@ -109,9 +109,7 @@ def test_a_file_that_is_not_there_is_named(repo: Path, tmp_path: Path) -> None:
     assert "No such file" in error.message
 
 
-def test_a_cache_inside_a_repository_does_not_confuse_git(
-    repo: Path, tmp_path: Path
-) -> None:
+def test_a_cache_inside_a_repository_does_not_confuse_git(repo: Path, tmp_path: Path) -> None:
     """git apply skips, silently, paths outside the repository that it believes to be in."""
     cache = Cache(repository(tmp_path / "around", {"file": "x\n"}) / "cache")
     tree = tree_source.fetch(f"git:{repo}#base", cache)

@@ -29,7 +29,9 @@ def repo(tmp_path: Path) -> Path:
         {"mm/rmap.c": RMAP.replace("line 5\n", "line five\n")},
     )
     commit(
-        repo, "mm: replace old by new\n\nWith ümlauts.", {"mm/new.c": "int new;\n", "mm/old.c": None}
+        repo,
+        "mm: replace old by new\n\nWith ümlauts.",
+        {"mm/new.c": "int new;\n", "mm/old.c": None},
     )
     return repo
 
@@ -92,7 +94,9 @@ def test_folder_mbox_and_git_range_are_the_same_patches(repo: Path, tmp_path: Pa
     from_folder = load(str(folder), tmp_path)
     from_mbox = load(str(mbox), tmp_path)
     from_git = load(f"git:{repo}#base..main", tmp_path)
-    digests = [[patch.digest for patch in one.patches] for one in (from_folder, from_mbox, from_git)]
+    digests = [
+        [patch.digest for patch in one.patches] for one in (from_folder, from_mbox, from_git)
+    ]
     assert digests[0] == digests[1] == digests[2]
     assert subjects(from_mbox) == subjects(from_git) == SUBJECTS
     assert from_git.name == "base-main"

@@ -35,7 +35,6 @@ def test_every_line_is_on_the_disk_when_it_was_said(tmp_path: Path) -> None:
     [
         {"ev": "end", "from": "lab", "how": "bye", "detail": ""},
         {"ev": "skip", "from": "lab", "reason": "please"},
-        {"ev": "out", "from": "lab", "text": "x"},
     ],
 )
 def test_an_agent_cannot_speak_for_the_lab(tmp_path: Path, message: dict[str, Any]) -> None:

@@ -36,7 +36,8 @@ def plain(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("extra", "version"), [("", "6.12.117"), (" -rc4", "6.12.117-rc4"), (" -rt10 ", "6.12.117-rt10")]
+    ("extra", "version"),
+    [("", "6.12.117"), (" -rc4", "6.12.117-rc4"), (" -rt10 ", "6.12.117-rt10")],
 )
 def test_the_version_is_the_makefiles(tmp_path: Path, extra: str, version: str) -> None:
     makefile = tmp_path / "Makefile"

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Builds of a fake kernel in the real sandbox: keyed, incremental, identical, never half."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rmaplab.build import kernel as build_kernel
+from rmaplab.build.kernel import Request
+from rmaplab.errors import BuildError, ExitCode, InfraError, PatchError
+from rmaplab.model import Build, Kernel
+from rmaplab.source import series as series_source
+from rmaplab.source import tree as tree_source
+from rmaplab.store.cache import Cache
+
+from . import fake_tree
+
+WAIT_LIMIT_S = 60
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return fake_tree.make(tmp_path / "linux")
+
+
+@pytest.fixture
+def fragment(tmp_path: Path) -> Path:
+    path = tmp_path / "fake.config"
+    path.write_text("CONFIG_FAKE=y\n# CONFIG_MODULES is not set\n", encoding="utf-8")
+    return path
+
+
+def request(tree: Path, fragment: Path, cache: Cache, series: str = "") -> Request:
+    name = "patched" if series else "base"
+    spec = f"dir:{tree}"
+    return build_kernel.request(
+        Kernel(name, spec, series, ("fake",)),
+        tree_source.fetch(spec, cache),
+        series_source.load(series, tree),
+        [fragment],
+    )
+
+
+def build(tree: Path, fragment: Path, cache: Cache, series: str = "") -> Build:
+    return build_kernel.build(request(tree, fragment, cache, series), cache, jobs=1)
+
+
+def compiled(made: Build) -> list[str]:
+    """What the compiler was run for, from the build's log."""
+    lines = made.log.read_text(encoding="utf-8").splitlines()
+    return [line.split()[1] for line in lines if line.startswith("  CC ")]
+
+
+def entries(cache: Cache, section: str = "builds") -> list[str]:
+    return [entry.path.name for entry in cache.entries() if entry.section == section]
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    ends = time.monotonic() + WAIT_LIMIT_S
+    while not condition():
+        assert time.monotonic() < ends, "it never came"
+        time.sleep(0.02)
+
+
+# -- what a build is ---------------------------------------------------------------------------
+
+
+def test_a_build_has_its_image_configuration_log_and_release(
+    tree: Path, fragment: Path, cache: Cache
+) -> None:
+    made = build(tree, fragment, cache)
+    assert made.image.read_bytes().startswith(b"\x7fELF")
+    assert made.release == "6.12.1"
+    assert not made.reused
+    config = made.config.read_text(encoding="utf-8")
+    assert "CONFIG_FAKE=y\n" in config
+    assert "CONFIG_64BIT=y\n" in config
+    difference = (made.folder / "fragments.diff").read_text(encoding="utf-8")
+    assert " CONFIG_FAKE=y\n" in difference
+    assert "+CONFIG_64BIT=y\n" in difference
+    assert compiled(made) == ["mm/rmap.o", "mm/ksm.o"]
+
+
+def test_the_same_input_is_no_build_at_all(
+    tree: Path, fragment: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build(tree, fragment, cache)
+    monkeypatch.setattr(build_kernel, "_make", lambda *words: pytest.fail("it was built"))
+    again = build(tree, fragment, cache)
+    assert again.reused
+    assert again.duration_s == 0
+    assert (again.key, again.image) == (first.key, first.image)
+
+
+def test_another_tree_fragment_or_series_is_another_build(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    keys = {request(tree, fragment, cache).key}
+    other = tmp_path / "other.config"
+    other.write_text("CONFIG_FAKE=y\n", encoding="utf-8")
+    keys.add(request(tree, other, cache).key)
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    keys.add(request(tree, fragment, cache).key)
+    series = fake_tree.series_of(tree, tmp_path / "series")
+    keys.add(request(tree, fragment, cache, str(series)).key)
+    assert len(keys) == 4
+
+
+def test_two_caches_give_the_same_bytes(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    """Neither the cache's place nor the time of the build is in the image."""
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    other = Cache(tmp_path / "a/longer/way/to/the/cache")
+    for name in ("", series):
+        first, second = build(tree, fragment, cache, name), build(tree, fragment, other, name)
+        assert first.folder != second.folder
+        assert first.image.read_bytes() == second.image.read_bytes()
+    assert b"Thu Jan  1 00:00:00 UTC 1970 by rmaplab@rmaplab" in first.image.read_bytes()
+
+
+# -- a patched build ---------------------------------------------------------------------------
+
+
+def test_a_patched_build_compiles_only_what_the_series_touched(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    base = build(tree, fragment, cache)
+    patched = build(tree, fragment, cache, series)
+    assert compiled(patched) == ["mm/rmap.o"]
+    assert patched.image.read_bytes() != base.image.read_bytes()
+    # The base's objects are as they were, for the next series.
+    assert (base.folder / "obj/mm/rmap.o").exists()
+    assert build(tree, fragment, cache).reused
+
+
+def test_a_header_that_a_series_touched_recompiles_its_users(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    fake_tree.change(tree, "include/fake.h", "FAKE 1", "FAKE 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    assert compiled(build(tree, fragment, cache, series)) == ["mm/rmap.o", "mm/ksm.o"]
+
+
+def test_a_patched_build_is_the_same_as_a_full_build_of_the_patched_tree(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    whole = build(tree, fragment, Cache(tmp_path / "other"))
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    assert build(tree, fragment, cache, series).image.read_bytes() == whole.image.read_bytes()
+
+
+def test_folder_and_mbox_of_a_series_are_one_build(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    mbox = tmp_path / "series.mbox"
+    mbox.write_text(fake_tree.git(tree, "format-patch", "--stdout", "base"), encoding="utf-8")
+    folder = fake_tree.series_of(tree, tmp_path / "series")
+    first = build(tree, fragment, cache, str(folder))
+    assert build(tree, fragment, cache, str(mbox)).key == first.key
+
+
+def test_a_series_that_does_not_apply_costs_no_base_build(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 3")
+    with pytest.raises(PatchError, match=r"mm/rmap\.c: hunk #1"):
+        build(tree, fragment, cache, series)
+    assert entries(cache) == []
+
+
+# -- builds that fail --------------------------------------------------------------------------
+
+
+def test_a_series_that_does_not_compile_shows_file_and_line_and_leaves_no_entry(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE;", "return mapcount(folio)")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    base = build(tree, fragment, cache)
+    with pytest.raises(BuildError) as caught:
+        build(tree, fragment, cache, series)
+    assert caught.value.exit_code is ExitCode.BUILD
+    assert "\n  mm/rmap.c:8:" in caught.value.message
+    assert " error: " in caught.value.message
+    assert entries(cache) == [base.key]
+    assert caught.value.evidence is not None
+    assert "mm/rmap.c:8:" in caught.value.evidence.read_text(encoding="utf-8")
+
+
+def test_a_build_that_fails_without_a_compilers_word_shows_what_make_said(
+    tmp_path: Path, fragment: Path, cache: Cache
+) -> None:
+    tree = fake_tree.make(tmp_path / "broken", {"fail.bzImage": ""})
+    with pytest.raises(BuildError, match=r"make bzImage failed:\n +make"):
+        build(tree, fragment, cache)
+    assert entries(cache) == []
+
+
+def test_a_configuration_that_fails_is_the_kernels_fault(
+    tmp_path: Path, fragment: Path, cache: Cache
+) -> None:
+    tree = fake_tree.make(tmp_path / "broken", {"fail.tinyconfig": ""})
+    with pytest.raises(BuildError, match="make tinyconfig failed"):
+        build(tree, fragment, cache)
+
+
+def test_a_symbol_that_did_not_survive_is_named_with_the_dependency(
+    tree: Path, cache: Cache, tmp_path: Path
+) -> None:
+    fragment = tmp_path / "wants.config"
+    fragment.write_text("CONFIG_FAKE=y\nCONFIG_NEEDY=y\nCONFIG_UNKNOWN=y\n", encoding="utf-8")
+    with pytest.raises(BuildError) as caught:
+        build(tree, fragment, cache)
+    lines = caught.value.message.splitlines()
+    assert "Kconfig dropped 2 requested symbols" in lines[0]
+    assert lines[1].strip() == (
+        "CONFIG_NEEDY: wanted y, got nothing (wants.config:2): "
+        "mm/Kconfig:1 depends on MISSING && 64BIT (MISSING=n)"
+    )
+    assert lines[2].strip().endswith("(wants.config:3): this tree has no such symbol")
+    assert entries(cache) == []
+
+
+def test_an_object_that_make_left_alone_is_not_passed_off_as_patched(
+    tmp_path: Path, fragment: Path, cache: Cache
+) -> None:
+    """A Makefile without the dependency would give the base's code under the series' name."""
+    lazy = fake_tree.MAKEFILE.replace("$(O)/%.o: %.c include/fake.h", "$(O)/%.o:")
+    tree = fake_tree.make(tmp_path / "lazy", {"Makefile": lazy})
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    build(tree, fragment, cache)
+    time.sleep(1.1)  # the check's slack is a second
+    with pytest.raises(InfraError, match=r"did not rebuild mm/rmap\.o"):
+        build(tree, fragment, cache, series)
+
+
+# -- labs that share a cache, and labs that are killed -----------------------------------------
+
+BUILDER = """
+import sys
+from pathlib import Path
+from rmaplab.build import kernel as build_kernel
+from rmaplab.model import Kernel
+from rmaplab.source import series, tree
+from rmaplab.store.cache import Cache
+
+cache, place, fragment = Cache(Path(sys.argv[1])), sys.argv[2], Path(sys.argv[3])
+wanted = build_kernel.request(
+    Kernel("base", "dir:" + place, "", ("fake",)), tree.fetch("dir:" + place, cache),
+    series.EMPTY, [fragment])
+print("asking", flush=True)
+made = build_kernel.build(wanted, cache, jobs=1)
+print(made.key, made.reused, flush=True)
+"""
+
+
+def builder(cache: Cache, tree: Path, fragment: Path) -> subprocess.Popen[str]:
+    """Another lab that builds the base."""
+    return subprocess.Popen(
+        [sys.executable, "-c", BUILDER, str(cache.root), str(tree), str(fragment)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def slow_tree(tmp_path: Path) -> Path:
+    return fake_tree.make(tmp_path / "slow", {"wait.bzImage": ""})
+
+
+def waiting(cache: Cache) -> list[Path]:
+    """The build folders in which make waits to be told to go on."""
+    return [path.parent for path in (cache.root / "builds").glob(".*.half/obj/waiting")]
+
+
+@pytest.fixture
+def go(cache: Cache) -> Iterator[Callable[[], None]]:
+    """Tells the next build that waits to go on."""
+    threads: list[threading.Thread] = []
+
+    def when_waiting() -> None:
+        eventually(lambda: bool(waiting(cache)))
+        for folder in waiting(cache):
+            (folder / "go").touch()
+
+    def start() -> None:
+        threads.append(threading.Thread(target=when_waiting))
+        threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join()
+
+
+def test_a_killed_build_leaves_nothing_that_counts_and_nothing_that_runs(
+    slow_tree: Path, fragment: Path, cache: Cache, go: Callable[[], None]
+) -> None:
+    with builder(cache, slow_tree, fragment) as lab:
+        eventually(lambda: bool(waiting(cache)))
+        lab.send_signal(signal.SIGKILL)
+        lab.communicate()
+    key = request(slow_tree, fragment, cache).key
+    assert not cache.path("builds", key).exists()
+    eventually(lambda: not list(fake_tree.processes_with(str(cache.root))))
+    (waiting(cache)[0] / "rubbish").write_text("half", encoding="utf-8")
+    (waiting(cache)[0] / "waiting").unlink()
+    go()
+    made = build(slow_tree, fragment, cache)
+    assert not made.reused
+    assert entries(cache) == [key]
+    assert not (made.folder / "obj/rubbish").exists()
+    assert compiled(made) == ["mm/rmap.o", "mm/ksm.o"]
+
+
+def test_of_two_labs_one_builds_and_the_other_waits_and_reuses(
+    slow_tree: Path, fragment: Path, cache: Cache
+) -> None:
+    with builder(cache, slow_tree, fragment) as first:
+        eventually(lambda: bool(waiting(cache)))
+        with builder(cache, slow_tree, fragment) as second:
+            assert second.stderr is not None
+            assert "waiting for another lab that makes builds/" in second.stderr.readline()
+            (waiting(cache)[0] / "go").touch()
+            said = first.communicate()[0], second.communicate()[0]
+    assert first.returncode == second.returncode == 0
+    key = request(slow_tree, fragment, cache).key
+    assert entries(cache) == [key]
+    made = build(slow_tree, fragment, cache)
+    assert compiled(made) == ["mm/rmap.o", "mm/ksm.o"]
+    assert all(words.splitlines()[-1].startswith(key) for words in said)

@@ -1,0 +1,466 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The command: exit codes, what it says to whom, and that it never ends in a traceback.
+
+Kernels and guests are faked at the pipeline's edges; everything between is the real thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rmaplab import cli, proc
+from rmaplab.build import initramfs
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.errors import BuildError, InfraError, PatchError
+from rmaplab.guest import cell as guest_cell
+from rmaplab.guest.cell import Bench
+from rmaplab.guest.command import Launch
+from rmaplab.model import Build, Cell, Lab
+from rmaplab.pipeline import doctor
+from rmaplab.pipeline import run as run_pipeline
+from rmaplab.pipeline.doctor import Finding
+from rmaplab.pipeline.kernels import Workshop
+from rmaplab.store.cache import Cache
+
+from .builders import KTAP_FAIL, KTAP_PASS, conversation, facts, save
+
+LAB = """\
+name: tiny
+kernels:
+  - name: base
+    tree: dir:/nonexistent
+    config: [guest]
+guests: [q35]
+settings: [thp-never]
+testcases: [exclusive/mapcount]
+"""
+MAPCOUNT_ONLY = LAB.replace("thp-never", "thp-madvise")
+PASS = conversation(*KTAP_PASS)
+FAIL = conversation(*KTAP_FAIL, status=1)
+LOST = PASS[:-1]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How the command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    monkeypatch.setenv("RMAPLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str | Path) -> Answer:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["rmaplab", "--color", "never", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Answer(int(ended.value.code), said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def lab_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(MAPCOUNT_ONLY, encoding="utf-8")
+    return path
+
+
+class FakeTemplates:
+    """Every guest boots: nothing is saved."""
+
+    def __init__(self, *words: object) -> None:
+        pass
+
+    def prepare(self, *words: object) -> None:
+        pass
+
+    def launch(self, cell: Cell, boot: Launch) -> Launch:
+        return boot
+
+
+Show = Callable[..., None]
+
+
+@pytest.fixture
+def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
+    """Fake kernels and guests; call it with the evidence that each kernel's cells show."""
+
+    def build(self: Workshop, lab: Lab, on_facts: Callable[..., None]) -> dict[str, Build]:
+        needed = Catalogue().testcases["exclusive/mapcount"].requires.config
+        config = "".join(f"CONFIG_{symbol}=y\n" for symbol in ("FAKE", *needed))
+        builds = {}
+        for kernel in lab.kernels:
+            folder = tmp_path / "builds" / kernel.name
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in ("bzImage", "config", "build.log", "fragments.diff"):
+                (folder / name).write_text(config, encoding="utf-8")
+            on_facts(kernel.name, facts())
+            builds[kernel.name] = Build(
+                "key", kernel.name, folder, folder / "bzImage", folder / "config",
+                folder / "build.log", "6.12.0", 0.0, True,
+            )  # fmt: skip
+        return builds
+
+    monkeypatch.setattr(Workshop, "build", build)
+    monkeypatch.setattr(run_pipeline, "Templates", FakeTemplates)
+    monkeypatch.setattr(initramfs, "build", lambda *words: tmp_path / "initramfs")
+    monkeypatch.setattr(run_pipeline, "_tools", dict)
+
+    def show(**evidence: Sequence[Any]) -> None:
+        async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
+            save(folder, evidence[cell.kernel])
+
+        monkeypatch.setattr(guest_cell, "run", run)
+
+    return show
+
+
+def run_folder(tmp_path: Path) -> Path:
+    (folder,) = (tmp_path / "reports").iterdir()
+    return folder
+
+
+# -- running -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("shown", "code"), [(PASS, 0), (FAIL, 1), (LOST, 69)])
+def test_a_run_ends_with_the_code_of_its_cells(
+    command: Command, guests: Show, lab_file: Path, shown: Any, code: int
+) -> None:
+    guests(base=shown)
+    assert command("run", lab_file, "--accel", "tcg").code == code
+
+
+def test_a_run_leaves_the_files_that_other_programs_read(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    guests(base=FAIL)
+    answer = command("run", lab_file, "--accel", "tcg")
+    folder = run_folder(tmp_path)
+    for name in ("run.json", "events.jsonl", "results.json", "junit.xml", "summary.md",
+                 "report.html", "builds/key/build.log", "builds/key/.config"):  # fmt: skip
+        assert (folder / name).stat().st_size, name
+    (cell,) = (folder / "cells").iterdir()
+    for name in ("console.log", "agent.jsonl", "counters.json", "splats.json", "reproduce.sh"):
+        assert (cell / name).exists(), name
+    assert str(folder.relative_to(tmp_path)) in answer.err
+    assert "the mapcount stays" in answer.out
+
+
+def test_a_cell_can_be_run_again_by_the_command_that_it_carries(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    guests(base=PASS)
+    command("run", lab_file, "--accel", "tcg", "--filter", "guest=q35")
+    (script,) = run_folder(tmp_path).glob("cells/*/reproduce.sh")
+    words = next(
+        line for line in script.read_text(encoding="utf-8").splitlines() if "--filter" in line
+    )
+    assert words.endswith(
+        "--filter kernel=base,guest=q35,settings=thp-madvise,testcase=exclusive/mapcount"
+    )
+    assert words.count("--filter") == 1
+    assert str(lab_file) in words
+
+
+def test_json_goes_to_standard_output_alone(command: Command, guests: Show, lab_file: Path) -> None:
+    guests(base=PASS)
+    answer = command("run", lab_file, "--accel", "tcg", "--format", "json")
+    assert [cell["verdict"] for cell in json.loads(answer.out)["cells"]] == ["pass"]
+
+
+@pytest.mark.parametrize(
+    ("base", "patched", "code", "change"),
+    [(FAIL, PASS, 0, "fixed"), (PASS, PASS, 0, "same-pass"), (PASS, FAIL, 1, "regressed"),
+     (FAIL, LOST, 69, "missing")],
+)  # fmt: skip
+def test_an_ab_ends_with_the_code_of_its_rows(
+    command: Command, guests: Show, lab_file: Path, base: Any, patched: Any, code: int, change: str
+) -> None:
+    guests(base=base, patched=patched)
+    answer = command("ab", lab_file, "--series", "x", "--accel", "tcg", "--format", "json")
+    assert answer.code == code
+    (row,) = json.loads(answer.out)["comparison"]["rows"]
+    assert row["change"] == change
+
+
+def test_a_saved_run_is_reported_with_the_same_code_and_files(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    guests(base=FAIL)
+    command("run", lab_file, "--accel", "tcg")
+    folder = run_folder(tmp_path)
+    names = ("junit.xml", "results.json")
+    before = [(folder / name).read_bytes() for name in names]
+    for name in names:
+        (folder / name).unlink()
+    assert command("report", folder).code == 1
+    assert [(folder / name).read_bytes() for name in names] == before
+
+
+def test_a_skip_for_the_kernels_configuration_says_so(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    """The fake kernels have what exclusive/mapcount needs and nothing else."""
+    guests(base=PASS)
+    lab_file.write_text(MAPCOUNT_ONLY.replace("exclusive/mapcount", "selftest/panic"), "utf-8")
+    answer = command("run", lab_file, "--accel", "tcg", "--format", "json")
+    (cell,) = json.loads(answer.out)["cells"]
+    assert cell["verdict"] == "skip"
+    assert "CONFIG_MAGIC_SYSRQ" in cell["reason"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_exits_130_and_keeps_its_reports(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals,
+) -> None:  # fmt: skip
+    async def interrupted(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
+        if cell.repeat > 1:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(60)
+        save(folder, PASS)
+
+    guests()
+    monkeypatch.setattr(guest_cell, "run", interrupted)
+    answer = command("run", lab_file, "--accel", "tcg", "--repeat", "3", "--jobs", "1")
+    assert answer.code == 130
+    folder = run_folder(tmp_path)
+    assert str(folder.relative_to(tmp_path)) in answer.err
+    assert json.loads((folder / "run.json").read_bytes())["interrupted"]
+    results = json.loads((folder / "results.json").read_bytes())
+    assert [cell["verdict"] for cell in results["cells"]] == ["pass"]
+    assert command("report", folder).code == 130
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BuildError("make bzImage failed:\n  mm/rmap.c:3: error: no"), "mm/rmap.c:3: error: no"),
+        (PatchError("patch 1/2 does not apply: x"), "patch 1/2 does not apply"),
+    ],
+)
+def test_a_kernel_that_does_not_build_exits_3_and_says_so_in_junit(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, error: Exception, said: str,
+) -> None:  # fmt: skip
+    def build(self: Workshop, lab: Lab, on_facts: Callable[..., None]) -> None:
+        on_facts("base", facts(error=str(error)))
+        raise error
+
+    monkeypatch.setattr(Workshop, "build", build)
+    answer = command("run", lab_file, "--accel", "tcg")
+    assert answer.code == 3
+    assert said in answer.err
+    junit = (run_folder(tmp_path) / "junit.xml").read_text(encoding="utf-8")
+    assert "<error" in junit
+    assert said in junit
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InfraError("No space left on device", hint="free some"),
+        OSError(errno.ENOSPC, "No space left on device", "agent.jsonl"),
+    ],
+)
+def test_a_lab_that_cannot_go_on_exits_69_and_keeps_what_was_measured(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, error: Exception,
+) -> None:  # fmt: skip
+    async def fails(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
+        if cell.repeat > 1:
+            raise error
+        save(folder, PASS)
+
+    guests()
+    monkeypatch.setattr(guest_cell, "run", fails)
+    answer = command("run", lab_file, "--accel", "tcg", "--repeat", "3", "--jobs", "1")
+    assert answer.code == 69
+    assert "No space left on device" in answer.err
+    results = json.loads((run_folder(tmp_path) / "results.json").read_bytes())
+    assert [cell["verdict"] for cell in results["cells"]] == ["pass"]
+
+
+def test_a_disk_that_is_full_is_no_traceback(
+    command: Command, lab_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*words: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/cache/x")
+
+    monkeypatch.setattr(run_pipeline, "run", full)
+    answer = command("run", lab_file)
+    assert answer.code == 69
+    assert "/cache/x: No space left on device" in answer.err
+
+
+def test_an_output_that_cannot_be_written_exits_69(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    guests(base=PASS)
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    answer = command("run", lab_file, "--accel", "tcg", "--output", tmp_path / "file/reports")
+    assert answer.code == 69
+    assert "--output" in answer.err
+
+
+def test_a_missing_tool_exits_69_with_the_packages_name(
+    command: Command, guests: Show, lab_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guests(base=PASS)
+    found = proc.which
+    monkeypatch.setattr(proc, "which", lambda name: None if "qemu" in name else found(name))
+    answer = command("run", lab_file)
+    assert answer.code == 69
+    assert "qemu-system-x86_64 is not installed" in answer.err
+    assert "apt-get install qemu-system-x86" in answer.err
+
+
+# -- mistakes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["run", "plan", "build"])
+def test_a_broken_lab_file_exits_2_with_every_mistake(
+    command: Command, lab_file: Path, verb: str
+) -> None:
+    text = MAPCOUNT_ONLY.replace("[q35]", "[q36]").replace("thp-madvise", "thp-madvis")
+    lab_file.write_text(text + "name: again\n", encoding="utf-8")
+    answer = command(verb, lab_file)
+    assert answer.code == 2
+    for said in (
+        "tiny.yaml:6: unknown guest 'q36'; did you mean 'q35'?",
+        "tiny.yaml:7: unknown settings 'thp-madvis'; did you mean 'thp-madvise'?",
+        "tiny.yaml:9: the key 'name' is here twice (first in line 1)",
+    ):
+        assert said in answer.err
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fly",),
+        ("run",),
+        ("run", "none.yaml"),
+        ("run", "tiny.yaml", "--accel", "warp"),
+        ("run", "tiny.yaml", "--repeat", "0"),
+        ("run", "tiny.yaml", "--jobs", "-1"),
+        ("run", "tiny.yaml", "--filter", "moon=full"),
+        ("run", "tiny.yaml", "--filter", "guest=none"),
+        ("run", "tiny.yaml", "--tree", "ftp:x", "--accel", "tcg"),
+        ("ab", "tiny.yaml"),
+        ("ab", "tiny.yaml", "--series", ""),
+        ("plan", "tiny.yaml", "--format", "xml"),
+        ("report", "nowhere"),
+        ("list", "testcase"),
+        ("parse", "none.log"),
+        ("clean", "--only", "everything"),
+    ],
+)
+def test_a_users_mistake_exits_2_without_a_traceback(
+    command: Command, lab_file: Path, words: Sequence[str]
+) -> None:
+    answer = command(*words)
+    assert answer.code == 2
+    assert answer.err.strip()
+    assert "Traceback" not in answer.err
+
+
+# -- verbs that run nothing --------------------------------------------------------------------
+
+
+def test_a_plan_lists_the_cells_and_runs_none(command: Command, lab_file: Path) -> None:
+    answer = command("plan", lab_file, "--format", "json")
+    assert answer.code == 0
+    assert [cell["id"] for cell in json.loads(answer.out)["cells"]] == [
+        "base.q35.thp-madvise.exclusive.mapcount.1"
+    ]
+    ab = json.loads(command("plan", lab_file, "--series", "x", "--format", "json").out)
+    assert [cell["kernel"] for cell in ab["cells"]] == ["base", "patched"]
+    assert "1 cells on 1 kernels" in command("plan", lab_file).out
+
+
+@pytest.mark.parametrize("kind", ["testcases", "guests", "settings", "series", "kernels"])
+def test_a_list_has_a_name_and_a_summary_each(command: Command, kind: str) -> None:
+    answer = command("list", kind, "--format", "json")
+    assert answer.code == 0
+    entries = json.loads(answer.out)
+    assert entries
+    assert all(entry["name"] and entry["summary"] for entry in entries)
+    text = command("list", kind)
+    assert text.code == 0
+    assert entries[0]["name"] in text.out
+
+
+def test_a_saved_console_is_parsed(command: Command, tmp_path: Path) -> None:
+    log = tmp_path / "console.log"
+    log.write_bytes(
+        b"[    1.0] Kernel panic - not syncing: \x1b[2J evil\nKTAP version 1\n1..1\nnot ok 1 a\n"
+    )
+    answer = command("parse", log, "--format", "json")
+    assert answer.code == 0
+    found = json.loads(answer.out)
+    assert [splat["kind"] for splat in found["splats"]] == ["panic"]
+    assert [(test["name"], test["verdict"]) for test in found["tests"]] == [("a", "fail")]
+    text = command("parse", log)
+    assert "\x1b" not in text.out
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [
+        ([Finding("gcc", True, True, "gcc")], 0),
+        ([Finding("QEMU with KVM", False, False, "none")], 0),
+        ([Finding("gcc", False, True, "missing: gcc", "apt-get install gcc")], 69),
+    ],
+)
+def test_doctor_says_what_is_missing(
+    command: Command, monkeypatch: pytest.MonkeyPatch, findings: list[Finding], code: int
+) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda cache: findings)
+    answer = command("doctor")
+    assert answer.code == code
+    assert findings[0].hint in answer.out
+    found = json.loads(command("doctor", "--format", "json").out)
+    assert found["ok"] is (code == 0)
+    assert found["checks"][0]["name"] == findings[0].name
+
+
+def test_clean_frees_what_it_named(command: Command, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    for section in ("builds", "trees"):
+        cache.entry(section, "abc", lambda folder: None)
+    assert command("clean", "--only", "builds", "--yes").code == 0
+    assert [entry.section for entry in cache.entries()] == ["trees"]
+    assert "trees" in command("clean", "--yes").out
+    assert list(cache.entries()) == []
+    assert "nothing to free" in command("clean").out
+
+
+def test_the_version_and_the_help_are_no_mistake(command: Command) -> None:
+    assert command("--version").code == 0
+    assert "ab" in command("--help").out

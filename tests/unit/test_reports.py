@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0
+"""results.json, summary.md, report.html and the terminal: facts, and nothing a guest can forge."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+from typing import Any
+
+import pytest
+
+from rmaplab.compare import compare
+from rmaplab.log import log
+from rmaplab.model import CellResult, Change, CounterChange, Outcome, Subtest, Verdict
+from rmaplab.report import html as html_report
+from rmaplab.report import results as results_report
+from rmaplab.report import summary, terminal
+
+from .builders import (
+    cell,
+    failed,
+    judgement,
+    kernel,
+    lab,
+    observation,
+    passed,
+    record,
+    result,
+    settings,
+    splat,
+)
+
+EVIL = "<script>alert(1)</script>|[x](http://e)\x1b[2J\x00\ud800&lt;{{ 7*7 }}\n# Forged"
+
+
+def evil_results() -> list[CellResult]:
+    seen = observation(
+        Subtest(EVIL, Verdict.FAIL, EVIL),
+        outcome=Outcome.SPLAT,
+        detail=EVIL,
+        splats=[splat(EVIL, excerpt=EVIL)],
+        counters={"vmstat.x": CounterChange(1, 3)},
+    )
+    return [
+        result(seen, judged=judgement(Verdict.FAIL, EVIL), cell=cell(kernel=name))
+        for name in ("base", "patched")
+    ]
+
+
+ALWAYS = settings("thp-always")
+
+
+def facts(results: list[CellResult]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(results_report.render(results, None, {}))
+    return found
+
+
+# -- results.json ------------------------------------------------------------------------------
+
+
+def test_a_cell_has_every_fact_that_other_programs_read() -> None:
+    seen = observation(
+        failed(), outcome=Outcome.SPLAT, splats=[splat()],
+        counters={"vmstat.x": CounterChange(1, 3), "vmstat.gone": CounterChange(1, None)},
+    )  # fmt: skip
+    found = facts([result(seen)])
+    assert found["schema_version"] == results_report.SCHEMA_VERSION
+    (one,) = found["cells"]
+    assert one.keys() >= {
+        "id", "kernel", "guest", "settings", "device", "testcase", "repeat", "outcome", "verdict",
+        "reason", "expected", "subtests", "splats", "counters", "instructions", "duration_s",
+    }  # fmt: skip
+    assert (one["outcome"], one["verdict"], one["device"]) == ("splat", "fail", "dmirror")
+    assert one["subtests"][0].keys() == {"name", "verdict", "detail"}
+    assert one["splats"][0].keys() >= {"title", "kind", "fingerprint"}
+    assert one["counters"] == {
+        "vmstat.x": {"before": 1, "after": 3, "delta": 2},
+        "vmstat.gone": {"before": 1, "after": None, "delta": None},
+    }
+
+
+def test_a_comparison_has_its_rows() -> None:
+    before = [result(observation(failed()))]
+    after = [result(cell=cell(kernel="patched"))]
+    comparison = compare("base", "patched", before, after)
+    found = json.loads(results_report.render([*before, *after], comparison, {}))
+    (row,) = found["comparison"]["rows"]
+    assert row.keys() >= {
+        "testcase", "settings", "guest", "base", "patched", "change", "detail"
+    }  # fmt: skip
+    assert (row["base"], row["patched"], row["change"]) == ("fail", "pass", "fixed")
+
+
+def test_a_kernel_that_was_not_built_says_why() -> None:
+    text = results_report.render([], None, {"patched": "mm/rmap.c:3: error"})
+    assert json.loads(text)["build_errors"] == {"patched": "mm/rmap.c:3: error"}
+
+
+def test_hostile_text_stays_json_of_plain_characters() -> None:
+    text = results_report.render(evil_results(), None, {})
+    assert text.isascii()
+    assert json.loads(text)["cells"][0]["reason"] == EVIL
+
+
+# -- report.html and summary.md ----------------------------------------------------------------
+
+
+class _Tags(html.parser.HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.append(tag)
+
+
+def page(results: list[CellResult]) -> str:
+    wanted = record(lab(kernels=[kernel("base"), kernel("patched")]), [])
+    comparison = compare("base", "patched", results[:1], results[1:])
+    return html_report.render(wanted, results, comparison)
+
+
+def test_the_page_escapes_everything_and_loads_nothing() -> None:
+    text = page(evil_results())
+    tags = _Tags()
+    tags.feed(text)
+    assert "script" not in tags.seen
+    assert "alert(1)" in text
+    assert "{{ 7*7 }}" in text
+    assert "default-src 'none'" in text
+    assert not re.search(r"(src|href)=", text)
+
+
+def test_every_report_of_hostile_text_can_be_written() -> None:
+    results = evil_results()
+    wanted = record(lab(kernels=[kernel("base"), kernel("patched")]), [])
+    for text in (page(results), summary.render(wanted, results, None)):
+        assert text.encode("utf-8")
+        assert "\x1b" not in text
+        assert "\x00" not in text
+
+
+def test_a_summarys_table_cannot_be_broken() -> None:
+    results = evil_results()
+    wanted = record(lab(kernels=[kernel("base"), kernel("patched")]), [])
+    comparison = compare("base", "patched", results[:1], results[1:])
+    lines = summary.render(wanted, results, comparison).splitlines()
+    assert "# Forged" not in lines
+    rows = [line for line in lines if "alert" in line]
+    assert rows
+    for row in rows:
+        assert row.startswith("| ")
+        assert "\\<script\\>" in row
+        assert "\\[x\\]" in row
+
+
+def test_a_summary_says_when_it_is_not_the_whole_run() -> None:
+    wanted = record(lab(), [], interrupted=True)
+    assert "Interrupted" in summary.render(wanted, [result()], None)
+    assert "Interrupted" in html_report.render(wanted, [result()], None)
+
+
+def test_a_page_shows_what_a_failed_cell_showed() -> None:
+    seen = observation(failed("a", "detail of a"), outcome=Outcome.SPLAT, splats=[splat("BUG x")])
+    text = page([result(seen), result(cell=cell(kernel="patched"))])
+    assert "detail of a" in text
+    assert "BUG x" in text
+
+
+# -- the terminal ------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def plain() -> None:
+    log.configure(color="never", verbose=0)
+
+
+def test_a_tally_counts_verdicts_and_known_failures() -> None:
+    known = judgement(Verdict.FAIL, "x", as_expected=True)
+    results = [
+        result(),
+        result(observation(failed())),
+        result(observation(failed()), judged=known),
+        result(observation(skip="x")),
+    ]
+    assert terminal.tally(results) == "4 cells: 1 pass, 2 fail (1 known), 1 skip"
+    assert terminal.tally([]) == "0 cells: none"
+
+
+def test_a_guest_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    results = evil_results()
+    terminal.show_cells(results)
+    terminal.show_comparison(compare("base", "patched", results[:1], results[1:]))
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\x00" not in shown
+    assert "\\x1b" in shown
+
+
+def test_markup_of_a_guest_is_shown_and_not_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.show_cells([result(judged=judgement(Verdict.FAIL, "[bold]loud[/bold] [/]"))])
+    assert "[bold]loud[/bold] [/]" in capsys.readouterr().out
+
+
+def test_a_comparison_shows_what_is_no_plain_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    before = [result(observation(failed())), result(cell=cell(settings=ALWAYS))]
+    after = [
+        result(cell=cell(kernel="patched")),
+        result(cell=cell(kernel="patched", settings=ALWAYS)),
+    ]
+    comparison = compare("base", "patched", before, after)
+    assert comparison.count(Change.SAME_PASS) == 1
+    terminal.show_comparison(comparison)
+    shown = capsys.readouterr().out
+    assert "fixed" in shown
+    assert terminal.comparison_tally(comparison) == "2 rows: 1 fixed, 1 same-pass"
+
+
+def test_passes_alone_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.show_cells([result(observation(passed()))])
+    assert capsys.readouterr().out == "1 cells: 1 pass\n"

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A run on disk: read back whole, readable after a crash, refused when it is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rmaplab.errors import InfraError, UserError
+from rmaplab.plan import plan
+from rmaplab.store.runfolder import RunFolder, planned
+
+from .builders import cell, expectation, lab, record, testcase
+
+
+def test_a_record_is_read_back_as_it_was(tmp_path: Path) -> None:
+    wanted = lab(testcases=[testcase(), testcase("b/c", id="T2")], expectations=[expectation()])
+    made = record(wanted, ["a", "b"], comparison=("base", "patched"))
+    folder = RunFolder(tmp_path)
+    folder.write_record(made)
+    assert RunFolder.open(tmp_path).read_record() == made
+
+
+def test_the_record_is_json_with_its_version(tmp_path: Path) -> None:
+    RunFolder(tmp_path).write_record(record(lab(), []))
+    assert json.loads((tmp_path / "run.json").read_bytes())["schema_version"] == 1
+
+
+def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no run"):
+        RunFolder.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "{}", '{"schema_version": 1}', '{"schema_version": 2}', "\xff"]
+)
+def test_a_record_that_is_broken_or_of_another_version_is_refused(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "run.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=r"run\.json"):
+        RunFolder.open(tmp_path).read_record()
+
+
+def test_runs_of_one_second_have_folders_of_their_own(tmp_path: Path) -> None:
+    paths = {RunFolder.create(tmp_path / "reports", "rmap").path for _ in range(5)}
+    assert len(paths) == 5
+    assert all(path.is_dir() and "rmap" in path.name for path in paths)
+
+
+def test_an_output_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(InfraError, match="cannot make the run's folder") as caught:
+        RunFolder.create(tmp_path / "file", "rmap")
+    assert "--output" in caught.value.hint
+
+
+def test_a_file_is_there_whole_or_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write("a/b.txt", "old")
+
+    def full(self: Path, text: str, **options: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(InfraError, match="No space left on device"):
+        folder.write("a/b.txt", "new")
+    monkeypatch.undo()
+    assert (tmp_path / "a/b.txt").read_text(encoding="utf-8") == "old"
+
+
+def test_a_place_that_cannot_be_made_is_the_labs_fault(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x", encoding="utf-8")
+    with pytest.raises(InfraError, match="cannot write"):
+        RunFolder(tmp_path).write("a/b.txt", "x")
+
+
+def test_a_journal_is_read_up_to_the_line_that_a_killed_lab_left(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert list(folder.events()) == []
+    folder.journal("kernel", kernel="base")
+    folder.journal("cell", cell="a", verdict="pass")
+    folder.journal("cell", cell="b", verdict="fail")
+    path = tmp_path / "events.jsonl"
+    whole = path.read_bytes()
+    assert folder.finished() == {"a", "b"}
+    path.write_bytes(whole[:-10])
+    assert folder.finished() == {"a"}
+
+
+def test_a_journal_goes_on_after_a_line_that_was_cut(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.journal("cell", cell="a")
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"event": "ce')
+    folder.journal("cell", cell="b")
+    folder.journal("cell", cell="c")
+    assert folder.finished() == {"a", "b", "c"}
+
+
+def test_a_journal_survives_any_text(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.journal("cell", cell="a\u2028\x85\ud800\n")
+    assert folder.finished() == {"a\u2028\x85\ud800\n"}
+
+
+def test_the_planned_cells_are_those_that_were_asked_for_in_the_plans_order() -> None:
+    wanted = lab(testcases=[testcase("a/a"), testcase("a/b", id="T2"), testcase("a/c", id="T3")])
+    cells = plan(wanted).cells
+    asked = record(wanted, [cells[2].id, cells[0].id, "gone"])
+    assert planned(asked, cells) == (cells[0], cells[2])
+
+
+def test_a_cells_folder_is_named_by_its_id(tmp_path: Path) -> None:
+    path = RunFolder(tmp_path).cell(cell())
+    assert path == tmp_path / "cells" / cell().id
+    assert path.is_dir()
