@@ -141,17 +141,17 @@ def run(
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its group: SIGTERM first, SIGKILL for what is left."""
+    """End a process that still runs and its group: SIGTERM first, SIGKILL for what is left."""
     if process.poll() is not None:
         return
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        try:
-            process.wait(TERMINATE_GRACE_S)
-        except subprocess.TimeoutExpired:
-            continue
-        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(TERMINATE_GRACE_S)
+    # Also when the leader is gone: a member of its group may have ignored SIGTERM.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @contextlib.asynccontextmanager

@@ -143,6 +143,8 @@ def _again() -> tuple[str, ...]:
             skip = True
         elif not word.startswith("--filter="):
             kept.append(word)
+    # run.json is UTF-8; an argument need not be.
+    kept = [os.fsencode(word).decode("utf-8", "replace") for word in kept]
     command = Path(sys.argv[0]).name
     return ("./lab.py" if command == "lab.py" else "rmaplab", *kept)
 

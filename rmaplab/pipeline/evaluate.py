@@ -47,21 +47,22 @@ class Evaluation:
             return ExitCode.BUILD
         if not self.record.is_whole:
             return ExitCode.INTERRUPTED
-        errors = any(result.judgement.verdict is Verdict.ERROR for result in self.results)
-        if self.comparison is not None:
-            if any(row.change.is_bad for row in self.comparison.rows):
-                return ExitCode.INFRA if self._only_missing() else ExitCode.REGRESSION
-            return ExitCode.OK if self.comparison.rows and not errors else ExitCode.INFRA
-        surprised = [r for r in self.results if not r.judgement.as_expected]
-        if any(r.judgement.verdict is not Verdict.ERROR for r in surprised):
-            return ExitCode.REGRESSION
-        return ExitCode.INFRA if errors or not self.results else ExitCode.OK
+        return self._of_cells() if self.comparison is None else self._of_rows(self.comparison)
 
-    def _only_missing(self) -> bool:
-        """Whether every bad row is one where a cell ended in an error of the lab's."""
-        assert self.comparison is not None
-        bad = [row for row in self.comparison.rows if row.change.is_bad]
-        return all(Verdict.ERROR in {row.base, row.patched} for row in bad)
+    def _of_cells(self) -> ExitCode:
+        surprised = [r.judgement.verdict for r in self.results if not r.judgement.as_expected]
+        if any(verdict is not Verdict.ERROR for verdict in surprised):
+            return ExitCode.REGRESSION
+        # Where all was skipped nothing was tested, and that is no good news.
+        tested = any(r.judgement.verdict is not Verdict.SKIP for r in self.results)
+        return ExitCode.INFRA if surprised or not tested else ExitCode.OK
+
+    def _of_rows(self, comparison: Comparison) -> ExitCode:
+        bad = [row for row in comparison.rows if row.change.is_bad]
+        if any(Verdict.ERROR not in {row.base, row.patched} for row in bad):
+            return ExitCode.REGRESSION
+        errors = any(r.judgement.verdict is Verdict.ERROR for r in self.results)
+        return ExitCode.INFRA if bad or errors or not comparison.rows else ExitCode.OK
 
 
 def observe_cell(folder: RunFolder, cell: Cell) -> Observation:

@@ -53,6 +53,7 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
     an interruption; in both cases the reports hold what was measured.
     """
     chosen = select(plan(asked.lab), asked.filter)
+    proc.require(command.QEMU)  # before the minutes that a kernel takes
     folder = RunFolder.create(asked.output, asked.lab.name)
     record = RunRecord(
         lab=asked.lab,

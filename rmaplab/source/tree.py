@@ -84,14 +84,7 @@ def _git(spec: str, rest: str, cache: Cache) -> Tree:
     def make(folder: Path) -> None:
         with log.step(f"exporting {commit[:12]} of {place}"):
             exported = folder / "tree.tar"
-            with exported.open("wb") as output:
-                done = proc.run(
-                    ["git", "-C", repo, "archive", "--format=tar", commit],
-                    output=output,
-                    check=False,
-                )
-            if not done.ok:
-                raise InfraError(f"git archive of {commit} in {repo} failed")
+            proc.run(["git", "-C", repo, "archive", "--format=tar", f"--output={exported}", commit])
             (folder / "tree").mkdir()
             proc.run(["tar", "-xf", exported, "-C", folder / "tree", "--no-same-owner"])
             content = download.sha256_of(exported)
