@@ -96,9 +96,14 @@ def _both_failed(before: Sequence[CellResult], after: Sequence[CellResult]) -> t
     worse = ended_early - _outcomes(before)
     if worse:
         return Change.REGRESSED, f"{_outcomes_text(before)} -> {_outcomes_text(after)}: {reason}"
-    broken = _passing(before) & _failing(after)
+    # Where base died early, it never came to the subtests behind that: they are no news.
+    known = _failing(before) if _outcomes(before) == {Outcome.COMPLETED} else None
+    broken = _failing(after) - known if known is not None else _failing(after) & _passing(before)
     if broken:
-        return Change.REGRESSED, f"subtest passed on base: {', '.join(sorted(broken))}"
+        return Change.REGRESSED, f"fails on patched only: {', '.join(sorted(broken))}"
+    lost = _passing(before) - _passing(after)
+    if lost:
+        return Change.MISSING, f"subtest no longer passes on patched: {', '.join(sorted(lost))}"
     gone = _splats(before).keys() - _splats(after).keys()
     if gone:
         titles = sorted(_splats(before)[fingerprint] for fingerprint in gone)
@@ -133,7 +138,8 @@ def _subtests(results: Sequence[CellResult], verdict: Verdict) -> set[str]:
 
 
 def _passing(results: Sequence[CellResult]) -> set[str]:
-    return _subtests(results, Verdict.PASS)
+    """The subtests that pass in every repeat."""
+    return set.intersection(*(_subtests([result], Verdict.PASS) for result in results))
 
 
 def _failing(results: Sequence[CellResult]) -> set[str]:

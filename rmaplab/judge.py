@@ -62,10 +62,25 @@ def unmatched(
 def _as_known(known: Expectation, observation: Observation, verdict: Verdict) -> bool:
     if (verdict, observation.outcome) != (known.verdict, known.outcome):
         return False
+    if not _subtests_as_known(known, observation):
+        return False
     causes = [splat.title for splat in observation.splats if not splat.following]
     if not known.splat:
         return not causes
     return bool(causes) and all(re.search(known.splat, title) for title in causes)
+
+
+def _subtests_as_known(known: Expectation, observation: Observation) -> bool:
+    """Whether nothing else is wrong: no result missing, none of the lab's own, none unnamed."""
+    for subtest in observation.subtests:
+        if subtest.verdict is Verdict.ERROR and not observation.outcome.died:
+            return False  # a guest that died could not print the rest of its results
+        if subtest.verdict is not Verdict.FAIL:
+            continue
+        named = any(fnmatch.fnmatchcase(subtest.name, pattern) for pattern in known.subtests)
+        if not named and (known.subtests or subtest.is_labs):
+            return False
+    return True
 
 
 def _surprise(known: Expectation, reason: str) -> str:

@@ -22,13 +22,12 @@ _THEME = Theme({"good": "green", "bad": "bold red", "odd": "yellow", "dim": "dim
 
 
 def _console(color: str, *, stderr: bool) -> Console:
-    force = {"always": True, "never": False}.get(color)
     console = Console(
         stderr=stderr,
         theme=_THEME,
         highlight=False,
         soft_wrap=True,
-        force_terminal=force,
+        force_terminal=True if color == "always" else None,
         no_color=color == "never",
     )
     if not console.is_terminal:

@@ -282,8 +282,9 @@ class Testcase:
 class Expectation:
     """A known failure: cells that match are expected to end like this.
 
-    The name fields are shell patterns. ``outcome`` and ``splat`` (a regular expression over splat
-    titles) pin *how* the cell fails: a panic does not hide behind a known wrong mapcount.
+    The name fields are shell patterns. ``outcome``, ``splat`` (a regular expression over splat
+    titles) and ``subtests`` (patterns; empty means any of the workload's own) pin *how* the cell
+    fails: a panic does not hide behind a known wrong mapcount.
     """
 
     kernel: str
@@ -293,6 +294,7 @@ class Expectation:
     verdict: Verdict
     outcome: Outcome
     splat: str
+    subtests: tuple[str, ...]
     reason: str
     line: int
 
@@ -355,6 +357,10 @@ class Splat:
     fatal: bool = False
 
 
+LAB_SUBTEST = "lab: "
+"""What the names of the results begin with that the lab adds to the workload's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subtest:
     """One KTAP result; ``name`` joins nested levels with a slash, ``detail`` is its diagnostics."""
@@ -362,6 +368,11 @@ class Subtest:
     name: str
     verdict: Verdict
     detail: str = ""
+
+    @property
+    def is_labs(self) -> bool:
+        """Whether the lab added it: how the workload exited, what it left behind."""
+        return self.name.startswith(LAB_SUBTEST)
 
 
 @dataclass(frozen=True, slots=True)

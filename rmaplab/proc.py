@@ -93,7 +93,7 @@ def require(command: str) -> Path:
 
 def tied(argv: Sequence[str | Path]) -> list[str]:
     """``argv`` under setpriv, so that the kernel kills the process when its parent thread dies."""
-    return ["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)]
+    return [str(require("setpriv")), "--pdeathsig", "KILL", "--", *map(str, argv)]
 
 
 def run(

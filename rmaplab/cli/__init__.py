@@ -6,32 +6,33 @@ from __future__ import annotations
 import errno
 import signal
 import sys
+import traceback
 
 import click
 
 from rmaplab import __version__
 from rmaplab.cli import inspect, runs, upkeep
+from rmaplab.cli.options import common_options
 from rmaplab.errors import ExitCode, InfraError, RmaplabError
 from rmaplab.log import log
+
+_HOST_ERRORS = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT})
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rmaplab")
-@click.option("-v", "--verbose", count=True, help="Say more; twice for more still.")
-@click.option(
-    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
-)
-def cli(verbose: int, color: str) -> None:
+def cli() -> None:
     """A regression lab for the Linux kernel's reverse mapping.
 
     Exit codes: 0 as expected; 1 regression or unexpected failure; 2 usage, lab file or series that
     does not parse; 3 a kernel did not build or a patch did not apply; 69 the lab's own failure;
     130 interrupted.
     """
-    log.configure(color=color, verbose=verbose)
 
 
+cli.params += common_options()
 for verb in (*runs.VERBS, *inspect.VERBS, *upkeep.VERBS):
+    verb.params += common_options()
     cli.add_command(verb)
 
 
@@ -51,10 +52,12 @@ def main() -> None:
     except RmaplabError as error:
         _tell(error)
         sys.exit(error.exit_code)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}:
-            raise
-        _tell(InfraError(f"{error.filename or 'the disk'}: {error.strerror}"))
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _HOST_ERRORS:
+            _tell(InfraError(f"{error.filename or 'the disk'}: {error.strerror}"))
+        else:
+            # A bug of the lab's: its traceback is the report, and its exit code never a verdict's.
+            traceback.print_exc()
         sys.exit(ExitCode.INFRA)
     sys.exit(code if isinstance(code, int) else ExitCode.OK)
 

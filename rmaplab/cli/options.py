@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from rmaplab.log import log
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 lab_argument = click.argument("lab", type=click.Path(path_type=Path))
@@ -31,6 +33,29 @@ jobs_option = click.option(
     "--jobs", type=click.IntRange(min=0), default=0, metavar="N",
     help="Guests, or compilers, at once. Default: by cores and memory.",
 )  # fmt: skip
+
+
+def _set_verbosity(_context: click.Context, _option: click.Parameter, count: int) -> None:
+    log.verbose = max(log.verbose, count)
+
+
+def _set_color(_context: click.Context, _option: click.Parameter, color: str | None) -> None:
+    if color:
+        log.configure(color=color, verbose=log.verbose)
+
+
+def common_options() -> list[click.Option]:
+    """``-v`` and ``--color``, which work before and after the verb."""
+    return [
+        click.Option(
+            ["-v", "--verbose"], count=True, expose_value=False, callback=_set_verbosity,
+            help="Say more.",
+        ),
+        click.Option(
+            ["--color"], type=click.Choice(["auto", "always", "never"]), expose_value=False,
+            callback=_set_color, help="Colour and live view; auto by default.",
+        ),
+    ]  # fmt: skip
 
 
 def run_options(function: F) -> F:

@@ -29,6 +29,7 @@ from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.run import Asked
 from rmaplab.report import results, terminal
+from rmaplab.store import inuse
 from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder
 
@@ -59,7 +60,9 @@ def build(lab: Path, tree: str, jobs: int) -> None:
     """Build a lab's kernels, and nothing else."""
     catalogue = Catalogue()
     shop = workshop(catalogue, jobs)
-    for name, made in shop.build(read_lab(lab, catalogue, tree=tree)).items():
+    with inuse.shared(shop.cache):
+        builds = shop.build(read_lab(lab, catalogue, tree=tree))
+    for name, made in builds.items():
         how = "was built already" if made.reused else f"built in {made.duration_s:.1f} s"
         log.stdout.print(f"{name}: {made.release}, {how}: {made.image}", markup=False)
 

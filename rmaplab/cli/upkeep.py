@@ -14,6 +14,7 @@ from rmaplab.errors import ExitCode, UserError
 from rmaplab.log import log
 from rmaplab.pipeline import doctor as examination
 from rmaplab.store import cache as cache_store
+from rmaplab.store import inuse
 from rmaplab.store.cache import SECTIONS, Cache
 
 
@@ -60,9 +61,10 @@ def clean(only: tuple[str, ...], yes: bool) -> None:
         return
     total = sum(sizes.values()) / 1e6
     if yes or click.confirm(f"free {total:.1f} MB in {cache.root}?", err=True):
-        for entry in entries:
-            with cache.lock(entry.section, entry.name):
-                cache_store.remove(entry.path)
+        with inuse.alone(cache):
+            for entry in entries:
+                with cache.lock(entry.section, entry.name):
+                    cache_store.remove(entry.path)
         log.stdout.print(f"freed {total:.1f} MB")
 
 

@@ -18,6 +18,7 @@ _MM = "/sys/kernel/mm"
 # per-CPU differences into vmstat's counters (Documentation/admin-guide/sysctl/vm.rst).
 FILES = (
     "/proc/sys/vm/stat_refresh",
+    "/proc/sys/kernel/tainted",
     "/proc/vmstat",
     "/proc/meminfo",
     "/proc/buddyinfo",
@@ -26,6 +27,8 @@ FILES = (
     f"{_MM}/hugepages/hugepages-*/*_hugepages",
     "/sys/fs/cgroup/cgroup.stat",
 )
+
+TAINTED = "kernel.tainted"
 
 _VMSTAT = re.compile(
     r"nr_(anon|mapped|mlock|unevictable|swapcached|isolated|file_pages|shmem|zone_(in)?active_anon)"
@@ -51,6 +54,7 @@ def sample(files: Mapping[str, str]) -> CounterSample:
 
 # Files with one number each: the path, and the counter's name made from its groups.
 _SINGLE = (
+    (re.compile("/proc/sys/kernel/tainted"), TAINTED),
     (re.compile(rf"{_MM}/transparent_hugepage/hugepages-(\w+)/stats/(\w+)"), "mthp.{}.{}"),
     (re.compile(rf"{_MM}/ksm/(\w+)"), "ksm.{}"),
     (re.compile(rf"{_MM}/hugepages/hugepages-(\w+)/(\w+)"), "hugetlb.{}.{}"),

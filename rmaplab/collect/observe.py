@@ -6,6 +6,7 @@ Fail closed: what is missing, cut or not understood never turns into a completed
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rmaplab.collect import counters, transcript
@@ -13,6 +14,7 @@ from rmaplab.collect.ktap import parse_ktap
 from rmaplab.collect.splats import parse_console
 from rmaplab.collect.transcript import Saved
 from rmaplab.model import (
+    LAB_SUBTEST,
     CounterChange,
     CounterSample,
     Fault,
@@ -39,6 +41,8 @@ _ENDS: dict[str, tuple[Outcome, Fault]] = {
     "qemu-exit": (Outcome.INFRA, Fault.LAB),
     "unusable": (Outcome.INFRA, Fault.LAB),
 }
+KSFT_SKIP = 4  # tools/testing/selftests/kselftest.h
+
 _AT_BOOT = {"panic", "reset", "poweroff", "boot-limit"}
 
 
@@ -50,11 +54,14 @@ def observe(folder: Path) -> Observation:
     try:
         console = (folder / CONSOLE).read_bytes()
     except OSError as error:
-        return Observation(
-            outcome=Outcome.INFRA, detail=f"the console cannot be read: {error.strerror}"
-        )
+        why = saved.detail or f"the console cannot be read: {error.strerror}"
+        return Observation(outcome=Outcome.INFRA, detail=why)
     splats = parse_console(console)
+    changes = _counters(saved)
     outcome, fault, detail = _outcome(saved, splats, console)
+    if outcome is Outcome.COMPLETED and (mask := _new_taint(changes)):
+        outcome, fault = Outcome.SPLAT, Fault.KERNEL
+        detail = f"the kernel tainted itself ({mask}), and the console does not say why"
     return Observation(
         outcome=outcome,
         fault=fault,
@@ -62,7 +69,7 @@ def observe(folder: Path) -> Observation:
         skip=saved.skip if outcome is Outcome.COMPLETED else "",
         subtests=_subtests(saved),
         splats=splats,
-        counters=_counters(saved),
+        counters=changes,
         settings_read=saved.settings,
         duration_s=round(saved.duration_s, 3),
     )
@@ -77,10 +84,20 @@ def _outcome(saved: Saved, splats: tuple[Splat, ...], console: bytes) -> tuple[O
         return Outcome.INFRA, Fault.LAB, f"the kernel never began: {saved.detail}"
     if saved.phase == "boot" and saved.how in _AT_BOOT:
         return Outcome.BOOT_FAILED, Fault.KERNEL, saved.detail
-    outcome, fault = _ENDS.get(saved.how, (Outcome.LOST, Fault.LAB))
+    how = saved.guest_end if saved.how == "bye" and saved.guest_end else saved.how
+    outcome, fault = _ENDS.get(how, (Outcome.LOST, Fault.LAB))
     if outcome is Outcome.COMPLETED:
-        return _of_completed(saved, splats)
+        return _of_console(saved, console) or _of_completed(saved, splats)
     return outcome, fault, saved.detail
+
+
+def _of_console(saved: Saved, console: bytes) -> tuple[Outcome, Fault, str] | None:
+    """What speaks against believing a quiet console: it is evidence only if it is whole."""
+    if saved.console_dropped:
+        return Outcome.LOST, Fault.LAB, f"{saved.console_dropped} bytes of console were not kept"
+    if b"Linux version" not in console:
+        return Outcome.LOST, Fault.LAB, "the console does not begin with the boot: it is not whole"
+    return None
 
 
 def _of_completed(saved: Saved, splats: tuple[Splat, ...]) -> tuple[Outcome, Fault, str]:
@@ -99,14 +116,21 @@ def _subtests(saved: Saved) -> tuple[Subtest, ...]:
     if saved.skip or (saved.exit is None and not saved.stdout):
         return ()
     report = parse_ktap(saved.stdout)
+    status = saved.exit.get("status") if saved.exit is not None else None
+    if report.skip_all is not None and not report.subtests and status in {0, KSFT_SKIP}:
+        return (Subtest("plan", Verdict.SKIP, report.skip_all),)
     found = list(report.subtests)
     if report.bailed_out is not None:
-        found.append(Subtest("bail out", Verdict.FAIL, report.bailed_out))
+        found.append(Subtest(LAB_SUBTEST + "bail out", Verdict.FAIL, report.bailed_out))
     if report.problems:
-        found.append(Subtest("KTAP output", Verdict.ERROR, "\n".join(report.problems)))
+        found.append(
+            Subtest(LAB_SUBTEST + "KTAP output", Verdict.ERROR, "\n".join(report.problems))
+        )
     if saved.floods:
         said = ", ".join(f"{f.get('stream')}: {f.get('dropped')} bytes" for f in saved.floods)
-        found.append(Subtest("output within bounds", Verdict.ERROR, f"dropped {said}"))
+        found.append(
+            Subtest(LAB_SUBTEST + "output within bounds", Verdict.ERROR, f"dropped {said}")
+        )
     failed = any(subtest.verdict is Verdict.FAIL for subtest in found)
     return (*found, *_exit_subtests(saved, failed))
 
@@ -118,16 +142,30 @@ def _exit_subtests(saved: Saved, failed: bool) -> list[Subtest]:
     signal, status = saved.exit.get("signal", 0), saved.exit.get("status", -1)
     said = "\n".join(saved.stderr[-10:])
     if signal:
-        found.append(Subtest("exit", Verdict.FAIL, f"{said}\nkilled by signal {signal}".strip()))
+        found.append(
+            Subtest(
+                LAB_SUBTEST + "exit", Verdict.FAIL, f"{said}\nkilled by signal {signal}".strip()
+            )
+        )
     elif status and not (failed and status == 1):
         # Status 1 goes with a failed result; without one, the workload knows more than it said.
-        found.append(Subtest("exit", Verdict.FAIL, f"{said}\nexit status {status}".strip()))
+        found.append(
+            Subtest(LAB_SUBTEST + "exit", Verdict.FAIL, f"{said}\nexit status {status}".strip())
+        )
     if saved.exit.get("left"):
         found.append(
-            Subtest("no process left", Verdict.FAIL, f"{saved.exit['left']} processes left behind")
+            Subtest(
+                LAB_SUBTEST + "no process left",
+                Verdict.FAIL,
+                f"{saved.exit['left']} processes left behind",
+            )
         )
     if saved.exit.get("rmdir"):
-        found.append(Subtest("cgroup removed", Verdict.FAIL, f"rmdir: errno {saved.exit['rmdir']}"))
+        found.append(
+            Subtest(
+                LAB_SUBTEST + "cgroup removed", Verdict.FAIL, f"rmdir: errno {saved.exit['rmdir']}"
+            )
+        )
     return found
 
 
@@ -137,3 +175,14 @@ def _counters(saved: Saved) -> dict[str, CounterChange]:
     before = counters.sample(saved.samples["before"])
     after = saved.samples.get("after")
     return counters.changes(before, counters.sample(after) if after else CounterSample({}))
+
+
+def _new_taint(changes: Mapping[str, CounterChange]) -> int:
+    """The taint flags that came during the cell: a witness that needs no console.
+
+    Documentation/admin-guide/tainted-kernels.rst: a warning, a bad page and an oops each set one.
+    """
+    change = changes.get(counters.TAINTED)
+    if change is None or change.before is None or change.after is None:
+        return 0
+    return change.after & ~change.before

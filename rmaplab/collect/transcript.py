@@ -18,7 +18,9 @@ class Saved:
 
     ``how`` is the lab's ``end`` line, empty if there is none: the lab was killed. ``exit`` is the
     agent's word on the workload, None if there was none. ``phase`` is the last one begun.
-    ``garbled`` is the first event of the agent that makes no sense, empty if all do.
+    ``garbled`` is the first line that makes no sense, empty if all do. ``console_dropped`` counts
+    the bytes of console that were not kept; ``guest_end`` is QEMU's word that the guest panicked or
+    ended itself, empty if it said none.
     """
 
     how: str = ""
@@ -34,6 +36,8 @@ class Saved:
     duration_s: float = 0.0
     test_s: float | None = None
     garbled: str = ""
+    console_dropped: int = 0
+    guest_end: str = ""
 
 
 def read(path: Path) -> Saved:
@@ -45,13 +49,16 @@ def read(path: Path) -> Saved:
         at = line.get("at")
         if isinstance(at, int | float):
             saved.duration_s = float(at)
-        if line.get("from") == "lab":
-            _from_lab(saved, line, labels)
-        elif line.get("from") == "agent":
-            try:
-                _from_agent(saved, line, files)
-            except (TypeError, ValueError, AttributeError):
-                saved.garbled = saved.garbled or str(line)[:200]
+        try:
+            match line.get("from"):
+                case "lab":
+                    _from_lab(saved, line, labels)
+                case "agent":
+                    _from_agent(saved, line, files)
+                case "qemu":
+                    _from_qemu(saved, line)
+        except (TypeError, ValueError, AttributeError, KeyError):
+            saved.garbled = saved.garbled or str(line)[:200]
     for number, label in labels.items():
         if number in files:
             saved.samples[label] = files[number]
@@ -81,10 +88,22 @@ def _from_lab(saved: Saved, line: Line, labels: dict[int, str]) -> None:
             saved.phase = str(line["phase"])
         case "skip":
             saved.skip = str(line["reason"])
+        case "console-cut":
+            saved.console_dropped = int(line["dropped"])
         case "setting":
             saved.settings[str(line["path"])] = str(line["got"])
         case "sample":
             labels[int(line["id"])] = str(line["label"])
+
+
+def _from_qemu(saved: Saved, line: Line) -> None:
+    facts = line.get("facts", {})
+    match line.get("ev"):
+        case "GUEST_PANICKED":
+            saved.guest_end = "panic"
+        case "SHUTDOWN" if facts.get("guest"):
+            reset = facts.get("reason") == "guest-reset"
+            saved.guest_end = saved.guest_end or ("reset" if reset else "poweroff")
 
 
 def _from_agent(saved: Saved, line: Line, files: dict[int, dict[str, str]]) -> None:

@@ -137,6 +137,7 @@ def _expectations(
                 verdict=Verdict(entry.verdict),
                 outcome=Outcome(entry.outcome),
                 splat=entry.splat,
+                subtests=tuple(entry.subtests),
                 reason=entry.reason,
                 line=document.line(where),
             )

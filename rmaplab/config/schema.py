@@ -42,6 +42,7 @@ class ExpectEntry(_Model):
     verdict: Literal["fail"] = "fail"
     outcome: Literal["completed", "splat", "panic", "hang", "timeout", "boot-failed"] = "completed"
     splat: str = ""
+    subtests: list[Pattern] = []
     reason: Annotated[str, Field(min_length=1)]
 
 

@@ -30,7 +30,7 @@ from rmaplab.model import Guest
 from rmaplab.store.cache import digest_of
 
 # Part of every key: raise it when the way templates are made changes.
-RECIPE = "2"
+RECIPE = "3"
 STATE = "state"
 _SEAL = "seal.json"
 
@@ -146,7 +146,7 @@ def broken(folder: Path) -> str:
 
 
 def _parts(folder: Path) -> list[Path]:
-    return [*sorted(folder.glob("node*.ram")), folder / STATE]
+    return [*sorted(folder.glob("node*.ram")), folder / STATE, folder / "console.log"]
 
 
 def _digest(path: Path) -> str:

@@ -29,6 +29,7 @@ from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan, select
+from rmaplab.store import inuse
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now, planned
 
 
@@ -67,7 +68,7 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
     )
     folder.write_record(record)
     log.info(f"run folder: {folder.path}")
-    with folder.lock(), _keeping(folder, record):
+    with inuse.shared(workshop.cache), folder.lock(), _keeping(folder, record):
         _carry_out(folder, record, chosen.cells, workshop, asked.jobs)
     return finish(folder, record)
 
@@ -78,7 +79,7 @@ def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
     Raises UserError if there is nothing to go on with, or if a kernel would now be another one
     than the run began with (a working tree or a series that changed).
     """
-    with folder.lock():
+    with inuse.shared(workshop.cache), folder.lock():
         record = folder.read_record()
         if record.is_whole:
             raise UserError(f"{folder.path} is finished: there is nothing to go on with")
@@ -146,7 +147,8 @@ def _keeping(folder: RunFolder, record: RunRecord) -> Iterator[None]:
     """Whatever ends the block early: report what was measured, then raise it as the lab's error."""
     try:
         yield
-    except KernelError:
+    except KernelError as error:
+        _keep_failed_log(folder, record, error)
         finish(folder, record)
         raise
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
@@ -163,6 +165,14 @@ def _keeping(folder: RunFolder, record: RunRecord) -> Iterator[None]:
         if isinstance(error, OSError):
             raise InfraError(f"{error.filename or folder.path}: {error.strerror}") from error
         raise
+
+
+def _keep_failed_log(folder: RunFolder, record: RunRecord, error: KernelError) -> None:
+    """A kernel that did not build leaves no cache entry: its log goes into the run's folder."""
+    for facts in record.kernels.values():
+        if facts.error and error.evidence is not None and error.evidence.is_file():
+            text = error.evidence.read_text(encoding="utf-8", errors="replace")
+            error.evidence = folder.write(f"builds/{facts.key}/build.log", text)
 
 
 def finish(folder: RunFolder, record: RunRecord) -> Evaluation:
@@ -250,9 +260,11 @@ class _Runner:
 
     def _write_reproduce(self, wanted: Cell, boot: Launch) -> None:
         terms = (
-            f"kernel={wanted.kernel},guest={wanted.guest.name},"
+            f"guest={wanted.guest.name},"
             f"settings={wanted.settings.name},testcase={wanted.testcase.name}"
         )
+        if self.record.comparison is None:  # an A/B of one side compares nothing
+            terms = f"kernel={wanted.kernel},{terms}"
         again = [*self.record.command, "--filter", terms]
         bare = command.reproduce(wanted.guest, boot)
         text = (

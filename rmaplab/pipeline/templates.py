@@ -44,9 +44,9 @@ class Templates:
     def _template(self, kernel: str, guest: Guest, launch: Launch) -> Launch | BootFailed:
         name = template.key(guest, launch)
         saved = self._cache.path("templates", name)
-        if saved.is_dir() and (why := template.broken(saved)):
-            log.info(f"the template of {kernel} on {guest.name} is broken ({why}): making it again")
-            with self._cache.lock("templates", name):
+        with self._cache.lock("templates", name):
+            if saved.is_dir() and (why := template.broken(saved)):
+                log.info(f"template of {kernel} on {guest.name}: {why}: making it again")
                 remove(saved)
 
         def make(folder: Path) -> None:

@@ -160,6 +160,7 @@ def expectation(
     splat: str = "",
     guest: str = "*",
     settings: str = "*",
+    subtests: tuple[str, ...] = (),
 ) -> Expectation:
     return Expectation(
         kernel=kernel,
@@ -169,6 +170,7 @@ def expectation(
         verdict=Verdict.FAIL,
         outcome=outcome,
         splat=splat,
+        subtests=subtests,
         reason="known",
         line=12,
     )

@@ -6,7 +6,17 @@ from __future__ import annotations
 import pytest
 
 from rmaplab.compare import compare
-from rmaplab.model import CellResult, Change, ComparisonRow, Fault, Observation, Outcome, Splat
+from rmaplab.model import (
+    CellResult,
+    Change,
+    ComparisonRow,
+    Fault,
+    Observation,
+    Outcome,
+    Splat,
+    Subtest,
+    Verdict,
+)
 
 from .builders import cell, failed, observation, passed, result, splat, testcase
 
@@ -83,7 +93,7 @@ def test_a_subtest_that_no_longer_passes_is_a_regression_inside_a_failure() -> N
     after = observation(failed("a"), failed("b"))
     only = row([before], [after])
     assert only.change is Change.REGRESSED
-    assert only.detail == "subtest passed on base: b"
+    assert only.detail == "fails on patched only: b"
 
 
 def test_a_subtest_that_vanished_is_missing_although_the_rest_passes() -> None:
@@ -125,3 +135,31 @@ def test_rows_are_told_apart_by_testcase_settings_and_guest() -> None:
         ("exclusive/t1", Change.FIXED),
     ]
     assert comparison.count(Change.FIXED) == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "change"),
+    [
+        ([failed("a")], Change.MISSING),
+        ([failed("a"), Subtest("b", Verdict.SKIP)], Change.MISSING),
+        ([failed("a"), Subtest("b", Verdict.ERROR)], Change.MISSING),
+        ([failed("a"), passed("b"), failed("lab: exit")], Change.REGRESSED),
+        ([failed("a"), passed("b"), failed("c")], Change.REGRESSED),
+        ([failed("a"), passed("b")], Change.SAME_FAIL),
+    ],
+)
+def test_two_failures_are_the_same_only_if_they_fail_alike(
+    after: list[Subtest], change: Change
+) -> None:
+    before = observation(failed("a"), passed("b"))
+    assert row([before], [observation(*after)]).change is change
+
+
+def test_a_subtest_lost_in_one_repeat_is_lost() -> None:
+    before = observation(failed("a"), passed("b"))
+    assert row([before, before], [before, observation(failed("a"))]).change is Change.MISSING
+
+
+def test_what_base_died_before_is_no_news() -> None:
+    died = observation(outcome=Outcome.PANIC, splats=[splat("kernel BUG in demo_walk")])
+    assert row([died], [observation(failed("b"))]).change is Change.GONE_SPLAT

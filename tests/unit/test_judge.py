@@ -170,3 +170,23 @@ def test_an_expectation_applies_where_all_its_patterns_match(known: object, does
 def test_an_expectation_that_speaks_of_no_cell_is_found() -> None:
     stale = expectation("exclusive/gone")
     assert unmatched([expectation(), stale], [cell()]) == (stale,)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        Subtest("lab: exit", Verdict.FAIL, "killed by signal 11"),
+        Subtest("lab: no process left", Verdict.FAIL, "3 processes left behind"),
+        Subtest("KTAP output", Verdict.ERROR, "planned 3, saw 2"),
+    ],
+)
+def test_what_the_lab_saw_does_not_hide_behind_a_known_failure(more: Subtest) -> None:
+    known = [expectation()]
+    assert judge(cell(), observation(failed()), known).as_expected
+    assert not judge(cell(), observation(failed(), more), known).as_expected
+
+
+def test_named_subtests_are_all_that_may_fail() -> None:
+    known = [expectation(subtests=("a", "b*"))]
+    assert judge(cell(), observation(failed("a"), failed("b2")), known).as_expected
+    assert not judge(cell(), observation(failed("a"), failed("c")), known).as_expected

@@ -90,11 +90,11 @@ def test_a_failed_result_is_a_failure_and_exit_status_1_goes_with_it(tmp_path: P
 @pytest.mark.parametrize(
     ("facts", "name"),
     [
-        ({"status": 1}, "exit"),
-        ({"status": 2}, "exit"),
-        ({"status": -1, "signal": 11}, "exit"),
-        ({"left": 2}, "no process left"),
-        ({"rmdir": 16}, "cgroup removed"),
+        ({"status": 1}, "lab: exit"),
+        ({"status": 2}, "lab: exit"),
+        ({"status": -1, "signal": 11}, "lab: exit"),
+        ({"left": 2}, "lab: no process left"),
+        ({"rmdir": 16}, "lab: cgroup removed"),
     ],
 )
 def test_a_workload_that_ended_badly_fails_whatever_it_printed(
@@ -110,7 +110,7 @@ def test_a_workload_that_ended_badly_fails_whatever_it_printed(
 def test_what_a_dying_workload_said_last_is_kept(tmp_path: Path) -> None:
     lines = conversation(*KTAP_PASS, status=2)
     lines.insert(10, from_agent("err", id=6, text="mmap: out of memory"))
-    failed = next(one for one in seen(tmp_path, lines).subtests if one.name == "exit")
+    failed = next(one for one in seen(tmp_path, lines).subtests if one.name == "lab: exit")
     assert "mmap: out of memory" in failed.detail
 
 
@@ -132,7 +132,9 @@ def test_output_that_was_dropped_is_no_pass(tmp_path: Path) -> None:
     lines.insert(10, from_agent("flood", id=6, stream="out", dropped=1234))
     found = seen(tmp_path, lines)
     assert verdict(found) is Verdict.ERROR
-    assert "1234 bytes" in next(o.detail for o in found.subtests if o.name.startswith("output"))
+    assert "1234 bytes" in next(
+        o.detail for o in found.subtests if o.name.startswith("lab: output")
+    )
 
 
 def test_a_splat_fails_a_cell_whose_test_passed(tmp_path: Path) -> None:
@@ -327,3 +329,61 @@ def test_the_last_word_on_a_cells_end_is_the_labs(tmp_path: Path) -> None:
     lines = [exited(), from_lab("end", how="bye", detail=""), from_lab("end", how="panic",
              detail="x")]  # fmt: skip
     assert seen(tmp_path, lines).outcome is Outcome.PANIC
+
+
+# -- witnesses that need no console --------------------------------------------------------------
+
+
+def test_a_kernel_that_tainted_itself_in_silence_is_no_pass(tmp_path: Path) -> None:
+    tainted = "/proc/sys/kernel/tainted"
+    lines = conversation(*KTAP_PASS, before={tainted: "0\n"}, after={tainted: "512\n"})
+    found = seen(tmp_path, lines)
+    assert (found.outcome, found.fault) == (Outcome.SPLAT, Fault.KERNEL)
+    assert "512" in found.detail
+    assert verdict(found) is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome"),
+    [
+        ({"ev": "GUEST_PANICKED", "facts": {"action": "pause"}}, Outcome.PANIC),
+        ({"ev": "SHUTDOWN", "facts": {"guest": True, "reason": "guest-reset"}}, Outcome.LOST),
+        ({"ev": "SHUTDOWN", "facts": {"guest": True, "reason": "guest-shutdown"}}, Outcome.LOST),
+    ],
+)
+def test_qemu_is_believed_when_it_says_that_the_guest_died(
+    tmp_path: Path, event: dict[str, Any], outcome: Outcome
+) -> None:
+    lines = conversation(*KTAP_PASS)
+    found = seen(tmp_path, [*lines[:-1], {"from": "qemu", "at": 2.4, **event}, lines[-1]])
+    assert (found.outcome, found.fault) == (outcome, Fault.KERNEL)
+    assert verdict(found) is Verdict.FAIL
+
+
+def test_a_console_that_was_not_kept_whole_is_no_pass(tmp_path: Path) -> None:
+    lines = [*conversation(*KTAP_PASS), from_lab("console-cut", dropped=17)]
+    found = seen(tmp_path, lines)
+    assert (found.outcome, found.fault) == (Outcome.LOST, Fault.LAB)
+    assert "17 bytes" in found.detail
+
+
+@pytest.mark.parametrize("console", [b"", b"[    1.0] only the end of a boot\n"])
+def test_a_console_without_its_beginning_is_no_pass(tmp_path: Path, console: bytes) -> None:
+    found = seen(tmp_path, conversation(*KTAP_PASS), console)
+    assert (found.outcome, found.fault) == (Outcome.LOST, Fault.LAB)
+
+
+def test_what_kept_qemu_from_starting_is_said_though_there_is_no_console(tmp_path: Path) -> None:
+    folder = save(tmp_path, at_boot("unusable", "QEMU did not start: no such option"), BOOTED)
+    (folder / "console.log").unlink()
+    found = observe(folder)
+    assert found.outcome is Outcome.INFRA
+    assert "no such option" in found.detail
+
+
+def test_a_plan_that_skips_all_is_a_skip(tmp_path: Path) -> None:
+    lines = [
+        {**line, "status": 4} if line["ev"] == "exit" else line
+        for line in conversation("KTAP version 1", "1..0 # SKIP no device")
+    ]
+    assert verdict(seen(tmp_path, lines)) is Verdict.SKIP
