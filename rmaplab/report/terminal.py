@@ -62,7 +62,8 @@ def _table(*titles: str) -> Table:
 def _why(reasons: Sequence[str]) -> str:
     """The first of several reasons, and how many others there are."""
     different = list(dict.fromkeys(filter(None, reasons)))
-    more = f" (and {len(different) - 1} other reasons)" if len(different) > 1 else ""
+    others = len(different) - 1
+    more = f"; {others} more reason{'s' if others > 1 else ''}" if others else ""
     return escape(printable(different[0] if different else "") + more)
 
 

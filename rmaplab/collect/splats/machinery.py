@@ -53,6 +53,7 @@ _CHECKERS = r"""
     stack_(trace|depot)_\w+ arch_stack_walk\w* walk_stackframe handle_overflow val_to_string
     (work|timer|hrtimer)_is_static_object __check_heap_object ref_tracker_\w+ (__)?save_stack\w*
     set_track\w* tag_(clear|mte)\w* page_table_check_\w+ __page_table_check_\w+
+    page_counter_(cancel|uncharge)
 """
 _MEMORY_HELPERS = r"""
     __arch_(copy|clear)_\w+ jhash\w* (__)?siphash\w* xxh(32|64)\w* full_name_hash cpumask_\w+
@@ -253,7 +254,8 @@ def stall_handler(functions: Sequence[str]) -> str | None:
     """
     candidates = [name for name in functions if not _PASSED_OVER.fullmatch(name)]
     outermost = None
-    for inner, outer in zip(candidates, [*candidates[1:], ""], strict=True):
+    for number, inner in enumerate(candidates, start=1):
+        outer = candidates[number] if number < len(candidates) else ""
         if is_entry(inner) or _IDLE.fullmatch(inner):
             break
         if _CROSS_CPU.fullmatch(inner):

@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from rmaplab.collect.splats.lines import STAMPED, Line, logical_lines
+from rmaplab.collect.splats.lines import STAMPED, UNSTAMPED, Line, logical_lines
 from rmaplab.collect.splats.report import Report, to_splat
 from rmaplab.collect.splats.rule import Rule
-from rmaplab.collect.splats.rules import RULES, match_rule
+from rmaplab.collect.splats.rules import CONSOLE_CUT, RULES, match_rule
 from rmaplab.model import Splat
 
 MAX_SPLATS = 64
@@ -69,6 +69,7 @@ class SplatParser:
         self._first_stamp = 0
         self._boot_line = 0
         self._panicked = False
+        self._cut: Splat | None = None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the console."""
@@ -82,12 +83,16 @@ class SplatParser:
             self._pending += chunk
 
     def finish(self) -> tuple[Splat, ...]:
-        """Take the end of the console; the splats in the order of their headlines."""
+        """Take the end of the console; the splats in the order of their headlines.
+
+        That messages are missing comes last, because it is nothing's cause.
+        """
         self._scan(self._pending)
         self._pending = b""
         for context in list(self._open):
             self._close(context)
         ordered = sorted(self._splats, key=lambda splat: splat.line)
+        ordered += [self._cut] if self._cut else []
         cause = next((i for i, splat in enumerate(ordered) if not splat.tainted), 0)
         return tuple(replace(splat, following=i != cause) for i, splat in enumerate(ordered))
 
@@ -131,6 +136,9 @@ class SplatParser:
 
     def _line(self, line: Line) -> None:
         found = match_rule(line.text)
+        if found is not None and found[0].kind == CONSOLE_CUT:
+            self._cut = self._cut or to_splat(Report(found[0], found[1], [line]))
+            return
         if found is not None and not self._absorbed(found[0], line):
             kept = len(self._splats) + len(self._open)
             if kept < MAX_SPLATS or found[0].kind == "panic":
@@ -160,8 +168,8 @@ class SplatParser:
             return True
         report = self._open.get(line.context)
         if rule.kind == "panic":
-            return self._panic(report)
-        return report is not None and not report.ended and rule.kind in report.rule.absorbs
+            return self._panic(None if report is not None and report.leads_to(rule) else report)
+        return report is not None and report.takes(rule)
 
     def _rebooted(self, line: Line) -> bool:
         same_boot = self._boot_line > 0 and line.number - self._boot_line < BOOT_LINES
@@ -177,6 +185,11 @@ class SplatParser:
         return again
 
     def _start(self, report: Report) -> None:
+        # A headline without a time stamp may be any task's.
+        before = (STAMPED, UNSTAMPED) if report.context == UNSTAMPED else (report.context,)
+        for context in before:
+            if context in self._open and self._open[context].leads_to(report.rule):
+                del self._open[context]
         self._close(report.context)
         if len(self._open) >= MAX_OPEN:
             self._close(next(iter(self._open)))
@@ -184,7 +197,7 @@ class SplatParser:
 
     def _close(self, context: str) -> None:
         report = self._open.pop(context, None)
-        if report is not None:
+        if report is not None and not report.harmless:
             self._splats.append(to_splat(report))
 
 

@@ -19,6 +19,8 @@ from rmaplab.model import Splat
 MAX_LINES = 1500
 MAX_CHARS = 262_144
 """Lines and characters of one report that are kept."""
+MAX_LEAD = 48
+"""Lines between a prelude and the headline that it leads to."""
 MAX_EXCERPT = 16_384
 EXCERPT_TAIL = 16
 """Characters of a splat's excerpt, and its lines after the last one of a trace."""
@@ -59,6 +61,27 @@ class Report:
     def context(self) -> str:
         """Who printed the headline."""
         return self.lines[0].context
+
+    @property
+    def harmless(self) -> bool:
+        """Whether one of the lines says that this is no complaint."""
+        sign = self.rule.harmless
+        return sign is not None and any(sign.search(line.text) for line in self.lines)
+
+    def takes(self, rule: Rule) -> bool:
+        """Whether a headline of this rule is a part of this report."""
+        if self.ended:
+            return False
+        if rule.kind in self.rule.absorbs:
+            return True
+        if self.rule.kind in rule.within and not self.rule.prelude:
+            return True
+        own = self.rule.needs_trace or self.rule.prelude or bool(self.rule.absorbs)
+        return rule.prelude and own and self.quiet <= MAX_LEAD
+
+    def leads_to(self, rule: Rule) -> bool:
+        """Whether a headline of this rule, in the same context, takes this report's place."""
+        return self.rule.prelude and not rule.prelude and self.quiet <= MAX_LEAD
 
     def add(self, line: Line) -> None:
         """Take one more line, if there is room."""
@@ -151,12 +174,14 @@ def to_splat(report: Report) -> Splat:
     built = _clean_trace(list(traces_of(own, inline=False)))
     title = fill_title(report.rule, report.match, [line.text for line in lines], shown)
     needs = report.rule.where is not Where.NOWHERE
+    # A trace does not bring a headline back.
+    lost = report.rule.prelude and report.rule.needs_trace
     task, tainted = _task_and_taint(lines)
     return Splat(
         kind=report.rule.kind,
         title=title,
         function=shown,
-        corrupted=(needs and shown is None) or (report.rule.needs_trace and not frames),
+        corrupted=lost or (needs and shown is None) or (report.rule.needs_trace and not frames),
         tainted=tainted,
         frames=frames,
         fingerprint=fingerprint(report.rule.kind, built, shown, title),

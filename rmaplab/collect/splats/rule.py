@@ -26,8 +26,11 @@ class Rule:
     ``signs`` are literals of which every headline contains one: a line with no row's sign is never
     looked at closer, so keep the signs few and rare. ``pattern`` finds the headline; it may have a
     group ``fn`` (a function) and others that ``title`` uses. ``absorbs`` names kinds that the same
-    event goes on to print, such as the BUG of a check that first says what it saw. ``needs_trace``
-    says that a splat without a trace was cut.
+    event goes on to print, such as the BUG of a check that first says what it saw; ``within`` names
+    kinds of open reports that such a headline is part of. A ``prelude`` leads to another headline,
+    which takes its place; it is a part of whatever report with a trace is open. A line with
+    ``harmless`` says that the report is no complaint. ``needs_trace`` says that a splat without a
+    trace was cut.
     """
 
     kind: str
@@ -37,6 +40,9 @@ class Rule:
     where: Where
     absorbs: frozenset[str]
     needs_trace: bool
+    within: frozenset[str] = frozenset()
+    prelude: bool = False
+    harmless: re.Pattern[str] | None = None
 
 
 FN = (
@@ -56,10 +62,24 @@ def row(
     *,
     absorbs: tuple[str, ...] = (),
     trace: bool = True,
+    within: tuple[str, ...] = (),
+    prelude: bool = False,
+    harmless: str = "",
 ) -> Rule:
     """A row; ``signs`` are joined by ``|``, ``{FN}`` in ``pattern`` is a function's name."""
     compiled = re.compile(pattern.replace("{FN}", FN))
-    return Rule(kind, tuple(signs.split("|")), compiled, title, where, frozenset(absorbs), trace)
+    return Rule(
+        kind=kind,
+        signs=tuple(signs.split("|")),
+        pattern=compiled,
+        title=title,
+        where=where,
+        absorbs=frozenset(absorbs),
+        needs_trace=trace,
+        within=frozenset(within),
+        prelude=prelude,
+        harmless=re.compile(harmless) if harmless else None,
+    )
 
 
 def warning_at(files: str, kind: str, title: str) -> Rule:

@@ -13,6 +13,9 @@ from rmaplab.collect.splats.rule import CHECK, OOPS, Rule, Where, bug_at, row, w
 
 _NOWHERE, _HEADLINE, _TRACE, _NAMED, _LOCK, _STALL = Where
 
+CONSOLE_CUT = "console-cut"
+"""Not a report: a note that lines are missing, wherever it comes."""
+
 RULES: tuple[Rule, ...] = (
     # -- sanitizers ----------------------------------------------------------------------------
     # mm/kasan/report.c:print_error_description; its "kasan: bad access detected" through
@@ -44,6 +47,9 @@ RULES: tuple[Rule, ...] = (
         absorbs=("memory-leak",)),
     row("memory-leak", "unreferenced object", r"unreferenced object 0x[0-9a-f]+ \(size",
         "memory leak in {fn}"),
+    # mm/kmemleak.c:kmemleak_scan: how many; what they are is in debugfs, or was printed before.
+    row("memory-leak", "suspected memory leak", r"kmemleak: \d+ new suspected memory leak",
+        "kmemleak: new suspected memory leaks", _NOWHERE, trace=False, within=("memory-leak",)),
     # -- memory management ---------------------------------------------------------------------
     # mm/page_alloc.c:bad_page, mm/memory.c:print_bad_pte, kernel/fork.c:check_mm,
     # mm/filemap.c:filemap_unaccount_folio
@@ -54,6 +60,33 @@ RULES: tuple[Rule, ...] = (
         "BUG: Bad rss-counter state", _NOWHERE, trace=False),
     row("nonzero-nr-ptes", "BUG:", r"BUG: non-zero (?P<what>\w+) on freeing mm",
         "BUG: non-zero {what} on freeing mm: NUM", _NOWHERE, trace=False),
+    # mm/swapfile.c:_swap_info_get, get_swap_device, __swap_duplicate (which names no function);
+    # mm/memory.c:zap_pte_range, through WARN_ON_ONCE
+    row("bad-swap-entry", "Bad swap |Unused swap ", r"\b(?P<fn>\w{1,64}): "
+        r"(?P<what>(?:Bad|Unused) swap (?:file|offset) entry) [0-9a-f]",
+        "{what} in {fn}", _HEADLINE, trace=False),
+    row("bad-swap-entry", "Bad swap |Unused swap ",
+        r"(?P<what>(?:Bad|Unused) swap (?:file|offset) entry) [0-9a-f]", "{what}", _NOWHERE,
+        trace=False),
+    row("bad-swap-entry", "unrecognized swap entry", r"unrecognized swap entry 0x",
+        "unrecognized swap entry", _NOWHERE, absorbs=("warning",), trace=False),
+    # mm/pgtable-generic.c:pmd_clear_bad and its like, through the architectures' pmd_ERROR()
+    row("bad-page-table", ": bad p", r":\d{1,6}: (?P<what>bad (?:pte|pmd|pud|p4d|pgd)) "
+        r"(?:[0-9a-f]{8,16}|\(\w{1,16}\))(?:[.(\s]|$)", "{what}", _NOWHERE, trace=False),
+    # mm/page_counter.c:page_counter_cancel, through WARN_ONCE
+    row("page-counter-underflow", "page_counter underflow", r"page_counter underflow: -?\d",
+        "page_counter underflow in {fn}", absorbs=("warning", "page-counter-underflow"),
+        within=("warning", "page-counter-underflow")),
+    warning_at(r"mm/page_counter\.c", "page-counter-underflow", "page_counter underflow in {fn}"),
+    # mm/vmstat.c:vmstat_refresh, when /proc/sys/vm/stat_refresh is used
+    row("negative-counter", "vmstat_refresh: ", r"vmstat_refresh: (?P<what>\w{1,64}) -\d",
+        "negative counter {what}", _NOWHERE, trace=False),
+    # mm/debug.c:dump_page: most often because of what a BUG, WARNING or "Bad page" goes on to say.
+    # Memory that cannot be moved or offlined is dumped too (mm/memory_hotplug.c:do_migrate_range,
+    # mm/page_alloc.c:alloc_contig_dump_pages, mm/page_isolation.c:set_migratetype_isolate).
+    row("page-dump", "refcount:", r"\bpage: ?(?:[0-9a-f]{8,16} |\(\w{1,16}\) )?refcount:-?\d+ "
+        r"mapcount:", "{because}", _NOWHERE, trace=False, prelude=True,
+        harmless=r"^page dumped because: (?:migration failure|isolation failed|unmovable page)"),
     # mm/page_table_check.c: BUG_ON() and a check of the folio's flags
     bug_at(r"mm/page_table_check\.c", "page-table-check", "kernel BUG in {fn}"),
     # mm/slub.c:slab_bug, mm/slab.c
@@ -246,14 +279,25 @@ RULES: tuple[Rule, ...] = (
     row("bug", "BUG:", r"^(?:\[ |\d{4}/\d\d/\d\d \S+ )?BUG: (?P<what>\w.{2,100})",
         "BUG: {what}", _NOWHERE),
     row("corrupted", "INFO:", r"^INFO:$", "INFO: corrupted", _NOWHERE),
+    # include/asm-generic/bug.h:CUT_HERE, before a BUG or a WARNING
+    row("warning", "[ cut here ]", r"-{4}\[ cut here \]-{4}", "WARNING (report lost)", _NOWHERE,
+        prelude=True),
+    # kernel/printk/printk.c:console_prepend_dropped; the console is slower than the kernel.
+    row(CONSOLE_CUT, "printk messages dropped", r"\*\* (?:\d+ )?printk messages dropped ?\*\*",
+        "printk messages dropped", _NOWHERE),
 )  # fmt: skip
 
 
 MAX_HEADLINE = 1000
 """Characters of a line in which a headline is looked for."""
 
-# What a test or the lab's own agent says on the console is no complaint of the kernel.
-_NOT_THE_KERNEL = re.compile(r"\s*(?:# |(?:not )?ok \d)|rmaplab: ")
+# What a test or the lab's own agent says on the console is no complaint of the kernel, nor is what
+# the kernel says of a program's trap (arch/x86/kernel/traps.c:do_trap_no_signal, show_signal and
+# arch/x86/mm/fault.c:show_signal_msg).
+_NOT_THE_KERNEL = re.compile(
+    r"\s*(?:# |(?:not )?ok \d)|rmaplab: |"
+    r"(?:traps: )?.{1,16}\[\d{1,8}\]:? .{1,80} ip[: ][0-9a-f]+ sp[: ][0-9a-f]+ error"
+)
 
 
 def match_rule(text: str) -> tuple[Rule, re.Match[str]] | None:

@@ -11,6 +11,8 @@ from rmaplab.collect.splats.rule import Rule
 MAX_TITLE = 120
 UNKNOWN = "corrupted"
 
+# mm/debug.c:dump_page; "because: ..." follows, if the caller says why.
+_DUMPED = "page dumped"
 _ACCESS = re.compile(r"\b(Read|Write|READ|WRITE) (?:of size \d+|at addr)")
 _NORMALISED = (
     (re.compile(r"\+0x[0-9a-f]+/0x[0-9a-f]+"), ""),
@@ -34,6 +36,13 @@ def _access(texts: Sequence[str]) -> str:
         if match := _ACCESS.search(text):
             return match[1].capitalize()
     return ""
+
+
+def _because(texts: Sequence[str]) -> str:
+    for text in texts:
+        if text.startswith(_DUMPED):
+            return normalise(text)
+    return _DUMPED
 
 
 def _trusty(texts: Sequence[str]) -> str:
@@ -60,6 +69,8 @@ def fill_title(rule: Rule, match: re.Match[str], texts: Sequence[str], function:
         values["next"] = normalise(texts[1] if len(texts) > 1 else "panic")
     if "{why}" in rule.title:
         values["why"] = normalise(_PANIC_TAIL.sub("", groups.get("why", ""))) or UNKNOWN
+    if "{because}" in rule.title:
+        values["because"] = _because(texts)
     if "{trusty}" in rule.title:
         values["trusty"] = _trusty(texts)
     return rule.title.format(**values)[:MAX_TITLE]

@@ -495,4 +495,79 @@ Call Trace:
         "WARNING: CPU: 1 PID: 77 at mm/demo.c:1312 demo_unmap+0x88/0x1c0",
         corrupted=True,
     ),
+    "bad swap entry": Sample(
+        "bad-swap-entry",
+        "Bad swap file entry in get_swap_device",
+        "get_swap_device",
+        "get_swap_device: Bad swap file entry 3ffffffffffff",
+    ),
+    "unused swap offset": Sample(
+        "bad-swap-entry",
+        "Unused swap offset entry in _swap_info_get",
+        "_swap_info_get",
+        "_swap_info_get: Unused swap offset entry 00000a2c",
+    ),
+    "unrecognized swap entry": Sample(
+        "bad-swap-entry",
+        "unrecognized swap entry",
+        None,
+        f"""unrecognized swap entry 0x7c00000000000123
+------------[ cut here ]------------
+WARNING: CPU: 1 PID: 77 at mm/memory.c:1675 zap_pte_range+0x1f/0x230
+{CPU_LINE}
+RIP: 0010:zap_pte_range+0x1f/0x230
+{trace("unmap_page_range", "exit_mmap")}""",
+    ),
+    "bad pmd": Sample(
+        "bad-page-table",
+        "bad pmd",
+        None,
+        "mm/pgtable-generic.c:50: bad pmd 00000000deadbeef(8000000012345e77)",
+    ),
+    "page_counter underflow": Sample(
+        "page-counter-underflow",
+        "page_counter underflow in demo_uncharge",
+        "demo_uncharge",
+        f"""------------[ cut here ]------------
+page_counter underflow: -512 nr_pages=512
+WARNING: CPU: 1 PID: 77 at mm/page_counter.c:60 page_counter_cancel+0x1f/0x230
+{CPU_LINE}
+RIP: 0010:page_counter_cancel+0x1f/0x230
+{trace("page_counter_uncharge", "demo_uncharge")}""",
+    ),
+    "negative counter": Sample(
+        "negative-counter",
+        "negative counter nr_anon_pages",
+        None,
+        "vmstat_refresh: nr_anon_pages -5",
+    ),
+    "page dump": Sample(
+        "page-dump",
+        "page dumped because: fuse: trying to steal weird page",
+        None,
+        """page: refcount:-1 mapcount:0 mapping:0000000000000000 index:0x7f2b3 pfn:0x12345
+anon flags: 0x100000000020008(uptodate|swapbacked|node=0|zone=1)
+raw: 0100000000020008 dead000000000100 dead000000000122 0000000000000000
+page dumped because: fuse: trying to steal weird page""",
+    ),
+    "kmemleak's count": Sample(
+        "memory-leak",
+        "kmemleak: new suspected memory leaks",
+        None,
+        "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+    ),
+    "a report that was lost": Sample(
+        "warning",
+        "WARNING (report lost)",
+        None,
+        "------------[ cut here ]------------",
+        corrupted=True,
+    ),
+    "a console that was cut": Sample(
+        "console-cut",
+        "printk messages dropped",
+        None,
+        "** 1234 printk messages dropped **",
+        corrupted=True,
+    ),
 }

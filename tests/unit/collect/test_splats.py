@@ -32,6 +32,7 @@ def _load(name: str) -> ModuleType:
 samples = _load("console_samples")
 SAMPLES = samples.SAMPLES
 stamped = samples.stamped
+CPU_LINE = samples.CPU_LINE
 CHATTER = b"[    1.000000][    T1] usb 1-1: new high-speed USB device number 2\n"
 BORING = """demo: loaded
 INFO: lockdep is turned off.
@@ -198,6 +199,148 @@ def test_a_second_boot_is_a_reboot_and_a_first_one_is_not() -> None:
     assert only(boot + CHATTER * 99 + boot).kind == "unexpected-reboot"
 
 
+# -- what belongs to another report, and what is none ------------------------------------------
+
+DUMP = SAMPLES["page dump"].text
+CUT_HERE = SAMPLES["a report that was lost"].text
+DROPPED = SAMPLES["a console that was cut"].text
+
+
+def test_a_stall_with_nothing_but_machinery_has_no_handler() -> None:
+    console = b"INFO: rcu self-detected stall\n[0.000000][T0]RIP: 0000:refcount_0+0x0"
+    assert only(console).kind == "rcu-stall"
+
+
+@pytest.mark.parametrize("level", ["pte", "pmd", "pud", "p4d", "pgd"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "00000000deadbeef(8000000012345e77)",
+        "(____ptrval____)(0000000000000067)",
+        "0012e77a67.",
+        "12345067",
+    ],
+)
+def test_a_bad_entry_of_each_level_is_found(level: str, value: str) -> None:
+    splat = only(stamped(f"arch/demo/mm/demo.c:50: bad {level} {value}"))
+    assert (splat.kind, splat.title) == ("bad-page-table", f"bad {level}")
+
+
+@pytest.mark.parametrize("what", ["Bad swap file", "Bad swap offset", "Unused swap file"])
+def test_a_bad_swap_entry_without_a_function_is_found(what: str) -> None:
+    splat = only(stamped(f"{what} entry 3ffffffffffff"))
+    assert (splat.kind, splat.title) == ("bad-swap-entry", f"{what} entry")
+
+
+def test_an_underflow_that_follows_its_warning_is_one_splat() -> None:
+    lines = SAMPLES["page_counter underflow"].text.split("\n")
+    lines[1], lines[2] = lines[2], lines[1]
+    splat = only(stamped("\n".join(lines)))
+    assert splat.title == "page_counter underflow in demo_uncharge"
+
+
+def test_an_underflow_whose_warning_was_lost_is_an_underflow() -> None:
+    lines = SAMPLES["page_counter underflow"].text.split("\n")[:2]
+    splat = only(stamped("\n".join(lines)))
+    assert (splat.kind, splat.corrupted) == ("page-counter-underflow", True)
+
+
+@pytest.mark.parametrize("name", ["warn", "bug", "kasan", "panic"])
+@pytest.mark.parametrize("prelude", [DUMP, CUT_HERE, f"{DUMP}\n{CUT_HERE}", f"{CUT_HERE}\n{DUMP}"])
+def test_what_leads_to_a_report_is_no_splat_of_its_own(name: str, prelude: str) -> None:
+    alone = only(SAMPLES[name].console)
+    splat = only(stamped(f"{prelude}\n{SAMPLES[name].text}"))
+    assert (splat.kind, splat.title, splat.fatal) == (alone.kind, alone.title, alone.fatal)
+
+
+def test_a_prelude_with_a_time_stamp_leads_to_a_report_without_one() -> None:
+    headline = SAMPLES["a warning that was cut"].text.encode() + b"\n"
+    console = stamped(CUT_HERE).replace(b"[   T77]", b"") + headline
+    assert only(console).title == "WARNING in demo_unmap"
+
+
+def test_a_page_that_a_report_dumps_is_part_of_it() -> None:
+    text = f"BUG: Bad page state in process demo  pfn:12345\n{DUMP}\n{CPU_LINE}\n"
+    splat = only(stamped(text + samples.trace("demo_free")))
+    assert splat.kind == "bad-page-state"
+    assert "refcount:-1" in splat.excerpt
+
+
+@pytest.mark.parametrize("why", ["migration failure", "isolation failed", "unmovable page"])
+def test_a_page_that_could_not_move_is_no_complaint(why: str) -> None:
+    console = DUMP.replace("fuse: trying to steal weird page", why)
+    assert parse_console(stamped(console)) == ()
+    assert only(stamped(f"{console}\n{SAMPLES['warn'].text}")).kind == "warning"
+
+
+def test_a_page_dump_that_was_cut_is_a_page_dump() -> None:
+    assert only(stamped(DUMP.split("\n", 1)[0])).title == "page dumped"
+
+
+def test_a_lost_report_long_before_another_is_kept() -> None:
+    console = stamped(CUT_HERE) + CHATTER.replace(b"[    T1]", b"[   T77]") * 60
+    first, second = parse_console(console + SAMPLES["warn"].console)
+    assert (first.title, first.corrupted) == ("WARNING (report lost)", True)
+    assert second.title == "WARNING in demo_unmap"
+
+
+def test_a_lost_report_with_a_trace_is_still_a_lost_one() -> None:
+    splat = only(stamped(f"{CUT_HERE}\n{samples.trace('demo_unmap')}"))
+    assert splat.corrupted
+    assert splat.frames[0] == "demo_unmap"
+
+
+def test_a_report_after_the_oom_killer_is_not_hidden() -> None:
+    kinds = [splat.kind for splat in parse_console(stamped(f"{SAMPLES['oom'].text}\n{DUMP}"))]
+    assert kinds == ["oom", "page-dump"]
+
+
+def test_a_cut_console_is_said_once_and_is_not_the_cause() -> None:
+    console = f"{DROPPED}\n".encode() * 99 + SAMPLES["warn"].console + DROPPED.encode()
+    warning, cut = parse_console(console)
+    assert (warning.kind, warning.following) == ("warning", False)
+    assert (cut.kind, cut.following, cut.line) == ("console-cut", True, 1)
+
+
+def test_dropped_messages_do_not_end_a_report() -> None:
+    lines = SAMPLES["warn"].text.split("\n")
+    console = "\n".join([*lines[:4], DROPPED, *lines[4:]]).encode()
+    splat, cut = parse_console(console)
+    assert splat.frames == only(SAMPLES["warn"].console).frames
+    assert cut.kind == "console-cut"
+
+
+def test_kmemleak_counts_the_leaks_that_it_has_shown() -> None:
+    count = SAMPLES["kmemleak's count"].text
+    assert (
+        only(stamped(f"{SAMPLES['memory leak'].text}\n{count}")).title == "memory leak in demo_open"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "traps: child[77] general protection fault ip:401136 sp:7ffc0 error:0 in child[400+10]",
+        "traps: child[77] general protection ip:401136 sp:7ffc0 error:0",
+        "traps: child[77] trap divide error ip:401136 sp:7ffc0 error:0 in child[401000+1000]",
+        "traps: child[77] trap invalid opcode ip:401136 sp:7ffc0 error:0",
+        "traps: BUG: 0x1[77] trap int3 ip:401136 sp:7ffc0 error:0",
+        "child[77]: segfault at 0 ip 0000000000401136 sp 00007ffc0 error 4 in child[401000+1000]",
+        "Oops: x[77]: segfault at 0 ip 0000000000401136 sp 00007ffc0 error 4 likely on CPU 1",
+    ],
+)
+def test_a_trap_of_a_program_is_no_splat(line: str) -> None:
+    assert parse_console(stamped(line)) == ()
+    assert parse_console(line.encode()) == ()
+
+
+@pytest.mark.parametrize("start", ["", "Oops: ", "traps: "])
+def test_a_trap_of_the_kernel_is_a_splat(start: str) -> None:
+    why = "general protection fault, probably for non-canonical address 0xdead000000000100"
+    text = f"{start}{why}: 0000 [#1] PREEMPT SMP NOPTI\nRIP: 0010:demo_unmap+0x1f/0x230"
+    assert only(stamped(text)).title == "general protection fault in demo_unmap"
+
+
 # -- fingerprints ------------------------------------------------------------------------------
 
 
@@ -252,6 +395,11 @@ PIECES = st.one_of(
     st.binary(max_size=200),
     st.sampled_from([line + b"\n" for s in SAMPLES.values() for line in s.console.splitlines()]),
     st.sampled_from([sign.encode() for rule in RULES for sign in rule.signs]),
+    st.sampled_from(["", "RIP: 0010:", "PC is at ", "caller is ", " "]).flatmap(
+        lambda start: st.sampled_from(["kfree", "refcount_0", "kthread", "demo", "do_idle"]).map(
+            lambda name: f"{start}{name}+0x0/0x1\n".encode()
+        )
+    ),
     st.sampled_from([b"\n", b"\r\n", b"[   12.000000] ", b"[   T77] ", b"\x1b[", b"BUG: KASAN: "]),
 )
 
