@@ -15,13 +15,14 @@ from rmaplab import proc
 from rmaplab.errors import InfraError
 from rmaplab.log import log
 from rmaplab.model import Testcase
-from rmaplab.store.cache import Cache, digest_of
+from rmaplab.store.cache import Cache, digest_of, file_sha256
 
 COMPILER = "musl-gcc"
 # musl-gcc hides the host's headers; the kernel's UAPI headers are needed behind musl's own.
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s",
          "-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu")  # fmt: skip
 ARCHIVE = "initramfs.cpio"
+CHECKSUM = f"{ARCHIVE}.sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,22 @@ def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
             for program in programs:
                 _compile(program, content, objects)
             _pack(content, folder / ARCHIVE)
+            checksum = f"{file_sha256(folder / ARCHIVE)}  {ARCHIVE}\n"
+            (folder / CHECKSUM).write_text(checksum, encoding="ascii")
 
-    return cache.entry("initramfs", key, make) / ARCHIVE
+    return cache.entry("initramfs", key, make, is_whole=_is_whole) / ARCHIVE
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a cached archive is the one that was packed.
+
+    An archive of an earlier version of the lab has no checksum and is believed.
+    """
+    archive = file_sha256(folder / ARCHIVE)
+    checksum = folder / CHECKSUM
+    if not checksum.exists():
+        return archive != ""
+    return archive != "" and checksum.read_bytes().startswith(f"{archive} ".encode())
 
 
 def _compile_shared(sources: Iterable[Path], include: Path, folder: Path) -> dict[Path, Path]:

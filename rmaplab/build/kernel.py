@@ -2,9 +2,8 @@
 """Kernels: configured, checked, built in the sandbox, kept under their content's key.
 
 A patched kernel starts from a copy of its base's build folder and recompiles what the series
-touched. make decides by modification times, so the touched files get the time of the build, and
-afterwards each of their objects has to be younger than that: an object that make left alone would
-be the base's code under the series' name.
+touched. make decides by modification times, so the touched files get the time of the build and
+their objects go: an object that make left alone would be the base's code under the series' name.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from rmaplab.errors import BuildError, InfraError
 from rmaplab.log import log
 from rmaplab.model import Build, Kconfig, Kernel, Series, Tree
 from rmaplab.source import patched
-from rmaplab.store.cache import Cache, digest_of, remove
+from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
 
 # Part of every key: raise it when the way kernels are built changes.
 RECIPE = "1"
@@ -32,6 +32,18 @@ OBJECTS = "obj"
 IMAGE = "bzImage"
 _TOOLS = ("gcc", "ld", "make", "bwrap", "flex", "bison", "bc")
 _SHOWN_ERRORS = 5
+_FULL_DISK_BYTES = 16 << 20
+_NO_SPACE = "No space left on device"
+# What a tool says that could not write, rather than source code that has these words in it.
+_CANNOT_WRITE = re.compile(
+    r"^(?!.*#\s*(?:error|warning)\b)"
+    r"(?:.*(?:write error|error writing|can(?:no|'|)t (?:create|open|write|close)"
+    r"|couldn't (?:flush|write)|final (?:link|close) failed).*"
+    r"|(?:\S*/)?(?:ar|as|cat|cp|gzip|ld|make|mv|objcopy|sed|sh|strip)\b.*): '?"
+    + _NO_SPACE
+    + r"'?$",
+    re.M,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,7 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
     survive or the compiler failed, InfraError if the sandbox cannot run.
     """
     began = time.monotonic()
-    existed = cache.path("builds", wanted.key).is_dir()
+    existed = _is_whole(cache.path("builds", wanted.key))
     if not existed and wanted.series.patches:
         # Before the base's minutes: does the series apply at all?
         patched.source_of(wanted.tree, wanted.series, cache)
@@ -118,7 +130,7 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
             error.evidence = _keep_failed_log(site, cache)
             raise
 
-    folder = cache.entry("builds", wanted.key, make)
+    folder = cache.entry("builds", wanted.key, make, is_whole=_is_whole)
     facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     return Build(
         key=wanted.key,
@@ -131,6 +143,19 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
         duration_s=0.0 if existed else time.monotonic() - began,
         reused=existed,
     )
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a cached build is there and its image is the one that was built.
+
+    A build of an earlier version of the lab has no checksum and is believed.
+    """
+    image = file_sha256(folder / IMAGE)
+    try:
+        facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return image != "" and isinstance(facts, dict) and facts.get("sha256", image) == image
 
 
 def configure(wanted: Request, source: Path, folder: Path) -> None:
@@ -146,7 +171,7 @@ def _make(wanted: Request, site: _Site, start_from: Path | None) -> None:
             site.objects.mkdir()
         else:
             proc.run(["cp", "-a", "--reflink=auto", start_from, site.objects])
-        touched = _touch(site.source, wanted.series)
+        touched = _touch(site, wanted.series)
         _configure(wanted, site)
         _run_make([IMAGE], site)
     _check_recompiled(wanted.series, site.objects, touched)
@@ -158,13 +183,23 @@ def _describe(wanted: Request) -> str:
     return f"{wanted.tree.version}{series}, {'+'.join(wanted.kconfig.fragments)}"
 
 
-def _touch(source: Path, series: Series) -> float:
-    """Give the files of a series the present time, and return it."""
+def _touch(site: _Site, series: Series) -> float:
+    """Give the files of a series the present time, and return it; drop what the base made of them.
+
+    The object of a source that is renamed or deleted goes, too, so that nothing can link it.
+    """
     now = time.time()
     for name in series.files:
-        if (source / name).is_file():
-            os.utime(source / name, (now, now))
+        if (site.source / name).is_file():
+            os.utime(site.source / name, (now, now))
+        if (made := _object_of(name)) is not None:
+            (site.objects / made).unlink(missing_ok=True)
     return now
+
+
+def _object_of(name: str) -> Path | None:
+    """Where make puts what it compiles from a file of the tree; None if that is no source."""
+    return Path(name).with_suffix(".o") if name.endswith((".c", ".S")) else None
 
 
 def _configure(wanted: Request, site: _Site) -> None:
@@ -207,11 +242,20 @@ def _run_make(targets: Sequence[str], site: _Site) -> None:
             f"the build sandbox did not start: {last[0]}",
             hint="bubblewrap needs user namespaces: see 'lab.py doctor'",
         )
-    if "No space left on device" in text:
+    if _disk_was_full(text, site.folder):
         raise InfraError("the disk is full while building a kernel", hint="free some: lab.py clean")
     errors = first_errors(text) or text.splitlines()[-8:]
     shown = "\n".join(f"  {line}" for line in errors)
     raise BuildError(f"make {' '.join(targets)} failed:\n{shown}")
+
+
+def _disk_was_full(text: str, folder: Path) -> bool:
+    """Whether a build failed for want of space: the words alone may be the source code's."""
+    if _NO_SPACE not in text:
+        return False
+    return (
+        shutil.disk_usage(folder).free < _FULL_DISK_BYTES or _CANNOT_WRITE.search(text) is not None
+    )
 
 
 def _keep_failed_log(site: _Site, cache: Cache) -> Path | None:
@@ -247,12 +291,13 @@ def first_errors(text: str) -> list[str]:
 
 def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
     for name in series.files:
-        made = objects / Path(name).with_suffix(".o")
+        made = _object_of(name)
+        if made is None or not (objects / made).exists():
+            continue
         # Filesystems keep times in ticks: a second of slack never hides the base's older object.
-        if name.endswith((".c", ".S")) and made.exists() and made.stat().st_mtime < touched - 1:
+        if (objects / made).stat().st_mtime < touched - 1:
             raise InfraError(
-                f"make did not rebuild {made.relative_to(objects)} although the series "
-                f"touches {name}",
+                f"make did not rebuild {made} although the series touches {name}",
                 hint="drop the cached builds: lab.py clean",
             )
 
@@ -270,6 +315,7 @@ def _keep(wanted: Request, site: _Site) -> None:
         "tree": wanted.tree.origin,
         "series": wanted.series.name,
         "toolchain": wanted.toolchain,
+        "sha256": file_sha256(folder / IMAGE),
     }
     (folder / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     if wanted.series.patches:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from rmaplab.config import schema, yamlsource
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.config.yamlsource import Document, Location, near_miss
+from rmaplab.config.yamlsource import Document, near_miss
 from rmaplab.model import Expectation, Kernel, Lab, Outcome, Testcase, TestcaseKind, Verdict
 
 T = TypeVar("T")
@@ -25,52 +25,58 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
     """
     document = yamlsource.load(path)
     entry = schema.validate(document, schema.LabFile)
+    # The names are checked in what the file says, valid or not: one mistake of shape must not
+    # hide the others.
+    _check_kernels(document, catalogue)
+    guests = _pick(document, "guests", "guest", catalogue.guests)
+    settings = _pick(document, "settings", "settings", catalogue.settings)
+    testcases = _testcases(document, catalogue.testcases)
+    _check_expectations(document)
     if entry is None:
         document.check()
         raise AssertionError("a file that does not validate has mistakes")
-    kernels = _kernels(document, entry.kernels, catalogue)
-    guests = _pick(document, "guests", "guest", entry.guests, catalogue.guests)
-    settings = _pick(document, "settings", "settings", entry.settings, catalogue.settings)
-    testcases = _testcases(document, entry.testcases, catalogue.testcases)
     _check_overlap(document, [one.name for one in settings], testcases)
-    expectations = _expectations(document, entry.expect, [kernel.name for kernel in kernels])
     document.check()
     return Lab(
         name=entry.name,
         path=path.resolve(),
-        kernels=kernels,
+        kernels=tuple(Kernel(e.name, e.tree, e.series, tuple(e.config)) for e in entry.kernels),
         guests=guests,
         settings=settings,
         testcases=testcases,
         repeat=entry.repeat,
-        expectations=expectations,
+        expectations=_expectations(document, entry.expect),
     )
 
 
-def _kernels(
-    document: Document, entries: Sequence[schema.KernelEntry], catalogue: Catalogue
-) -> tuple[Kernel, ...]:
+def _items(mapping: object, key: str, kind: type[T]) -> list[tuple[int, T]]:
+    """What a list in a mapping has of one type, each with its place; the rest is no list's."""
+    value = mapping.get(key) if isinstance(mapping, dict) else None
+    items = enumerate(value) if isinstance(value, list) else ()
+    return [(number, item) for number, item in items if isinstance(item, kind) and item]
+
+
+def _check_kernels(document: Document, catalogue: Catalogue) -> None:
     seen: set[str] = set()
-    for number, entry in enumerate(entries):
-        if entry.name in seen:
-            document.complain(("kernels", number, "name"), f"two kernels are named {entry.name!r}")
-        seen.add(entry.name)
-        for place, fragment in enumerate(entry.config):
+    for number, entry in _items(document.value, "kernels", dict):
+        name = entry.get("name")
+        if isinstance(name, str):
+            if name in seen:
+                document.complain(("kernels", number, "name"), f"two kernels are named {name!r}")
+            seen.add(name)
+        for place, fragment in _items(entry, "config", str):
             if fragment not in catalogue.fragments:
                 document.complain(
                     ("kernels", number, "config", place),
                     f"unknown Kconfig fragment {fragment!r}"
                     f"{near_miss(fragment, catalogue.fragments)}",
                 )
-    return tuple(Kernel(e.name, e.tree, e.series, tuple(e.config)) for e in entries)
 
 
-def _pick(
-    document: Document, key: str, noun: str, patterns: Sequence[str], known: Mapping[str, T]
-) -> tuple[T, ...]:
+def _pick(document: Document, key: str, noun: str, known: Mapping[str, T]) -> tuple[T, ...]:
     """The known things that match the patterns, in the catalogue's order, each once."""
     wanted: set[str] = set()
-    for number, pattern in enumerate(patterns):
+    for number, pattern in _items(document.value, key, str):
         matches = fnmatch.filter(known, pattern)
         if not matches:
             document.complain(
@@ -80,13 +86,11 @@ def _pick(
     return tuple(thing for name, thing in known.items() if name in wanted)
 
 
-def _testcases(
-    document: Document, patterns: Sequence[str], known: Mapping[str, Testcase]
-) -> tuple[Testcase, ...]:
+def _testcases(document: Document, known: Mapping[str, Testcase]) -> tuple[Testcase, ...]:
     """Testcases by name, pattern or id. A pattern never takes in the lab's selftests."""
     names = {testcase.id: testcase.name for testcase in known.values()}
     wanted: set[str] = set()
-    for number, pattern in enumerate(patterns):
+    for number, pattern in _items(document.value, "testcases", str):
         exact = names.get(pattern, pattern)
         matches = [
             name
@@ -112,21 +116,35 @@ def _check_overlap(
         )
 
 
+def _check_expectations(document: Document) -> None:
+    entries = _items(document.value, "kernels", dict)
+    kernels = [entry["name"] for _, entry in entries if isinstance(entry.get("name"), str)]
+    for number, entry in _items(document.value, "expect", dict):
+        kernel, splat = entry.get("kernel"), entry.get("splat")
+        # A kernel whose name is missing might be the one that is meant.
+        if (
+            isinstance(kernel, str)
+            and kernel
+            and kernels
+            and len(kernels) == len(entries)
+            and not fnmatch.filter([*kernels, "base", "patched"], kernel)
+        ):
+            document.complain(
+                ("expect", number, "kernel"),
+                f"unknown kernel {kernel!r}{near_miss(kernel, kernels)}",
+            )
+        if isinstance(splat, str):
+            try:
+                re.compile(splat)
+            except re.error as error:
+                document.complain(("expect", number, "splat"), f"not a regular expression: {error}")
+
+
 def _expectations(
-    document: Document, entries: Sequence[schema.ExpectEntry], kernels: Sequence[str]
+    document: Document, entries: Sequence[schema.ExpectEntry]
 ) -> tuple[Expectation, ...]:
     found: list[Expectation] = []
     for number, entry in enumerate(entries):
-        where: Location = ("expect", number)
-        if not fnmatch.filter([*kernels, "base", "patched"], entry.kernel):
-            document.complain(
-                (*where, "kernel"),
-                f"unknown kernel {entry.kernel!r}{near_miss(entry.kernel, kernels)}",
-            )
-        try:
-            re.compile(entry.splat)
-        except re.error as error:
-            document.complain((*where, "splat"), f"not a regular expression: {error}")
         patterns = [entry.testcase] if isinstance(entry.testcase, str) else entry.testcase
         found += [
             Expectation(
@@ -139,7 +157,7 @@ def _expectations(
                 splat=entry.splat,
                 subtests=tuple(entry.subtests),
                 reason=entry.reason,
-                line=document.line(where),
+                line=document.line(("expect", number)),
             )
             for pattern in patterns
         ]

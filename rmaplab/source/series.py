@@ -7,8 +7,13 @@ here is what ``git am`` would have applied.
 
 from __future__ import annotations
 
+import contextlib
+import email
+import email.errors
+import email.header
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rmaplab import proc
@@ -22,8 +27,14 @@ _COVER = re.compile(r"(^|[-_])0+[-_]cover|cover[-_]letter", re.I)
 # hunk's lines begin with a blank, +, - or a backslash, so the version's digit is no part of one.
 _BEFORE_DIFF = re.compile(rb"\A.*?^(?=diff --git |--- \S)", re.M | re.S)
 _SIGNATURE = re.compile(rb"^-- \n\d[^\n]*\s*\Z", re.M)
+_DIFF = re.compile(rb"^(?:diff --git |--- \S)", re.M)
+# "[PATCH v2 1/3]", also behind a list's own tag.
+_NUMBERED = re.compile(r"^\s*(?:\[[^]]*\]\s*)*?\[(?:[^]]*\s)?0*(\d+)/0*(\d+)(?:\s[^]]*)?\]")
 # A line that begins a mail of an mbox has an address and a date; git mailsplit asks for them too.
 _FALSE_FROM = re.compile(rb"^(?=From (?!\S+ +\w{3} \w{3} +\d))", re.M)
+
+Numbering = tuple[int, int]
+"""A patch's place in its series and the series' length, as its subject has them."""
 
 EMPTY = Series(name="", origin="", patches=())
 
@@ -32,7 +43,8 @@ def load(spec: str, root: Path) -> Series:
     """The series that ``spec`` names; relative paths are tried in the current folder, then in
     ``root``. The empty spec is the empty series.
 
-    Raises UserError on a series that is not there, is empty, or holds something else than patches.
+    Raises UserError on a series that is not there, is empty, lacks one of its patches, or holds
+    something else than patches.
     """
     if not spec:
         return EMPTY
@@ -55,9 +67,11 @@ def prefix(series: Series, length: int) -> Series:
 def _from_folder(path: Path) -> Series:
     files = sorted(p for p in path.iterdir() if p.suffix in {".patch", ".diff"})
     covers = [file for file in files if _COVER.search(file.name)]
-    patches = [_patch(file.name, file.read_bytes()) for file in files if file not in covers]
+    mails = [(file.name, file.read_bytes()) for file in files if file not in covers]
+    patches = [_patch(name, mail) for name, mail in mails]
     if not patches:
         raise UserError(f"{path}: no *.patch file in this folder", hint=f"a series is {FORMS}")
+    _check_whole(str(path), [_numbering(mail) for _, mail in mails])
     cover = covers[0].read_text(encoding="utf-8", errors="replace") if covers else ""
     return Series(path.name, str(path), tuple(patches), cover)
 
@@ -81,9 +95,10 @@ def _from_mbox(path: Path, raw: bytes) -> Series:
     if not re.search(rb"^(From |From:|Subject:|diff --git |--- )", raw[:4096], re.M):
         raise UserError(f"{path} is neither an mbox nor a patch", hint=f"a series is {FORMS}")
     name = path.name.split(".")[0]
+    cover = ""
     if raw.startswith(b"From ") and _is_thread(raw):
-        raw = _sorted_by_b4(path, raw)
-    return _split(name, str(path), raw)
+        raw, cover = _sorted_by_b4(path, raw)
+    return _split(name, str(path), raw, cover)
 
 
 def _is_thread(raw: bytes) -> bool:
@@ -91,7 +106,8 @@ def _is_thread(raw: bytes) -> bool:
     return re.search(rb"^(In-Reply-To|References|List-Id):", raw, re.M | re.I) is not None
 
 
-def _sorted_by_b4(path: Path, raw: bytes) -> bytes:
+def _sorted_by_b4(path: Path, raw: bytes) -> tuple[bytes, str]:
+    """The last version's patches as an mbox in their order, and its cover letter if it has one."""
     with tempfile.TemporaryDirectory(prefix="rmaplab-b4-") as scratch:
         # b4 takes every line with "From " for a new mail; git format-patch does not escape them.
         box = Path(scratch, "thread")
@@ -106,26 +122,69 @@ def _sorted_by_b4(path: Path, raw: bytes) -> bytes:
         boxes = sorted(Path(scratch).glob("*.mbx"))
         if not boxes:
             raise UserError(f"{path}: b4 found no series in it:\n{done.complaint}")
-        return boxes[0].read_bytes()
+        covers = sorted(Path(scratch).glob("*.cover"))
+        cover = covers[0].read_text(encoding="utf-8", errors="replace") if covers else ""
+        return boxes[0].read_bytes(), cover
 
 
-def _split(name: str, origin: str, raw: bytes) -> Series:
+def _split(name: str, origin: str, raw: bytes, cover: str = "") -> Series:
     with tempfile.TemporaryDirectory(prefix="rmaplab-mbox-") as scratch:
         box = Path(scratch, "mbox")
         box.write_bytes(raw)
         proc.run(["git", "mailsplit", "-b", f"-o{scratch}", box])
         mails = [(p.name, p.read_bytes()) for p in sorted(Path(scratch).glob("[0-9]*"))]
     patches: list[Patch] = []
-    cover = ""
+    numbers: list[Numbering | None] = []
     for number, mail in mails:
         if b"\ndiff --git " not in mail and b"\n--- " not in mail:
             if not patches and not cover:
                 cover = mail.decode("utf-8", "replace")
             continue
         patches.append(_patch(number, mail))
+        numbers.append(_numbering(mail))
     if not patches:
         raise UserError(f"{origin}: no patch in it", hint=f"a series is {FORMS}")
+    _check_whole(origin, numbers)
+    known = [number for number in numbers if number is not None]
+    if len(known) == len(patches) and len({length for _, length in known}) == 1:
+        patches = [patch for _, patch in sorted(zip(known, patches, strict=True), key=_place)]
     return Series(name, origin, tuple(patches), cover)
+
+
+def _place(numbered: tuple[Numbering, Patch]) -> int:
+    return numbered[0][0]
+
+
+def _numbering(mail: bytes) -> Numbering | None:
+    """The ``n/m`` of a mail's own subject; git mailinfo takes it off."""
+    raw = email.message_from_bytes(mail.lstrip())["Subject"]
+    if raw is None:
+        return None
+    subject = re.sub(r"\s+", " ", str(raw))
+    # One that cannot be decoded stays as it stands.
+    with contextlib.suppress(email.errors.HeaderParseError, LookupError, UnicodeError):
+        subject = str(email.header.make_header(email.header.decode_header(subject)))
+    match = _NUMBERED.match(subject)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _check_whole(origin: str, numbers: Sequence[Numbering | None]) -> None:
+    """Part of a series, tested as if it were the whole, would give a wrong verdict."""
+    for length in sorted({number[1] for number in numbers if number is not None}):
+        places = [number[0] for number in numbers if number is not None and number[1] == length]
+        wrong = {
+            "missing": [n for n in range(1, length + 1) if n not in places],
+            "here more than once": [n for n in sorted(set(places)) if places.count(n) > 1],
+            "one too many": [n for n in places if not 1 <= n <= length],
+        }
+        for what, those in wrong.items():
+            if those:
+                named = ", ".join(f"{n}/{length}" for n in those)
+                noun, verb = ("patch", "is") if len(those) == 1 else ("patches", "are")
+                raise UserError(
+                    f"{origin}: {noun} {named} of the series {verb} {what}",
+                    hint="to test a part on purpose, take the numbers out of the subjects",
+                )
 
 
 def _patch(name: str, mail: bytes) -> Patch:
@@ -135,7 +194,7 @@ def _patch(name: str, mail: bytes) -> Patch:
             ["git", "mailinfo", "-u", Path(scratch, "message"), diff_file], stdin=mail, check=False
         )
         diff = _trimmed(diff_file.read_bytes()) if diff_file.exists() else b""
-    if not info.ok or b"--- " not in diff:
+    if not info.ok or not _DIFF.search(diff):
         raise UserError(f"{name}: there is no patch in this file {info.complaint}".rstrip())
     said = dict(re.findall(r"^(\w+): (.*)$", info.text, re.M))
     author = f"{said['Author']} <{said['Email']}>" if "Author" in said else ""
@@ -156,9 +215,13 @@ def _trimmed(diff: bytes) -> bytes:
 
 def _files(diff: bytes) -> tuple[str, ...]:
     text = diff.decode("utf-8", "surrogateescape")
+    pairs = re.findall(r"^--- (\S+).*\n\+\+\+ (\S+)", text, re.M)
+    # The only place that names the file of a change of mode alone, or of an empty file.
+    pairs += re.findall(r"^diff --git (\S+) (\S+)$", text, re.M)
     names = {
         name
-        for pair in re.findall(r"^--- (\S+).*\n\+\+\+ (\S+)", text, re.M)
+        for pair in pairs
         for name in (side.partition("/")[2] for side in pair if side != "/dev/null")
     }
+    names.update(re.findall(r"^(?:rename|copy) (?:from|to) (.+)$", text, re.M))
     return tuple(sorted(names))

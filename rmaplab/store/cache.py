@@ -3,7 +3,8 @@
 
 An entry is a folder. It is made under a temporary name and renamed when it is whole, so an entry
 that exists is complete whatever was killed when; a lock per entry lets concurrent labs wait for
-each other's work. The lock's holder removes what an earlier, killed holder left half made.
+each other's work. The lock's holder removes what an earlier, killed holder left half made. A power
+cut or a failing disk can still damage what was whole: who reuses an entry may check it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,15 @@ def digest_of(*parts: bytes | str) -> str:
         sha.update(len(raw).to_bytes(8, "big"))
         sha.update(raw)
     return sha.hexdigest()[:16]
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex; empty if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +101,31 @@ class Cache:
         finally:
             guard.release()
 
-    def entry(self, section: str, name: str, make: Callable[[Path], None]) -> Path:
+    def entry(
+        self,
+        section: str,
+        name: str,
+        make: Callable[[Path], None],
+        *,
+        is_whole: Callable[[Path], bool] = Path.is_dir,
+    ) -> Path:
         """The entry's folder; ``make`` fills an empty folder if there is none yet.
 
-        A ``make`` that raises leaves no entry.
+        An entry that is not whole is dropped and made again. A ``make`` that raises leaves no
+        entry.
         """
         final = self.path(section, name)
-        if final.is_dir():
+        if final.is_dir() and is_whole(final):
             return final
         with self.lock(section, name):
-            if final.is_dir():
-                return final
             half = final.with_name(f".{name}.half")
             remove(half)
+            if final.is_dir():
+                if is_whole(final):
+                    return final
+                log.info(f"{section}/{name} in the cache is damaged: making it again")
+                final.rename(half)
+                remove(half)
             half.mkdir(parents=True)
             try:
                 make(half)

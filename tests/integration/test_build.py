@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -133,6 +135,55 @@ def test_two_caches_give_the_same_bytes(
     assert b"Thu Jan  1 00:00:00 UTC 1970 by rmaplab@rmaplab" in first.image.read_bytes()
 
 
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def garble(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("damage", [truncate, garble, Path.unlink])
+@pytest.mark.parametrize("name", ["bzImage", "build.json"])
+def test_a_cached_kernel_that_is_damaged_is_built_again(
+    tree: Path, fragment: Path, cache: Cache, name: str, damage: Callable[[Path], None]
+) -> None:
+    first = build(tree, fragment, cache)
+    image = first.image.read_bytes()
+    if name == "build.json" and damage is garble:
+        (first.folder / name).write_text("[]", encoding="utf-8")
+    else:
+        damage(first.folder / name)
+    again = build(tree, fragment, cache)
+    assert not again.reused
+    assert again.image.read_bytes() == image
+    assert build(tree, fragment, cache).reused
+
+
+def test_a_cached_kernel_without_a_checksum_is_believed(
+    tree: Path, fragment: Path, cache: Cache
+) -> None:
+    facts = build(tree, fragment, cache).folder / "build.json"
+    old = json.loads(facts.read_text(encoding="utf-8"))
+    del old["sha256"]
+    facts.write_text(json.dumps(old), encoding="utf-8")
+    assert build(tree, fragment, cache).reused
+
+
+def test_a_patched_kernel_that_is_damaged_is_built_again_from_its_base(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    first = build(tree, fragment, cache, series)
+    image = first.image.read_bytes()
+    garble(first.image)
+    again = build(tree, fragment, cache, series)
+    assert (again.image.read_bytes(), compiled(again)) == (image, ["mm/rmap.o"])
+
+
 # -- a patched build ---------------------------------------------------------------------------
 
 
@@ -189,6 +240,41 @@ def test_a_series_that_does_not_apply_costs_no_base_build(
     assert entries(cache) == []
 
 
+def age(path: Path) -> None:
+    """As if the base had been built an hour ago."""
+    then = path.stat().st_mtime - 3600
+    os.utime(path, (then, then))
+
+
+@pytest.mark.parametrize("option", ["-M", "--no-renames"])
+def test_a_series_may_rename_a_source(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path, option: str
+) -> None:
+    """The base's object of the old name is neither linked nor missed."""
+    fake_tree.git(tree, "mv", "mm/ksm.c", "mm/merge.c")
+    fake_tree.change(tree, "Makefile", "ksm.o", "merge.o")
+    fake_tree.git(tree, "format-patch", "--quiet", "-o", str(tmp_path / "s"), option, "base")
+    whole = build(tree, fragment, Cache(tmp_path / "other"))
+    fake_tree.git(tree, "reset", "--quiet", "--hard", "base")
+    age(build(tree, fragment, cache).folder / "obj/mm/ksm.o")
+    patched = build(tree, fragment, cache, str(tmp_path / "s"))
+    assert compiled(patched) == ["mm/merge.o"]
+    assert patched.image.read_bytes() == whole.image.read_bytes()
+
+
+def test_a_series_may_delete_a_source(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    fake_tree.git(tree, "rm", "--quiet", "mm/ksm.c")
+    fake_tree.change(tree, "Makefile", " $(O)/mm/ksm.o", "")
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    age(build(tree, fragment, cache).folder / "obj/mm/ksm.o")
+    patched = build(tree, fragment, cache, series)
+    assert compiled(patched) == ["mm/rmap.o"]
+    assert b"ksm_built" not in patched.image.read_bytes()
+
+
 # -- builds that fail --------------------------------------------------------------------------
 
 
@@ -217,6 +303,41 @@ def test_a_build_that_fails_without_a_compilers_word_shows_what_make_said(
     assert entries(cache) == []
 
 
+def test_an_error_in_the_source_that_speaks_of_space_is_the_sources(
+    tree: Path, fragment: Path, cache: Cache
+) -> None:
+    fake_tree.change(tree, "include/fake.h", "#define", "#error No space left on device\n#define")
+    with pytest.raises(BuildError, match=r"error: #error No space left on device"):
+        build(tree, fragment, cache)
+
+
+def test_a_tool_that_cannot_write_means_a_full_disk(
+    tmp_path: Path, fragment: Path, cache: Cache
+) -> None:
+    full = fake_tree.MAKEFILE.replace("no $@ today", "cat: write error: No space left on device")
+    tree = fake_tree.make(tmp_path / "full", {"Makefile": full, "fail.tinyconfig": ""})
+    with pytest.raises(InfraError, match="the disk is full"):
+        build(tree, fragment, cache)
+
+
+@pytest.mark.parametrize(
+    ("line", "full"),
+    [
+        ("/usr/bin/ld: final close failed: No space left on device", True),
+        ("mm/rmap.c:5:1: fatal error: error writing to /tmp/cc.s: No space left on device", True),
+        ("{standard input}: Fatal error: can't close mm/rmap.o: No space left on device", True),
+        ("cp: error copying 'a' to 'b': No space left on device", True),
+        ("/bin/sh: 1: cannot create .x.d: No space left on device", True),
+        ("mm/rmap.c:8:2: error: #error cannot write: No space left on device", False),
+        ('    8 | #error "ld: No space left on device"', False),
+        ('mm/rmap.c:8: error: static assertion failed: "No space left on device"', False),
+        ("everything is well", False),
+    ],
+)
+def test_only_a_tools_word_is_taken_for_a_full_disk(tmp_path: Path, line: str, full: bool) -> None:
+    assert build_kernel._disk_was_full(f"  CC x\n{line}\nmake: ***\n", tmp_path) is full
+
+
 def test_a_configuration_that_fails_is_the_kernels_fault(
     tmp_path: Path, fragment: Path, cache: Cache
 ) -> None:
@@ -242,16 +363,25 @@ def test_a_symbol_that_did_not_survive_is_named_with_the_dependency(
     assert entries(cache) == []
 
 
-def test_an_object_that_make_left_alone_is_not_passed_off_as_patched(
+def test_a_makefile_without_the_dependency_compiles_what_the_series_touched(
     tmp_path: Path, fragment: Path, cache: Cache
 ) -> None:
-    """A Makefile without the dependency would give the base's code under the series' name."""
+    """The base's object would be the base's code under the series' name."""
     lazy = fake_tree.MAKEFILE.replace("$(O)/%.o: %.c include/fake.h", "$(O)/%.o:")
     tree = fake_tree.make(tmp_path / "lazy", {"Makefile": lazy})
     fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
     series = str(fake_tree.series_of(tree, tmp_path / "series"))
-    build(tree, fragment, cache)
-    time.sleep(1.1)  # the check's slack is a second
+    assert compiled(build(tree, fragment, cache, series)) == ["mm/rmap.o"]
+
+
+def test_an_object_that_is_older_than_the_series_is_not_passed_off_as_patched(
+    tmp_path: Path, fragment: Path, cache: Cache
+) -> None:
+    """As a Makefile would do it that takes objects from elsewhere."""
+    old = fake_tree.MAKEFILE + "\t@touch -d 2001-01-01 $@\n"
+    tree = fake_tree.make(tmp_path / "old", {"Makefile": old})
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
     with pytest.raises(InfraError, match=r"did not rebuild mm/rmap\.o"):
         build(tree, fragment, cache, series)
 

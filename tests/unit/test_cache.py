@@ -149,6 +149,32 @@ def test_locks_are_no_entries(tmp_path: Path) -> None:
         assert list(cache.entries()) == []
 
 
+def test_an_entry_that_is_damaged_is_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def make(folder: Path) -> None:
+        (folder / "file").write_text("whole", encoding="utf-8")
+
+    def is_whole(folder: Path) -> bool:
+        return (folder / "file").read_text(encoding="utf-8") == "whole"
+
+    cache = Cache(tmp_path)
+    entry = cache.entry("builds", "abc", make, is_whole=is_whole)
+    (entry / "file").write_text("who", encoding="utf-8")
+    (entry / "more").touch()
+    assert cache.entry("builds", "abc", make, is_whole=is_whole) == entry
+    assert [path.read_text(encoding="utf-8") for path in entry.iterdir()] == ["whole"]
+    assert capsys.readouterr().err.count("builds/abc in the cache is damaged") == 1
+    cache.entry("builds", "abc", make, is_whole=is_whole)
+    assert "damaged" not in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read_has_no_checksum(tmp_path: Path) -> None:
+    assert cache_store.file_sha256(tmp_path / "none") == ""
+    (tmp_path / "file").write_bytes(b"x")
+    assert cache_store.file_sha256(tmp_path / "file").startswith("2d711642")
+
+
 def test_an_unknown_section_is_a_mistake_of_the_code(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no section 'kernels'"):
         Cache(tmp_path).path("kernels", "abc")

@@ -168,6 +168,48 @@ def test_all_mistakes_of_shape_come_at_once(tmp_path: Path, catalogue: Catalogue
         assert word in found
 
 
+def test_a_mistake_of_shape_does_not_hide_an_unknown_name(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    text = """\
+name: tiny
+repeat: "3"
+kernels:
+  - name: base
+    config: [guest, 5, devise]
+guests: [q36]
+settings: [no, thp-nevr]
+testcases: ["exclusiv/*"]
+expect:
+  - {testcase: T1, kernel: bse, splat: "("}
+"""
+    found = mistakes(tmp_path, text, catalogue)
+    said = [
+        (2, "repeat:"),
+        (4, "the key 'tree' is missing"),
+        (5, "kernels.0.config.1: expected text"),
+        (5, "unknown Kconfig fragment 'devise'"),
+        (6, "unknown guest 'q36'"),
+        (7, "settings.0: expected text"),
+        (7, "unknown settings 'thp-nevr'"),
+        (8, "unknown testcase 'exclusiv/*'"),
+        (10, "not a regular expression"),
+        (10, "the key 'reason' is missing"),
+        (10, "unknown kernel 'bse'; did you mean 'base'?"),
+    ]
+    assert len(found) == len(said)
+    for told, (line, words) in zip(found, said, strict=True):
+        assert told.startswith(f"lab.yaml:{line}: {words}")
+
+
+@pytest.mark.parametrize("kernels", ["base", "[base]", "[{tree: x, config: guest}]", "{a: b}"])
+def test_a_kernel_is_not_called_unknown_where_the_kernels_are_not_readable(
+    tmp_path: Path, catalogue: Catalogue, kernels: str
+) -> None:
+    text = f"name: tiny\nkernels: {kernels}\nexpect:\n  - {{testcase: T1, kernel: x, reason: r}}\n"
+    assert "unknown kernel" not in "\n".join(mistakes(tmp_path, text, catalogue))
+
+
 def test_a_duplicate_key_does_not_hide_an_unknown_name(
     tmp_path: Path, catalogue: Catalogue
 ) -> None:

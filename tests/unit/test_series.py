@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,99 @@ def test_a_file_that_is_no_patch_is_named(tmp_path: Path) -> None:
     (folder / "0001-bad.patch").write_text("Subject: x\n\nnothing\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"^0001-bad\.patch: there is no patch in this file"):
         load(str(folder), tmp_path)
+
+
+def mails_of(repo: Path, *options: str) -> list[str]:
+    """The mails of the series, as in an mbox."""
+    text = git(repo, "format-patch", "--stdout", *options, "base")
+    return re.split(r"^(?=From [0-9a-f]{40} )", text, flags=re.M)[1:]
+
+
+@pytest.mark.parametrize("options", [("--cover-letter", "--thread"), ("--cover-letter",)])
+def test_a_part_of_a_series_is_not_taken_for_the_whole(
+    repo: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    cover, first, second = mails_of(repo, "-v2", *options)
+    path = tmp_path / "part.mbox"
+    for mails, said in (
+        ([cover, second], "patch 1/2 of the series is missing"),
+        ([second], "patch 1/2 of the series is missing"),
+        ([first], "patch 2/2 of the series is missing"),
+    ):
+        path.write_text("".join(mails), encoding="utf-8")
+        with pytest.raises(UserError, match=said):
+            load(str(path), tmp_path)
+
+
+def test_a_patch_that_is_here_twice_is_named(repo: Path, tmp_path: Path) -> None:
+    first, second = mails_of(repo)
+    path = tmp_path / "twice.mbox"
+    path.write_text(first + second + second, encoding="utf-8")
+    with pytest.raises(UserError, match=r"patch 2/2 of the series is here more than once"):
+        load(str(path), tmp_path)
+
+
+def test_a_folder_that_lacks_a_patch_is_refused(repo: Path, tmp_path: Path) -> None:
+    folder = as_folder(repo)
+    next(folder.glob("0001-*")).unlink()
+    with pytest.raises(UserError, match=r"my-series: patch 1/2 of the series is missing"):
+        load(str(folder), tmp_path)
+
+
+def test_the_numbers_order_the_patches_of_a_plain_mbox(repo: Path, tmp_path: Path) -> None:
+    path = tmp_path / "plain.mbox"
+    path.write_text("".join(reversed(mails_of(repo))), encoding="utf-8")
+    assert subjects(load(str(path), tmp_path)) == SUBJECTS
+
+
+@pytest.mark.parametrize(
+    ("subject", "number"),
+    [
+        ("[PATCH 1/2] x", (1, 2)),
+        ("[PATCH v2 03/17] x", (3, 17)),
+        ("[RFC PATCH\n v3 1/2] x", (1, 2)),
+        ("[PATCH v2 2/3 RESEND] x", (2, 3)),
+        ("[linux-mm] [PATCH 2/2] x", (2, 2)),
+        ("=?UTF-8?q?[PATCH=201/2]=20=C3=BCml?=", (1, 2)),
+        ("=?nonsense?q?x?= [PATCH 1/2]", None),
+        ("[PATCH] support 1/2 of it", None),
+        ("[PATCH] x [1/2]", None),
+        ("[PATCH 6.12/stable] x", None),
+    ],
+)
+def test_a_patchs_number_is_read_from_its_own_subject(
+    subject: str, number: tuple[int, int] | None
+) -> None:
+    mail = f"From: x <x@example.com>\nSubject: {subject}\n\nbody\n".encode()
+    assert series_source._numbering(mail) == number
+
+
+def test_patches_without_numbers_are_a_series(repo: Path, tmp_path: Path) -> None:
+    folder = as_folder(repo, "--no-numbered")
+    next(folder.glob("0001-*")).unlink()
+    assert subjects(load(str(folder), tmp_path)) == SUBJECTS[1:]
+
+
+def test_the_cover_letter_of_a_thread_is_kept(repo: Path, tmp_path: Path) -> None:
+    series = load(str(as_mbox(repo, "--cover-letter", "--thread")), tmp_path)
+    assert "*** SUBJECT HERE ***" in series.cover
+    assert "*** BLURB HERE ***" in series.cover
+
+
+@pytest.mark.parametrize("form", [as_folder, as_mbox])
+def test_a_patch_that_only_renames_or_changes_a_mode_is_a_patch(
+    tmp_path: Path, form: Callable[..., Path]
+) -> None:
+    repo = repository(tmp_path / "repo", {"mm/a.c": RMAP, "mm/b.sh": "true\n", "mm/c.c": RMAP})
+    git(repo, "tag", "base")
+    git(repo, "mv", "mm/a.c", "mm/z.c")
+    commit(repo, "rename")
+    (repo / "mm/b.sh").chmod(0o755)
+    commit(repo, "mode")
+    commit(repo, "empty", {"mm/empty.h": ""})
+    series = load(str(form(repo, "-M")), tmp_path)
+    assert [patch.files for patch in series.patches] == [
+        ("mm/a.c", "mm/z.c"),
+        ("mm/b.sh",),
+        ("mm/empty.h",),
+    ]
