@@ -21,6 +21,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     own = tmp_path / "cache"
     own.mkdir()
     for section in ("downloads", "trees", "sources", "builds", "initramfs"):
+        (usual / section).mkdir(parents=True, exist_ok=True)
         (own / section).symlink_to(usual / section)
     monkeypatch.setenv("RMAPLAB_CACHE", str(own))
     return own
