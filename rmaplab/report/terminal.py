@@ -63,7 +63,7 @@ def _why(reasons: Sequence[str]) -> str:
     """The first of several reasons, and how many others there are."""
     different = list(dict.fromkeys(filter(None, reasons)))
     others = len(different) - 1
-    more = f"; {others} more reason{'s' if others > 1 else ''}" if others else ""
+    more = f"; {others} more reason{'s' if others > 1 else ''}" if others > 0 else ""
     return escape(printable(different[0] if different else "") + more)
 
 

@@ -220,3 +220,19 @@ def test_a_comparison_shows_what_is_no_plain_pass(capsys: pytest.CaptureFixture[
 def test_passes_alone_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.show_cells([result(observation(passed()))])
     assert capsys.readouterr().out == "1 cells: 1 pass\n"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        ([], ""),
+        (["", ""], ""),
+        (["a", "a"], "a"),
+        (["a", "b"], "a; 1 more reason"),
+        (["a", "b", "c"], "a; 2 more reasons"),
+    ],
+)
+def test_a_line_for_several_rows_gives_the_first_reason_and_counts_the_others(
+    reasons: list[str], said: str
+) -> None:
+    assert terminal._why(reasons) == said
