@@ -93,10 +93,17 @@ def _disk(cache: Cache) -> Finding:
     return Finding("cache", writable and free >= DISK_GB, True, detail, hint)
 
 
-def _memory() -> Finding:
+def available_mb() -> int:
+    """The host's available memory in MB; 0 if /proc/meminfo does not say."""
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
-            free = int(line.split()[1]) // 1024
-            return Finding("memory", free >= MEMORY_MB, True, f"{free} MB available",
-                           f"guests and compilers want {MEMORY_MB} MB")  # fmt: skip
-    return Finding("memory", False, False, "/proc/meminfo does not say")
+            return int(line.split()[1]) // 1024
+    return 0
+
+
+def _memory() -> Finding:
+    free = available_mb()
+    if not free:
+        return Finding("memory", False, False, "/proc/meminfo does not say")
+    return Finding("memory", free >= MEMORY_MB, True, f"{free} MB available",
+                   f"guests and compilers want {MEMORY_MB} MB")  # fmt: skip

@@ -74,7 +74,8 @@ def evaluate(folder: RunFolder) -> Evaluation:
     """Judge a saved run. Raises UserError if run.json cannot be read."""
     record = folder.read_record()
     lab = record.lab
-    cells = planned(record, plan(lab).cells)
+    everything = plan(lab).cells
+    cells = planned(record, everything)
     if not record.is_whole:
         done = folder.finished()
         cells = tuple(cell for cell in cells if cell.id in done)
@@ -93,7 +94,7 @@ def evaluate(folder: RunFolder) -> Evaluation:
             [result for result in judged if result.cell.kernel == a],
             [result for result in judged if result.cell.kernel == b],
         )
-    whole = len(record.cells) == len(plan(lab).cells) and record.is_whole
+    whole = len(record.cells) == len(everything) and record.is_whole
     stale = unmatched(lab.expectations, cells) if whole and cells else ()
     return Evaluation(folder, record, tuple(judged), comparison, stale)
 

@@ -24,6 +24,7 @@ from rmaplab.guest.template import BootFailed
 from rmaplab.judge import judge
 from rmaplab.log import log
 from rmaplab.model import Build, Cell, CellResult, Lab
+from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, observe_cell, write_reports
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.progress import CellProgress, cell_progress
@@ -186,11 +187,7 @@ def finish(folder: RunFolder, record: RunRecord) -> Evaluation:
 
 def default_jobs(guest_mb: int) -> int:
     """How many guests at once: a core each, within three quarters of the free memory."""
-    free_kb = 0
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            free_kb = int(line.split()[1])
-    by_memory = free_kb * 3 // 4 // 1024 // max(1, guest_mb)
+    by_memory = available_mb() * 3 // 4 // max(1, guest_mb)
     return max(1, min(len(os.sched_getaffinity(0)), by_memory))
 
 

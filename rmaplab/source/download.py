@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import requests
 
 from rmaplab.errors import InfraError, UserError
 from rmaplab.log import log
-from rmaplab.store.cache import Cache, remove
+from rmaplab.store.cache import Cache, remove, sha256_of
 
 TIMEOUT_S = 30.0
 _CHUNK = 1 << 16  # what a connection that breaks can lose
@@ -72,9 +71,3 @@ def _fetch(url: str, target: Path) -> None:
             f"fetching {url} failed: {error}",
             hint="run the same command again: it goes on where it stopped",
         ) from error
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

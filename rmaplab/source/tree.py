@@ -20,7 +20,7 @@ from rmaplab.errors import InfraError, UserError
 from rmaplab.log import log
 from rmaplab.model import Tree
 from rmaplab.source import debian, download
-from rmaplab.store.cache import Cache, digest_of
+from rmaplab.store.cache import Cache, digest_of, sha256_of
 
 SCHEMES = "debian:PACKAGE, git:PATH_OR_URL#REF, dir:PATH, tar:PATH_OR_URL#sha256=HEX"
 _IDENTITY = "identity.json"
@@ -46,7 +46,7 @@ def _debian(spec: str, package: str, cache: Cache) -> Tree:
         with log.step(f"fetching {package} {version} from Debian"):
             archive = debian.source_archive(package, version, cache)
         _unpack(archive, folder / "tree")
-        _remember(folder, f"{package} {version}", download.sha256_of(archive))
+        _remember(folder, f"{package} {version}", sha256_of(archive))
 
     return _tree(spec, cache.entry("trees", key, make))
 
@@ -87,7 +87,7 @@ def _git(spec: str, rest: str, cache: Cache) -> Tree:
             proc.run(["git", "-C", repo, "archive", "--format=tar", f"--output={exported}", commit])
             (folder / "tree").mkdir()
             proc.run(["tar", "-xf", exported, "-C", folder / "tree", "--no-same-owner"])
-            content = download.sha256_of(exported)
+            content = sha256_of(exported)
             exported.unlink()
         _remember(folder, f"commit {commit}", content)
 
