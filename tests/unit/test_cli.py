@@ -247,7 +247,12 @@ def test_an_interrupted_run_exits_130_and_keeps_its_reports(
 
     guests()
     monkeypatch.setattr(guest_cell, "run", interrupted)
-    answer = command("run", lab_file, "--accel", "tcg", "--repeat", "3", "--jobs", "1")
+    # A shell starts a background job with SIGINT ignored, and pytest may be one.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        answer = command("run", lab_file, "--accel", "tcg", "--repeat", "3", "--jobs", "1")
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert answer.code == 130
     folder = run_folder(tmp_path)
     assert str(folder.relative_to(tmp_path)) in answer.err
