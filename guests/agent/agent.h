@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <time.h>
 
-#define PROTOCOL_VERSION	1
+#define PROTOCOL_VERSION	2
 #define NO_ID			(-1L)
 #define MAX_REQUEST		65536
 #define MAX_WORDS		512
@@ -64,6 +64,11 @@ void event_error(long id, const char *message);
 void request_serve(char *line);
 bool request_is_urgent(const char *line);
 
+/* files.c: files read for the lab */
+void files_read(const struct request *rq);
+void files_hold(const struct request *rq);
+void files_sample(const struct request *rq);
+
 /* stream.c: a workload's standard output or error */
 #define MAX_LINE		4096
 
@@ -77,7 +82,7 @@ struct stream {
 	size_t dropped;
 };
 
-void stream_open(struct stream *s, long id, int fd);
+void stream_open(struct stream *s, int fd);
 bool stream_read(struct stream *s);
 bool stream_has_room(void);
 void stream_close(struct stream *s);
@@ -93,6 +98,7 @@ int cell_remove(void);		/* errno, 0 is fine */
 /* workload.c: the one running workload */
 bool workload_init(void);
 bool workload_running(void);
+void workload_stage(const struct request *rq);
 void workload_start(const struct request *rq);
 void workload_stop(void);
 void workload_poll(void);

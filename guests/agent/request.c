@@ -5,7 +5,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +17,6 @@
 
 #include "agent.h"
 
-#define MAX_FILE	(256 * 1024)
 #define ZRAM_SYSFS	"/sys/block/zram0"
 #define ZRAM_DEVICE	"/dev/zram0"
 
@@ -199,77 +197,6 @@ static void serve_stop(const struct request *rq)
 		event_error(rq->id, "stop: nothing runs");
 }
 
-/* -- read --------------------------------------------------------------- */
-
-/* Returns the content's length, or -errno. */
-static ssize_t slurp(const char *path, char *buf, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	size_t len = 0;
-	ssize_t n = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (len < size) {
-		n = read(fd, buf + len, size - len);
-		if (n <= 0)
-			break;
-		len += n;
-	}
-	if (n < 0)
-		n = -errno;
-	close(fd);
-	return n < 0 ? n : (ssize_t)len;
-}
-
-/* One event a file: so memory is bounded by the largest file. */
-static void send_file(long id, const char *path)
-{
-	static char content[MAX_FILE];
-	ssize_t len = slurp(path, content, sizeof(content));
-
-	event_begin("files", id);
-	event_open("files");
-	if (len >= 0)
-		event_text(path, content, len);
-	event_close();
-	event_open("errors");
-	if (len < 0)
-		event_int(path, -len);
-	event_close();
-	event_bool("last", false);
-	event_end();
-}
-
-static void send_glob(long id, const char *pattern)
-{
-	glob_t found;
-	size_t i;
-
-	if (!strpbrk(pattern, "*?[")) {
-		send_file(id, pattern);
-		return;
-	}
-	if (glob(pattern, GLOB_NOSORT, NULL, &found))
-		return;
-	for (i = 0; i < found.gl_pathc; i++)
-		send_file(id, found.gl_pathv[i]);
-	globfree(&found);
-}
-
-static void serve_read(const struct request *rq)
-{
-	int i;
-
-	for (i = 1; i < rq->nr; i++)
-		send_glob(rq->id, rq->word[i].s);
-	event_begin("files", rq->id);
-	event_raw("files", "{}");
-	event_raw("errors", "{}");
-	event_bool("last", true);
-	event_end();
-}
-
 /* -- swap --------------------------------------------------------------- */
 
 /* The header that mkswap writes, include/linux/swap.h union swap_header. */
@@ -332,9 +259,12 @@ static const struct {
 	{ "ping", 0, 0, serve_ping },
 	{ "mark", 1, 1, serve_mark },
 	{ "write", 2, 2, serve_write },
-	{ "read", 1, MAX_WORDS, serve_read },
+	{ "read", 1, MAX_WORDS, files_read },
+	{ "hold", 1, MAX_WORDS, files_hold },
+	{ "sample", 0, 0, files_sample },
 	{ "stat", 1, MAX_WORDS, serve_stat },
 	{ "swap", 1, 1, serve_swap },
+	{ "stage", 0, 0, workload_stage },
 	{ "run", 3, MAX_WORDS, workload_start },
 	{ "stop", 0, 0, serve_stop },
 	{ "quit", 0, 0, serve_quit },

@@ -19,10 +19,9 @@
  */
 #define CHUNK_ROOM	(CHUNK * 80 + MAX_LINE * 6)
 
-void stream_open(struct stream *s, long id, int fd)
+void stream_open(struct stream *s, int fd)
 {
 	fcntl(fd, F_SETFL, O_NONBLOCK);
-	s->id = id;
 	s->fd = fd;
 	s->len = 0;
 	s->total = 0;

@@ -39,6 +39,7 @@ static struct {
 	const char *program;
 	char program_buf[PATH_MAX];
 	int status;
+	bool staged;		/* the process waits for what to execute */
 	bool timeout;
 	bool kill;		/* at the limit, or by a stop */
 	int left;
@@ -80,16 +81,70 @@ bool workload_init(void)
 
 /* -- start -------------------------------------------------------------- */
 
+/*
+ * The workload's process is made in two steps.  workload_stage() makes the
+ * cgroup and forks; the child joins the cgroup and waits.  workload_start()
+ * tells it what to execute.  A guest that is saved in between has the dear
+ * part behind it, and its clones need not do it again.
+ */
+
+/* What goes through the pipe, followed by LEN bytes: NR words, each with NUL. */
+struct go {
+	uid_t uid;
+	int nr;
+	size_t len;
+};
+
+static int go_fd = -1;
+
 static void __noreturn child_fail(const char *what)
 {
 	dprintf(STDERR_FILENO, "rmaplab-agent: %s: %s\n", what, strerror(errno));
 	_exit(127);
 }
 
-static void __noreturn child_exec(char **argv, uid_t uid, int out, int err)
+static bool move_all(ssize_t (*move)(int fd, void *buf, size_t len), int fd,
+		     void *buf, size_t len)
+{
+	ssize_t n;
+
+	for (; len; len -= n, buf = (char *)buf + n) {
+		n = move(fd, buf, len);
+		if (n <= 0)
+			return false;
+	}
+	return true;
+}
+
+static ssize_t write_some(int fd, void *buf, size_t len)
+{
+	return write(fd, buf, len);
+}
+
+static void __noreturn child_exec(int go_read)
 {
 	static char *const env[] = { "PATH=/bin", "TMPDIR=/tmp", NULL };
+	static char words[MAX_REQUEST], *argv[MAX_WORDS + 1];
 	sigset_t none;
+	struct go go;
+	char *word;
+	int i;
+
+	if (!move_all(read, go_read, &go, sizeof(go)) ||
+	    !move_all(read, go_read, words, go.len))
+		_exit(127);
+	for (i = 0, word = words; i < go.nr; i++, word += strlen(word) + 1)
+		argv[i] = word;
+	if (go.uid && (setgroups(0, NULL) || setgid(go.uid) || setuid(go.uid)))
+		child_fail("setuid");
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve(argv[0], argv, env);
+	child_fail(argv[0]);
+}
+
+static void __noreturn child_wait(int go_read, int out, int err)
+{
 	int null = open("/dev/null", O_RDONLY);
 
 	if (dup2(err, STDERR_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
@@ -103,39 +158,99 @@ static void __noreturn child_exec(char **argv, uid_t uid, int out, int err)
 	/* The agent is not for the OOM killer, what it starts is. */
 	write_file("/proc/self/oom_score_adj", "0");
 	setsid();
-	if (uid && (setgroups(0, NULL) || setgid(uid) || setuid(uid)))
-		child_fail("setuid");
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(argv[0], argv, env);
-	child_fail(argv[0]);
+	child_exec(go_read);
 }
 
-static bool spawn(char **argv, uid_t uid)
+static void close_pair(int *pair)
 {
-	int out[2], err[2];
+	close(pair[0]);
+	close(pair[1]);
+}
 
-	if (pipe2(out, O_CLOEXEC))
+static bool spawn(void)
+{
+	int go[2], out[2], err[2];
+
+	if (pipe2(go, O_CLOEXEC))
 		return false;
-	if (pipe2(err, O_CLOEXEC)) {
-		close(out[0]);
-		close(out[1]);
+	if (pipe2(out, O_CLOEXEC)) {
+		close_pair(go);
 		return false;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &w.start);
+	if (pipe2(err, O_CLOEXEC)) {
+		close_pair(go);
+		close_pair(out);
+		return false;
+	}
 	w.pid = fork();
-	if (!w.pid)
-		child_exec(argv, uid, out[1], err[1]);
+	if (!w.pid) {
+		/* Or it would wait for ever if the agent closed its end. */
+		close(go[1]);
+		child_wait(go[0], out[1], err[1]);
+	}
+	close(go[0]);
 	close(out[1]);
 	close(err[1]);
 	if (w.pid < 0) {
+		close(go[1]);
 		close(out[0]);
 		close(err[0]);
+		w.pid = 0;
 		return false;
 	}
-	stream_open(&w.out, w.id, out[0]);
-	stream_open(&w.err, w.id, err[0]);
+	go_fd = go[1];
+	stream_open(&w.out, out[0]);
+	stream_open(&w.err, err[0]);
 	return true;
+}
+
+/* Returns what failed, or NULL. */
+static const char *stage(void)
+{
+	if (!cell_make())
+		return "cannot make the cgroup";
+	if (spawn()) {
+		w.staged = true;
+		return NULL;
+	}
+	cell_remove();
+	return "pipe or fork failed";
+}
+
+void workload_stage(const struct request *rq)
+{
+	const char *problem = w.staged ? "there is one already" : stage();
+
+	if (problem) {
+		event_error(rq->id, problem);
+		return;
+	}
+	event_begin("staged", rq->id);
+	event_int("pid", w.pid);
+	event_end();
+}
+
+/* Send PROGRAM ARG... on their way. */
+static bool let_go(const struct request *rq, uid_t uid)
+{
+	struct go go = { .uid = uid, .nr = rq->nr - 3 };
+	static char words[MAX_REQUEST];
+	size_t len;
+	bool ok;
+	int i;
+
+	for (i = 3; i < rq->nr; i++) {
+		/* Up to the first NUL, as execve() would. */
+		len = strlen(rq->word[i].s) + 1;
+		memcpy(words + go.len, rq->word[i].s, len);
+		go.len += len;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &w.start);
+	ok = move_all(write_some, go_fd, &go, sizeof(go)) &&
+	     move_all(write_some, go_fd, words, go.len);
+	close(go_fd);
+	go_fd = -1;
+	return ok;
 }
 
 static bool parse_long(const char *s, long max, long *value)
@@ -149,32 +264,25 @@ static bool parse_long(const char *s, long max, long *value)
 /* run LIMIT_MS UID PROGRAM ARG... */
 void workload_start(const struct request *rq)
 {
-	static char *argv[MAX_WORDS + 1];
+	const char *problem;
 	long limit, uid;
-	int i;
 
 	if (!parse_long(rq->word[1].s, MAX_LIMIT_MS, &limit) || !limit ||
 	    !parse_long(rq->word[2].s, 65534, &uid)) {
 		event_error(rq->id, "run: LIMIT_MS or UID out of range");
 		return;
 	}
-	for (i = 3; i < rq->nr; i++)
-		argv[i - 3] = rq->word[i].s;
-	argv[i - 3] = NULL;
-	snprintf(w.program_buf, sizeof(w.program_buf), "%s", argv[0]);
+	problem = w.staged ? NULL : stage();
+	if (problem) {
+		event_error(rq->id, problem);
+		return;
+	}
+	snprintf(w.program_buf, sizeof(w.program_buf), "%s", rq->word[3].s);
 	w.program = w.program_buf;
-
-	if (!cell_make()) {
-		event_error(rq->id, "run: cannot make the cgroup");
-		return;
-	}
 	w.id = rq->id;
-	kmsg_mark("begin ", w.program);
-	if (!spawn(argv, uid)) {
-		cell_remove();
-		event_error(rq->id, "run: pipe or fork failed");
-		return;
-	}
+	w.out.id = rq->id;
+	w.err.id = rq->id;
+	w.staged = false;
 	w.phase = RUNNING;
 	w.timeout = false;
 	w.kill = false;
@@ -185,6 +293,10 @@ void workload_start(const struct request *rq)
 	event_begin("start", w.id);
 	event_int("pid", w.pid);
 	event_end();
+	kmsg_mark("begin ", w.program);
+	/* If that fails the process is gone, and its exit says so. */
+	if (!let_go(rq, uid))
+		complain("the staged process", errno);
 }
 
 /* -- end ---------------------------------------------------------------- */

@@ -12,7 +12,7 @@ from typing import Any
 from rmaplab.errors import InfraError
 from rmaplab.guest.transcript import Transcript
 
-PROTOCOL = 1
+PROTOCOL = 2
 _SAFE = "/._:*=,+@~-"
 _LINE_LIMIT = 16 << 20
 
@@ -53,6 +53,15 @@ class Agent:
         self._writer = writer
         self._transcript = transcript
         self._number = 0
+
+    @property
+    def last_request(self) -> int:
+        """The number of the last request."""
+        return self._number
+
+    def count_from(self, number: int) -> None:
+        """Number requests on from one, so that a clone's go on where its template's ended."""
+        self._number = number
 
     @classmethod
     async def on(cls, end: socket.socket, transcript: Transcript) -> Agent:

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""One cell on one guest: prepare it, sample, run the workload, sample again.
+"""One cell on one guest: settle it, run the workload, sample again.
 
 Everything that is learned goes into the transcript and the console log; this module judges
 nothing. The transcript's last ``end`` line says how it ended; a transcript without one belongs to
 a lab that was killed.
+
+A cell is started and carried out in two steps: a clone that is restored but does not run yet costs
+only memory, so the next cell's can wait while the present one's works.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
 from collections.abc import Coroutine
@@ -17,12 +21,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rmaplab.errors import InfraError
-from rmaplab.guest import prepare
+from rmaplab.guest import prepare, settle
 from rmaplab.guest.command import Launch
 from rmaplab.guest.prepare import Unusable
+from rmaplab.guest.settle import Settled, Wanted
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Death, GuestDied, How, LimitReached, Vm, running
-from rmaplab.model import Cell, Write
+from rmaplab.model import Cell
 
 T = TypeVar("T")
 
@@ -31,30 +36,69 @@ KILL_GRACE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Prologue:
+    """What is known of a settled template: its facts, and the transcript of its settling."""
+
+    settled: Settled
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
-    """What a cell runs on: how its guest is started, and the counters' files to sample."""
+    """What a cell runs on: how its guest is started, the counters' files to sample.
+
+    ``prologue`` is that of the settled template which ``launch`` restores; without one the guest
+    boots and is settled in the cell.
+    """
 
     launch: Launch
     counter_files: tuple[str, ...]
+    prologue: Prologue | None = None
+
+
+class Started:
+    """A cell whose guest is there; ``carry_out`` or ``aclose`` has to end it.
+
+    A cell whose guest could not be started, for the lab's fault, is over already.
+    """
+
+    def __init__(self, stack: contextlib.AsyncExitStack, session: _Session | None) -> None:
+        self._stack = stack
+        self._session = session
+
+    async def carry_out(self) -> None:
+        """Run the workload and leave the evidence. Never raises for what a guest does."""
+        async with self._stack:
+            if self._session is not None:
+                await self._session.to_the_end()
+
+    async def aclose(self) -> None:
+        """End the guest; nothing was run."""
+        await self._stack.aclose()
+
+
+async def start(cell: Cell, bench: Bench, folder: Path, program: str) -> Started:
+    """Start a cell's guest, its evidence in ``folder``; a restored one does not run yet."""
+    async with contextlib.AsyncExitStack() as stack:
+        transcript = stack.enter_context(Transcript(folder / "agent.jsonl"))
+        transcript.say("lab", "cell", cell=cell.id)
+        if bench.prologue is not None:
+            transcript.carry_over(bench.prologue.transcript)
+        session = None
+        try:
+            vm = await stack.enter_async_context(
+                running(cell.guest, bench.launch, folder=folder, transcript=transcript)
+            )
+            session = _Session(cell, bench, vm, transcript, program)
+        except InfraError as error:
+            transcript.say("lab", "end", how=str(How.UNUSABLE), detail=error.message)
+        return Started(stack.pop_all(), session)
 
 
 async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
-    """Run a cell and leave its evidence in ``folder``. Never raises for what a guest does."""
-    with Transcript(folder / "agent.jsonl") as transcript:
-        transcript.say("lab", "cell", cell=cell.id)
-        try:
-            async with running(
-                cell.guest, bench.launch, folder=folder, transcript=transcript
-            ) as vm:
-                death = await _Session(cell, bench, vm, transcript, program).conduct()
-                transcript.say("lab", "end", how=str(death.how), detail=death.detail)
-                if death.how is not How.BYE:
-                    await vm.settle()
-        except InfraError as error:
-            transcript.say("lab", "end", how=str(How.UNUSABLE), detail=error.message)
-        except asyncio.CancelledError:
-            transcript.say("lab", "interrupted")
-            raise
+    """Start a cell and carry it out."""
+    started = await start(cell, bench, folder, program)
+    await started.carry_out()
 
 
 def not_booted(folder: Path, evidence: Path) -> None:
@@ -72,7 +116,7 @@ def skip(cell: Cell, folder: Path, reason: str) -> None:
 
 
 class _Session:
-    """The conversation of one cell; ``conduct`` turns whatever happens into a Death."""
+    """The conversation of one cell; whatever happens turns into a Death."""
 
     def __init__(
         self, cell: Cell, bench: Bench, vm: Vm, transcript: Transcript, program: str
@@ -85,25 +129,55 @@ class _Session:
         self.stretch = bench.launch.accelerator.slowdown
         self._limits = cell.guest.limits
 
-    async def conduct(self) -> Death:
+    async def to_the_end(self) -> None:
+        """Conduct the cell and note how it ended."""
         try:
-            if not self.bench.launch.is_clone:
-                await prepare.boot(self.vm, self.bench.launch.accelerator, self.transcript)
-            skip = await self._briefly("settings", self._prepare())
-            if skip:
-                self.transcript.say("lab", "skip", reason=skip)
-                return Death(How.BYE, "")
+            death = await self._conduct()
+        except InfraError as error:
+            death = Death(How.UNUSABLE, error.message)
+        except asyncio.CancelledError:
+            self.transcript.say("lab", "interrupted")
+            raise
+        self.transcript.say("lab", "end", how=str(death.how), detail=death.detail)
+        if death.how is not How.BYE:
+            await self.vm.settle()
+
+    async def _conduct(self) -> Death:
+        try:
+            await self._settle()
             limit = self.cell.testcase.limit_s * self.stretch
             prepare.phase(self.transcript, "test", limit)
             await self._test(limit)
-            await self._briefly("after", self._sample("after"))
+            await self._briefly(
+                "after", settle.sample(self.vm.agent, settle.AFTER, self.transcript)
+            )
         except GuestDied as died:
             return died.death
         except LimitReached as reached:
             return await self._explain(reached)
-        except (Unusable, InfraError) as error:
+        except _Skipped as skipped:
+            self.transcript.say("lab", "skip", reason=str(skipped))
+        except Unusable as error:
             return Death(How.UNUSABLE, str(error))
         return Death(How.BYE, "")
+
+    async def _settle(self) -> None:
+        """Have the guest as the cell wants it: at once for a clone, after boot for another."""
+        required = self.cell.testcase.requires.files
+        if self.bench.prologue is not None:
+            settled = self.bench.prologue.settled
+            self.vm.agent.count_from(settled.last_request)
+            await self.vm.go()
+        else:
+            await prepare.boot(
+                self.vm, self.bench.launch.accelerator, self.transcript, self.bench.counter_files
+            )
+            wanted = Wanted(self.cell.settings, required)
+            settled = await self._briefly(
+                "settings", settle.settle(self.vm, wanted, self.transcript)
+            )
+        if reason := settled.lacks(required):
+            raise _Skipped(reason)
 
     async def _briefly(self, phase: str, awaited: Coroutine[Any, Any, T]) -> T:
         """A phase in which only the agent works."""
@@ -126,50 +200,6 @@ class _Session:
             How.TEST_LIMIT, f"{reached}; the agent lives, the workload is stuck in the kernel"
         )
 
-    async def _prepare(self) -> str:
-        """Apply the settings and sample; the reason for a skip if the testcase cannot run."""
-        missing = await self._missing(self.cell.testcase.requires.files)
-        if missing:
-            return f"this kernel has no {missing[0]}"
-        paths = [write.path for write in self.cell.settings.writes]
-        missing = await self._missing(paths)
-        if missing:
-            return f"settings {self.cell.settings.name}: this kernel has no {missing[0]}"
-        for write in self.cell.settings.writes:
-            await self._apply(write)
-        await self._sample("before")
-        return ""
-
-    async def _missing(self, paths: tuple[str, ...] | list[str]) -> list[str]:
-        if not paths:
-            return []
-        stats = (await self.vm.agent.ask("stat", *paths))["stats"]
-        return [path for path in paths if stats.get(path) == "missing"]
-
-    async def _apply(self, write: Write) -> None:
-        answer = await self.vm.agent.ask("write", write.path, write.value)
-        if answer.get("errno"):
-            raise Unusable(
-                f"settings {self.cell.settings.name}: writing {write.value!r} to {write.path}: "
-                f"errno {answer['errno']}"
-            )
-        read = (await self.vm.agent.ask("read", write.path))["files"].get(write.path, "")
-        got = chosen(read)
-        self.transcript.say("lab", "setting", path=write.path, wanted=write.expect, got=got)
-        if got != write.expect:
-            raise Unusable(
-                f"settings {self.cell.settings.name} did not take: {write.path} "
-                f"is {got!r}, wanted {write.expect!r}"
-            )
-
-    async def _sample(self, label: str) -> None:
-        number = await self.vm.agent.send("read", *self.bench.counter_files)
-        self.transcript.say("lab", "sample", label=label, id=number)
-        while True:
-            event = await self.vm.agent.event()
-            if event.get("id") == number and event.get("last", event["ev"] != "files"):
-                return
-
     async def _test(self, limit: float) -> None:
         testcase = self.cell.testcase
         number = await self.vm.agent.send(
@@ -189,7 +219,5 @@ class _Session:
                 return
 
 
-def chosen(text: str) -> str:
-    """What a settings file says: the bracketed word of a choice, else its content, stripped."""
-    start, end = text.find("["), text.find("]")
-    return text[start + 1 : end] if 0 <= start < end else text.strip()
+class _Skipped(Exception):
+    """The cell cannot run on this kernel."""

@@ -51,8 +51,9 @@ class Launch:
     """What a guest is started from.
 
     Without ``ram`` it boots on memory of its own. With ``ram``, a folder with a RAM file a NUMA
-    node, it boots on those files, to be saved as a template; with ``state`` too it is a clone: a
-    private, copy-on-write map of the files and the devices' saved state.
+    node, it boots on those files, to be saved as a template; with ``state`` too it goes on from
+    the devices' saved state: as a clone on a private, copy-on-write map of the files, or, if
+    ``keeps``, on the files themselves, to be saved once more.
     """
 
     image: Path
@@ -60,9 +61,10 @@ class Launch:
     accelerator: Accelerator
     ram: Path | None = None
     state: Path | None = None
+    keeps: bool = False
 
     @property
-    def is_clone(self) -> bool:
+    def is_restored(self) -> bool:
         """Whether the guest goes on from a saved state instead of booting."""
         return self.state is not None
 
@@ -93,7 +95,7 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
         "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}",
         "-device", "pvpanic-pci", "-action", "panic=none",
         *_boot(guest, launch),
-        *(["-incoming", "defer"] if launch.is_clone else []),
+        *(["-incoming", "defer"] if launch.is_restored else []),
     ]  # fmt: skip
 
 
@@ -114,7 +116,7 @@ def _memory(guest: Guest, launch: Launch) -> list[str]:
     for number, node in enumerate(guest.nodes):
         backend = f"memory-backend-ram,id=node{number},size={node.memory_mb}M"
         if launch.ram is not None:
-            share = "off" if launch.is_clone else "on"
+            share = "off" if launch.is_restored and not launch.keeps else "on"
             backend = (
                 f"memory-backend-file,id=node{number},size={node.memory_mb}M,"
                 f"mem-path={ram_file(launch.ram, number)},share={share}"

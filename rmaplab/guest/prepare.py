@@ -20,17 +20,20 @@ class Unusable(Exception):
     """The guest is not what was asked for: the lab's fault, never a test result."""
 
 
-async def boot(vm: Vm, accelerator: Accelerator, transcript: Transcript) -> None:
+async def boot(
+    vm: Vm, accelerator: Accelerator, transcript: Transcript, held: tuple[str, ...]
+) -> None:
     """Wait for the agent and make the guest ready; each phase within the profile's limit.
 
-    Raises GuestDied, LimitReached, and Unusable if the guest is not what the profile says.
+    ``held`` are the files that the agent is to sample later. Raises GuestDied, LimitReached, and
+    Unusable if the guest is not what the profile says.
     """
     limits = vm.guest.limits
     boot_s, ready_s = (s * accelerator.slowdown for s in (limits.boot_s, limits.ready_s))
     phase(transcript, "boot", boot_s)
     ready = await vm.within(boot_s, How.BOOT_LIMIT, _ready(vm))
     phase(transcript, "ready", ready_s)
-    await vm.within(ready_s, How.READY_LIMIT, _make_ready(vm, ready))
+    await vm.within(ready_s, How.READY_LIMIT, _make_ready(vm, ready, held))
 
 
 def phase(transcript: Transcript, name: str, limit_s: float) -> None:
@@ -45,13 +48,14 @@ async def _ready(vm: Vm) -> Event:
             return event
 
 
-async def _make_ready(vm: Vm, ready: Event) -> None:
+async def _make_ready(vm: Vm, ready: Event, held: tuple[str, ...]) -> None:
     _check(vm.guest, ready)
     await _check_devices(vm)
     if vm.guest.swap_mb:
         answer = await vm.agent.ask("swap", str(vm.guest.swap_mb))
         if answer.get("errno"):
             raise Unusable(f"swap on zram: {answer.get('step')}: errno {answer['errno']}")
+    await vm.agent.ask("hold", *held)
 
 
 def _check(guest: Guest, ready: Event) -> None:

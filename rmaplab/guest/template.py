@@ -5,6 +5,9 @@ QEMU maps the guest's RAM from files (``share=on``) while the template boots; wi
 ``x-ignore-shared`` capability only the devices' state goes to the state file. A clone maps the same
 files privately (``share=off``), so it starts from exactly the saved memory and cannot change it.
 kata-containers' VM templating works the same way.
+
+A template comes in two steps: the guest that booted, once a kernel and profile, and from it one for
+each hugepage settings, with those applied, read back and sampled.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from rmaplab import proc
@@ -24,14 +28,17 @@ from rmaplab.errors import InfraError, KernelError
 from rmaplab.guest import prepare
 from rmaplab.guest.accel import Probe
 from rmaplab.guest.command import QEMU, Channels, Launch, qemu, ram_file
+from rmaplab.guest.settle import Wanted, settle
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import GuestDied, How, LimitReached, Vm, running
 from rmaplab.model import Guest
 from rmaplab.store.cache import digest_of
 
 # Part of every key: raise it when the way templates are made changes.
-RECIPE = "3"
+RECIPE = "5"
 STATE = "state"
+SETTLED = "settled.json"
+PROLOGUE = "prologue.jsonl"
 _SEAL = "seal.json"
 
 
@@ -43,15 +50,21 @@ class BootFailed(KernelError):
         self.folder = folder
 
 
-def key(guest: Guest, launch: Launch) -> str:
+def key(guest: Guest, launch: Launch, held: tuple[str, ...]) -> str:
     """The content address of a template: whatever could make a clone behave otherwise is in it."""
     version = proc.run([QEMU, "--version"]).text.splitlines()[0]
     place = Path("/ram")
     argv = qemu(guest, dataclasses.replace(launch, ram=place, state=None), Channels(0, 0, 0))
     return digest_of(
-        "template", RECIPE, version, *argv, str(guest.swap_mb),
+        "template", RECIPE, version, *argv, str(guest.swap_mb), *held,
         _cpu_model() if launch.accelerator == "kvm" else "",
     )  # fmt: skip
+
+
+def settled_key(booted: str, wanted: Wanted) -> str:
+    """The content address of a template with settings, made from the one of key ``booted``."""
+    writes = [part for w in wanted.settings.writes for part in (w.path, w.value, w.expect)]
+    return digest_of("settled", booted, str(len(writes)), *writes, *wanted.required)
 
 
 def _cpu_model() -> str:
@@ -62,29 +75,72 @@ def _cpu_model() -> str:
 
 
 async def save(
-    guest: Guest, launch: Launch, folder: Path, scratch: Path, *, warm_up: tuple[str, ...]
+    guest: Guest, launch: Launch, folder: Path, scratch: Path, *, held: tuple[str, ...]
 ) -> None:
     """Boot a guest, make it ready and save it in ``folder``.
 
-    The files of ``warm_up`` are read once before, so that what their first reading allocates is
-    in the template and not in a cell's counters.
+    The agent holds the files of ``held`` and reads them once, so that what their first reading
+    allocates is in the template and not in a cell's counters.
     The evidence of the boot stays there, or in ``scratch`` if the boot failed: then BootFailed is
     raised for the kernel's fault, InfraError for the lab's.
     """
     for number, node in enumerate(guest.nodes):
         with ram_file(folder, number).open("wb") as file:
             file.truncate(node.memory_mb << 20)
+
+    async def make_ready(vm: Vm, transcript: Transcript) -> None:
+        await prepare.boot(vm, launch.accelerator, transcript, held)
+        ready_s = guest.limits.ready_s * launch.accelerator.slowdown
+        await vm.within(ready_s, How.READY_LIMIT, vm.agent.ask("sample"))
+
+    boot = dataclasses.replace(launch, ram=folder, state=None)
+    await _save(guest, boot, folder, scratch, make_ready)
+
+
+async def save_settled(
+    guest: Guest, launch: Launch, wanted: Wanted, folder: Path, scratch: Path
+) -> None:
+    """Let the guest of a template, which ``launch`` restores, settle, and save it in ``folder``.
+
+    Raises as ``save`` does. If the kernel lacks what the settings need, only that is saved.
+    """
+    assert launch.ram is not None
+    for number in range(len(guest.nodes)):
+        proc.run(["cp", "--reflink=auto", "--sparse=always", ram_file(launch.ram, number), folder])
+
+    async def settle_down(vm: Vm, transcript: Transcript) -> None:
+        await vm.go()
+        limit = guest.limits.ready_s * launch.accelerator.slowdown
+        prepare.phase(transcript, "settings", limit)
+        settled = await vm.within(limit, How.READY_LIMIT, settle(vm, wanted, transcript))
+        settled.save(folder / SETTLED)
+
+    again = dataclasses.replace(launch, ram=folder, keeps=True)
+    await _save(guest, again, folder, scratch, settle_down)
+    (folder / PROLOGUE).write_bytes(_prologue(folder / "agent.jsonl"))
+    _seal(folder)
+
+
+def _prologue(path: Path) -> bytes:
+    """What was said while a guest settled, as its clones' transcripts are to have it."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    said = [line for line in lines if line["from"] in {"lab", "agent"}]
+    first = next(n for n, line in enumerate(said) if line["ev"] == "phase")
+    kept = [line for line in said[first:] if line["ev"] != "end"]
+    return b"".join(json.dumps({**line, "template": True}).encode() + b"\n" for line in kept)
+
+
+async def _save(
+    guest: Guest,
+    launch: Launch,
+    folder: Path,
+    scratch: Path,
+    work: Callable[[Vm, Transcript], Awaitable[None]],
+) -> None:
     with Transcript(folder / "agent.jsonl") as transcript:
         try:
-            async with running(
-                guest,
-                dataclasses.replace(launch, ram=folder, state=None),
-                folder=folder,
-                transcript=transcript,
-            ) as vm:
-                await prepare.boot(vm, launch.accelerator, transcript)
-                ready_s = guest.limits.ready_s * launch.accelerator.slowdown
-                await vm.within(ready_s, How.READY_LIMIT, vm.agent.ask("read", *warm_up))
+            async with running(guest, launch, folder=folder, transcript=transcript) as vm:
+                await work(vm, transcript)
                 await _write_state(vm, folder / STATE)
                 transcript.say("lab", "end", how=str(How.BYE), detail="")
         except GuestDied as died:
@@ -113,7 +169,7 @@ async def _trial(guest: Guest, launch: Launch, folder: Path) -> Probe:
     with Transcript(folder / "agent.jsonl") as transcript:
         try:
             async with running(guest, launch, folder=folder, transcript=transcript) as vm:
-                await prepare.boot(vm, launch.accelerator, transcript)
+                await prepare.boot(vm, launch.accelerator, transcript, ())
         except (GuestDied, LimitReached, prepare.Unusable, InfraError) as error:
             return Probe(False, f"a kernel did not boot: {error}")
     return Probe(True, f"a kernel booted in {time.monotonic() - began:.1f} s")
@@ -146,7 +202,11 @@ def broken(folder: Path) -> str:
 
 
 def _parts(folder: Path) -> list[Path]:
-    return [*sorted(folder.glob("node*.ram")), folder / STATE, folder / "console.log"]
+    optional = (folder / name for name in (SETTLED, PROLOGUE))
+    return [
+        *sorted(folder.glob("node*.ram")), folder / STATE, folder / "console.log",
+        *(path for path in optional if path.exists()),
+    ]  # fmt: skip
 
 
 def _digest(path: Path) -> str:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """agent.jsonl: everything that was said in a cell, by agent, lab and QEMU, as it came.
 
-One JSON object a line. ``at`` is seconds of host time since the cell began, ``from`` the speaker.
+One JSON object a line. ``at`` is seconds of host time since the cell began, ``from`` the speaker;
+what was said when the cell's template was made has ``"template": true`` and that time's ``at``.
 Judging reads this file and the console log alone, so what is not in here did not happen.
 """
 
@@ -31,6 +32,11 @@ class Transcript:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
+
+    def carry_over(self, lines: bytes) -> None:
+        """Take over the lines of another transcript, whole and marked as such."""
+        self._file.write(lines.decode("utf-8"))
+        self._file.flush()
 
     def say(self, speaker: str, event: str, **facts: Any) -> None:
         """Note an event of the lab's (``lab``) or QEMU's (``qemu``)."""

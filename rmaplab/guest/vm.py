@@ -94,7 +94,8 @@ class Vm:
         self.agent = agent
         self.qmp = qmp
         self.death: asyncio.Future[Death] = asyncio.get_running_loop().create_future()
-        self._migrated: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._migrated: asyncio.Future[str] | None = None
+        self._stopped = False
 
     def died(self, how: How, detail: str) -> None:
         """Note a death; the first witness counts."""
@@ -135,9 +136,15 @@ class Vm:
         await self._migrate("migrate", state_fd)
 
     async def restore(self, state_fd: int) -> None:
-        """Take a saved state over and let the guest run. Raises InfraError if QEMU cannot."""
+        """Take a saved state over; the guest waits for ``go``. Raises InfraError if QEMU cannot."""
+        self._stopped = True
         await self._migrate("migrate-incoming", state_fd)
-        await self._execute("cont")
+
+    async def go(self) -> None:
+        """Let a restored guest run; one that booted runs already. InfraError if QEMU cannot."""
+        if self._stopped:
+            await self._execute("cont")
+            self._stopped = False
 
     async def _execute(self, name: str, arguments: dict[str, object] | None = None) -> None:
         try:
@@ -146,14 +153,15 @@ class Vm:
             raise InfraError(f"QEMU refused to {name}: {error}") from error
 
     async def _migrate(self, name: str, state_fd: int) -> None:
+        self._migrated = migrated = asyncio.get_running_loop().create_future()
         await self._execute("migrate-set-capabilities", {"capabilities": _CAPABILITIES})
         # QEMU's sandbox lets it start no helper to open the file, so it gets the open file.
         self.qmp.send_fd_scm(state_fd)
         await self._execute("getfd", {"fdname": "state"})
         await self._execute(name, {"uri": "fd:state"})
-        either: set[asyncio.Future[Any]] = {self._migrated, self.death}
+        either: set[asyncio.Future[Any]] = {migrated, self.death}
         await asyncio.wait(either, timeout=QMP_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
-        if not self._migrated.done() or self._migrated.result() != "completed":
+        if not migrated.done() or migrated.result() != "completed":
             why = self.death.result().detail if self.death.done() else "it did not complete"
             raise InfraError(f"QEMU's {name} failed: {why}")
 
@@ -164,7 +172,7 @@ class Vm:
             name, facts = event["event"], event.get("data", {})
             transcript.say("qemu", name, facts=facts)
             if name == "MIGRATION" and facts.get("status") in {"completed", "failed"}:
-                if not self._migrated.done():
+                if self._migrated is not None and not self._migrated.done():
                     self._migrated.set_result(str(facts["status"]))
             elif name == "GUEST_PANICKED":
                 self.died(How.PANIC, "pvpanic: the kernel panicked")
@@ -177,7 +185,7 @@ class Vm:
 async def running(
     guest: Guest, launch: Launch, *, folder: Path, transcript: Transcript
 ) -> AsyncIterator[Vm]:
-    """Start a guest, or a clone of one; QEMU ends with the block, whatever happens in it.
+    """Start a guest, or restore one, which waits for ``go``; QEMU ends with the block.
 
     Evidence goes to ``folder``: console.log, and qemu.log with QEMU's own words. Raises InfraError
     if QEMU does not come up or does not take the saved state.

@@ -7,27 +7,21 @@ import asyncio
 import contextlib
 import os
 import platform
-import shlex
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import fragments, initramfs
-from rmaplab.collect import counters
+from rmaplab.build import initramfs
 from rmaplab.errors import InfraError, Interrupted, KernelError, RmaplabError, UserError
-from rmaplab.guest import accel, cell, command, template
-from rmaplab.guest.cell import Bench
+from rmaplab.guest import accel, command, template
 from rmaplab.guest.command import Accelerator, Launch
-from rmaplab.guest.template import BootFailed
-from rmaplab.judge import judge
 from rmaplab.log import log
-from rmaplab.model import Build, Cell, CellResult, Lab
+from rmaplab.model import Build, Cell, Lab
 from rmaplab.pipeline.doctor import available_mb
-from rmaplab.pipeline.evaluate import Evaluation, evaluate, observe_cell, write_reports
+from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import Workshop
-from rmaplab.pipeline.progress import CellProgress, cell_progress
+from rmaplab.pipeline.runner import Runner
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan, select
 from rmaplab.store import inuse
@@ -128,9 +122,10 @@ def _carry_out(
     record.accelerator = str(accelerator)
     folder.write_record(record)
     launches = {name: Launch(build.image, archive, accelerator) for name, build in builds.items()}
-    templates = Templates(workshop.cache, folder.path / "boots")
-    templates.prepare(cells, launches)
-    runner = _Runner(folder, record, builds, launches, templates)
+    jobs = jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
+    templates = Templates(record.lab, workshop.cache, folder.path / "boots")
+    templates.prepare(cells, launches, jobs)
+    runner = Runner(folder, record, builds, launches, templates)
     try:
         asyncio.run(runner.run_all(cells, jobs))
     except BaseExceptionGroup as group:
@@ -189,89 +184,6 @@ def default_jobs(guest_mb: int) -> int:
     """How many guests at once: a core each, within three quarters of the free memory."""
     by_memory = available_mb() * 3 // 4 // max(1, guest_mb)
     return max(1, min(len(os.sched_getaffinity(0)), by_memory))
-
-
-class _Runner:
-    """Runs cells, a few at a time; each finished one is in the journal before the next starts."""
-
-    def __init__(
-        self,
-        folder: RunFolder,
-        record: RunRecord,
-        builds: dict[str, Build],
-        launches: dict[str, Launch],
-        templates: Templates,
-    ) -> None:
-        self.folder = folder
-        self.record = record
-        self.launches = launches
-        self.templates = templates
-        self.configs = {
-            name: fragments.parse_config(build.config.read_text(encoding="utf-8"))
-            for name, build in builds.items()
-        }
-
-    async def run_all(self, cells: Sequence[Cell], jobs: int) -> None:
-        """Run every cell; an interruption ends those that run and starts no other."""
-        task = asyncio.current_task()
-        assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        jobs = jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
-        waiting = list(reversed(cells))
-        log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {self.record.accelerator}")
-        with cell_progress(len(cells)) as progress:
-
-            async def work() -> None:
-                while waiting:
-                    await self._one(waiting.pop(), progress)
-
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(jobs, len(cells))):
-                    group.create_task(work())
-
-    async def _one(self, wanted: Cell, progress: CellProgress) -> None:
-        folder = self.folder.cell(wanted)
-        boot = self.launches[wanted.kernel]
-        launch = self.templates.launch(wanted, boot)
-        skip = wanted.skip or self._lacks(wanted)
-        if skip:
-            cell.skip(wanted, folder, skip)
-        elif isinstance(launch, BootFailed):
-            self._write_reproduce(wanted, boot)
-            cell.not_booted(folder, launch.folder)
-        else:
-            self._write_reproduce(wanted, boot)
-            bench = Bench(launch, counters.FILES)
-            await cell.run(wanted, bench, folder, initramfs.program_path(wanted.testcase))
-        seen = observe_cell(self.folder, wanted)
-        judgement = judge(wanted, seen, self.record.lab.expectations)
-        self.folder.journal("cell", cell=wanted.id, outcome=seen.outcome, verdict=judgement.verdict)
-        progress.finished(CellResult(wanted, seen, judgement))
-
-    def _lacks(self, wanted: Cell) -> str:
-        config = self.configs[wanted.kernel]
-        for symbol in wanted.testcase.requires.config:
-            if config.get(symbol, "n") == "n":
-                return f"needs CONFIG_{symbol}, which this kernel does not have"
-        return ""
-
-    def _write_reproduce(self, wanted: Cell, boot: Launch) -> None:
-        terms = (
-            f"guest={wanted.guest.name},"
-            f"settings={wanted.settings.name},testcase={wanted.testcase.name}"
-        )
-        if self.record.comparison is None:  # an A/B of one side compares nothing
-            terms = f"kernel={wanted.kernel},{terms}"
-        again = [*self.record.command, "--filter", terms]
-        bare = command.reproduce(wanted.guest, boot)
-        text = (
-            "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n"
-            f"# The cell {wanted.id}, again:\n{shlex.join(again)}\n\n"
-            "# Its guest alone, with the console here and the agent's channel on ./agent.sock\n"
-            f"# (docs/protocol.md says how to talk to it):\n# {shlex.join(bare)}\n"
-        )
-        name = f"cells/{wanted.id}/reproduce.sh"
-        self.folder.write(name, text).chmod(0o755)
 
 
 def _keep_build(folder: RunFolder, build: Build) -> None:

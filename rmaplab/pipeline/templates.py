@@ -1,64 +1,136 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The saved guests that a run's cells are cloned from: one a kernel and guest profile."""
+"""The saved guests that a run's cells are cloned from: one a kernel, guest profile and settings."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rmaplab.collect import counters
 from rmaplab.guest import template
+from rmaplab.guest.cell import Bench, Prologue
 from rmaplab.guest.command import Launch
+from rmaplab.guest.settle import Settled, Wanted
 from rmaplab.guest.template import BootFailed
 from rmaplab.log import log
-from rmaplab.model import Cell, Guest, Isolation
+from rmaplab.model import Cell, Guest, HugepageSettings, Isolation, Lab
 from rmaplab.store.cache import Cache, remove
+
+Key = tuple[str, str, str]
 
 
 class Templates:
     """Makes templates, or finds them in the cache; ``evidence`` is where failed boots go."""
 
-    def __init__(self, cache: Cache, evidence: Path) -> None:
+    def __init__(self, lab: Lab, cache: Cache, evidence: Path) -> None:
         self._cache = cache
         self._evidence = evidence
-        self._known: dict[tuple[str, str], Launch | BootFailed] = {}
+        files = {path for testcase in lab.testcases for path in testcase.requires.files}
+        self._required = tuple(sorted(files))
+        self._known: dict[Key, Bench | BootFailed] = {}
+        self._booted: dict[tuple[str, str], Launch | BootFailed] = {}
+        self._live: set[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = set()
 
-    def prepare(self, cells: Iterable[Cell], launches: dict[str, Launch]) -> None:
+    def prepare(self, cells: Iterable[Cell], launches: dict[str, Launch], jobs: int) -> None:
         """Make the templates of all cells that will be cloned; ``launches`` is by kernel.
 
-        Raises InfraError if the lab cannot save a guest. A kernel that does not boot is no error
-        here: its cells say so.
+        Raises InfraError if the lab cannot save a guest. A kernel that does not boot, or dies of
+        its settings, is no error here: its cells say so.
         """
+        guests: dict[tuple[str, str], Guest] = {}
+        wanted: dict[Key, tuple[Guest, HugepageSettings]] = {}
         for cell in cells:
-            key = (cell.kernel, cell.guest.name)
-            if cell.skip or cell.guest.isolation is not Isolation.CLONE or key in self._known:
-                continue
-            self._known[key] = self._template(cell.kernel, cell.guest, launches[cell.kernel])
+            if not cell.skip and cell.guest.isolation is Isolation.CLONE:
+                guests[cell.kernel, cell.guest.name] = cell.guest
+                wanted[_key(cell)] = (cell.guest, cell.settings)
+        with ThreadPoolExecutor(jobs) as pool:
+            try:
+                boots = [(k, g, guest, launches[k]) for (k, g), guest in guests.items()]
+                booted = pool.map(lambda boot: self._boot(boot[0], boot[2], boot[3]), boots)
+                self._booted.update(zip(guests, booted, strict=True))
+                settled = pool.map(lambda item: self._settle(item[0], *item[1]), wanted.items())
+                self._known.update(zip(wanted, settled, strict=True))
+            except BaseException:
+                self._stop()  # or an interrupted lab would wait for a guest that hangs at boot
+                raise
 
-    def launch(self, cell: Cell, boot: Launch) -> Launch | BootFailed:
-        """How to start a cell's guest: a clone, a boot, or the failed boot of its template."""
-        return self._known.get((cell.kernel, cell.guest.name), boot)
+    def _carry_out(self, work: Coroutine[None, None, None]) -> None:
+        """Run a coroutine in this thread, where ``_stop`` can cancel it."""
 
-    def _template(self, kernel: str, guest: Guest, launch: Launch) -> Launch | BootFailed:
-        name = template.key(guest, launch)
-        saved = self._cache.path("templates", name)
-        with self._cache.lock("templates", name):
+        async def watched() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            entry = (asyncio.get_running_loop(), task)
+            self._live.add(entry)
+            try:
+                await work
+            finally:
+                self._live.discard(entry)
+
+        asyncio.run(watched())
+
+    def _stop(self) -> None:
+        for loop, task in list(self._live):
+            loop.call_soon_threadsafe(task.cancel)
+
+    def bench(self, cell: Cell, boot: Launch) -> Bench | BootFailed:
+        """How to run a cell: on a clone, on a boot, or not: the failed boot of its template."""
+        return self._known.get(_key(cell)) or Bench(boot, counters.FILES)
+
+    def _boot(self, kernel: str, guest: Guest, launch: Launch) -> Launch | BootFailed:
+        def make(folder: Path, scratch: Path) -> None:
+            self._carry_out(template.save(guest, launch, folder, scratch, held=counters.FILES))
+
+        key = template.key(guest, launch, counters.FILES)
+        folder = self._entry(key, f"{kernel} on {guest.name}", make)
+        if isinstance(folder, BootFailed):
+            return folder
+        return dataclasses.replace(launch, ram=folder, state=folder / template.STATE)
+
+    def _settle(self, key: Key, guest: Guest, settings: HugepageSettings) -> Bench | BootFailed:
+        booted = self._booted[key[0], key[1]]
+        if isinstance(booted, BootFailed):
+            return booted
+        assert booted.ram is not None
+        wanted = Wanted(settings, self._required)
+
+        def make(folder: Path, scratch: Path) -> None:
+            self._carry_out(template.save_settled(guest, booted, wanted, folder, scratch))
+
+        name = template.settled_key(booted.ram.name, wanted)
+        folder = self._entry(name, f"{key[0]} on {guest.name} with {settings.name}", make)
+        if isinstance(folder, BootFailed):
+            return folder
+        launch = dataclasses.replace(booted, ram=folder, state=folder / template.STATE)
+        prologue = Prologue(
+            Settled.load(folder / template.SETTLED), (folder / template.PROLOGUE).read_bytes()
+        )
+        return Bench(launch, counters.FILES, prologue)
+
+    def _entry(self, key: str, title: str, make: Callable[[Path, Path], None]) -> Path | BootFailed:
+        """The template of a key, whole; the evidence of a failure if it cannot be made."""
+        saved = self._cache.path("templates", key)
+        with self._cache.lock("templates", key):
             if saved.is_dir() and (why := template.broken(saved)):
-                log.info(f"template of {kernel} on {guest.name}: {why}: making it again")
+                log.info(f"template of {title}: {why}: making it again")
                 remove(saved)
 
-        def make(folder: Path) -> None:
-            evidence = self._evidence / f"{kernel}.{guest.name}"
-            evidence.mkdir(parents=True, exist_ok=True)
-            with log.step(f"booting {kernel} on {guest.name}"):
-                asyncio.run(template.save(guest, launch, folder, evidence, warm_up=counters.FILES))
-            evidence.rmdir()
+        def fill(folder: Path) -> None:
+            scratch = self._evidence / title.replace(" ", "-")
+            scratch.mkdir(parents=True, exist_ok=True)
+            log.info(f"making the template of {title}")
+            make(folder, scratch)
+            scratch.rmdir()
 
         try:
-            folder = self._cache.entry("templates", name, make)
+            return self._cache.entry("templates", key, fill)
         except BootFailed as failed:
-            log.warn(f"{kernel} does not boot on {guest.name}: {failed.message}")
+            log.warn(f"{title}: the guest does not come up: {failed.message}")
             return failed
-        return dataclasses.replace(launch, ram=folder, state=folder / template.STATE)
+
+
+def _key(cell: Cell) -> Key:
+    return cell.kernel, cell.guest.name, cell.settings.name

@@ -98,8 +98,8 @@ class FakeTemplates:
     def prepare(self, *words: object) -> None:
         pass
 
-    def launch(self, cell: Cell, boot: Launch) -> Launch:
-        return boot
+    def bench(self, cell: Cell, boot: Launch) -> Bench:
+        return Bench(boot, ())
 
 
 Show = Callable[..., None]

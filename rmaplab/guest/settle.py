@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0
+"""From a ready guest to one that has a cell's hugepage settings and was sampled.
+
+The same for a guest that was booted for one cell and for a template that is saved once more with
+its settings, so that a cell's clone has nothing left to do but to run its workload.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmaplab.guest.agent import Agent
+from rmaplab.guest.prepare import Unusable
+from rmaplab.guest.transcript import Transcript
+from rmaplab.guest.vm import Vm
+from rmaplab.model import HugepageSettings, Write
+
+BEFORE = "before"
+AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a guest is settled for: its settings, and files that a workload may require."""
+
+    settings: HugepageSettings
+    required: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was learned: ``skip`` is why no workload can run under these settings, if so.
+
+    ``missing`` are the required files that the kernel does not have, ``last_request`` the number
+    of the last request that the agent was sent.
+    """
+
+    skip: str
+    missing: frozenset[str]
+    last_request: int
+
+    def lacks(self, required: Iterable[str]) -> str:
+        """Why a workload that requires some files cannot run, or an empty string."""
+        if self.skip:
+            return self.skip
+        absent = [path for path in required if path in self.missing]
+        return f"this kernel has no {absent[0]}" if absent else ""
+
+    def save(self, path: Path) -> None:
+        """Write it beside the template."""
+        facts = {
+            "skip": self.skip,
+            "missing": sorted(self.missing),
+            "last_request": self.last_request,
+        }
+        path.write_text(json.dumps(facts), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Settled:
+        """Read what ``save`` wrote. Raises OSError, ValueError or KeyError if that is damaged."""
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return cls(facts["skip"], frozenset(facts["missing"]), int(facts["last_request"]))
+
+
+async def settle(vm: Vm, wanted: Wanted, transcript: Transcript) -> Settled:
+    """Apply the settings, read them back, and take the first sample.
+
+    Raises Unusable if a setting did not take.
+    """
+    agent, settings = vm.agent, wanted.settings
+    paths = [write.path for write in settings.writes]
+    absent = await _absent(agent, [*wanted.required, *paths])
+    lost = [path for path in paths if path in absent]
+    if lost:
+        skip = f"settings {settings.name}: this kernel has no {lost[0]}"
+        return Settled(skip, absent, agent.last_request)
+    for write in settings.writes:
+        await _apply(agent, settings.name, write, transcript)
+    await sample(agent, BEFORE, transcript)
+    # After the sample: the process that is to become the workload is not there at the end.
+    await agent.ask("stage")
+    return Settled("", absent, agent.last_request)
+
+
+async def _absent(agent: Agent, paths: list[str]) -> frozenset[str]:
+    if not paths:
+        return frozenset()
+    stats = (await agent.ask("stat", *paths))["stats"]
+    return frozenset(path for path in paths if stats.get(path) == "missing")
+
+
+async def _apply(agent: Agent, name: str, write: Write, transcript: Transcript) -> None:
+    answer = await agent.ask("write", write.path, write.value)
+    if answer.get("errno"):
+        raise Unusable(
+            f"settings {name}: writing {write.value!r} to {write.path}: errno {answer['errno']}"
+        )
+    read = (await agent.ask("read", write.path))["files"].get(write.path, "")
+    got = chosen(read)
+    transcript.say("lab", "setting", path=write.path, wanted=write.expect, got=got)
+    if got != write.expect:
+        raise Unusable(
+            f"settings {name} did not take: {write.path} is {got!r}, wanted {write.expect!r}"
+        )
+
+
+def chosen(text: str) -> str:
+    """What a settings file says: the bracketed word of a choice, else its content, stripped."""
+    start, end = text.find("["), text.find("]")
+    return text[start + 1 : end] if 0 <= start < end else text.strip()
+
+
+async def sample(agent: Agent, label: str, transcript: Transcript) -> None:
+    """Have the agent read the counters' files that it holds; the transcript keeps them."""
+    number = await agent.send("sample")
+    transcript.say("lab", "sample", label=label, id=number)
+    while True:
+        event = await agent.event()
+        if event.get("id") == number and event.get("last", event["ev"] != "files"):
+            return

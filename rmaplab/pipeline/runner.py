@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs cells, a few at a time, while the next ones' guests are started and wait."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmaplab.build import fragments, initramfs
+from rmaplab.guest import cell, command
+from rmaplab.guest.cell import Bench, Started
+from rmaplab.guest.command import Launch
+from rmaplab.guest.template import BootFailed
+from rmaplab.judge import judge
+from rmaplab.log import log
+from rmaplab.model import Build, Cell, CellResult
+from rmaplab.pipeline.doctor import available_mb
+from rmaplab.pipeline.evaluate import observe_cell
+from rmaplab.pipeline.progress import CellProgress, cell_progress
+from rmaplab.pipeline.templates import Templates
+from rmaplab.store.runfolder import RunFolder, RunRecord
+
+# A clone that waits: what QEMU itself needs, measured by tests/bench_cells.py.
+WAITING_MB = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """A cell whose turn comes next.
+
+    Without ``bench`` there is nothing to run; without ``started`` the guest is not there yet.
+    """
+
+    cell: Cell
+    bench: Bench | None = None
+    started: Started | None = None
+
+
+class Runner:
+    """Runs the cells of a run; each finished one is in the journal before the next is taken."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        record: RunRecord,
+        builds: dict[str, Build],
+        launches: dict[str, Launch],
+        templates: Templates,
+    ) -> None:
+        self.folder = folder
+        self.record = record
+        self.launches = launches
+        self.templates = templates
+        self.configs = {
+            name: fragments.parse_config(build.config.read_text(encoding="utf-8"))
+            for name, build in builds.items()
+        }
+
+    async def run_all(self, cells: Sequence[Cell], jobs: int) -> None:
+        """Run every cell; an interruption ends those that run and starts no other."""
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {self.record.accelerator}")
+        line = _Line(ahead(jobs))
+        with cell_progress(len(cells)) as progress:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._start_all(cells, line, jobs))
+                    for _ in range(jobs):
+                        group.create_task(self._work(line, progress))
+            finally:
+                await line.clear()
+
+    async def _start_all(self, cells: Sequence[Cell], line: _Line, jobs: int) -> None:
+        for wanted in cells:
+            await line.reserve()
+            line.add(await self._get_ready(wanted))
+        for _ in range(jobs):
+            line.close()
+
+    async def _work(self, line: _Line, progress: CellProgress) -> None:
+        while (taken := await line.take()) is not None:
+            if taken.started is not None:
+                await taken.started.carry_out()
+            elif taken.bench is not None:
+                await cell.run(*self._what(taken.cell, taken.bench))
+            self._finish(taken.cell, progress)
+
+    async def _get_ready(self, wanted: Cell) -> _Next:
+        """What a cell runs on, and its guest if that is a clone, which costs little."""
+        folder = self.folder.cell(wanted)
+        boot = self.launches[wanted.kernel]
+        if skip := wanted.skip or self._lacks(wanted):
+            cell.skip(wanted, folder, skip)
+            return _Next(wanted)
+        self._write_reproduce(wanted, boot)
+        bench = self.templates.bench(wanted, boot)
+        if isinstance(bench, BootFailed):
+            cell.not_booted(folder, bench.folder)
+            return _Next(wanted)
+        if bench.prologue is None:
+            return _Next(wanted, bench)
+        if skip := bench.prologue.settled.lacks(wanted.testcase.requires.files):
+            cell.skip(wanted, folder, skip)
+            return _Next(wanted)
+        return _Next(wanted, bench, await cell.start(*self._what(wanted, bench)))
+
+    def _what(self, wanted: Cell, bench: Bench) -> tuple[Cell, Bench, Path, str]:
+        program = initramfs.program_path(wanted.testcase)
+        return wanted, bench, self.folder.cell(wanted), program
+
+    def _finish(self, wanted: Cell, progress: CellProgress) -> None:
+        seen = observe_cell(self.folder, wanted)
+        judgement = judge(wanted, seen, self.record.lab.expectations)
+        self.folder.journal("cell", cell=wanted.id, outcome=seen.outcome, verdict=judgement.verdict)
+        progress.finished(CellResult(wanted, seen, judgement))
+
+    def _lacks(self, wanted: Cell) -> str:
+        config = self.configs[wanted.kernel]
+        for symbol in wanted.testcase.requires.config:
+            if config.get(symbol, "n") == "n":
+                return f"needs CONFIG_{symbol}, which this kernel does not have"
+        return ""
+
+    def _write_reproduce(self, wanted: Cell, boot: Launch) -> None:
+        terms = (
+            f"guest={wanted.guest.name},"
+            f"settings={wanted.settings.name},testcase={wanted.testcase.name}"
+        )
+        if self.record.comparison is None:  # an A/B of one side compares nothing
+            terms = f"kernel={wanted.kernel},{terms}"
+        again = [*self.record.command, "--filter", terms]
+        bare = command.reproduce(wanted.guest, boot)
+        text = (
+            "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n"
+            f"# The cell {wanted.id}, again:\n{shlex.join(again)}\n\n"
+            "# Its guest alone, with the console here and the agent's channel on ./agent.sock\n"
+            f"# (docs/protocol.md says how to talk to it):\n# {shlex.join(bare)}\n"
+        )
+        name = f"cells/{wanted.id}/reproduce.sh"
+        self.folder.write(name, text).chmod(0o755)
+
+
+def ahead(jobs: int) -> int:
+    """How many guests may wait for their turn: one for each that runs, within the free memory."""
+    return max(1, min(jobs, available_mb() // 4 // WAITING_MB))
+
+
+class _Line:
+    """The cells that wait with their guests started, at most ``ahead`` of them.
+
+    A guest counts from when it begins to be started, so the budget holds while that goes on.
+    """
+
+    def __init__(self, ahead: int) -> None:
+        self._places = asyncio.Semaphore(ahead)
+        self._ready: asyncio.Queue[_Next | None] = asyncio.Queue()
+
+    async def reserve(self) -> None:
+        """Wait for a free place."""
+        await self._places.acquire()
+
+    def add(self, following: _Next) -> None:
+        """Take the reserved place."""
+        self._ready.put_nowait(following)
+
+    def close(self) -> None:
+        """Let one of those who take know that nothing more comes."""
+        self._ready.put_nowait(None)
+
+    async def take(self) -> _Next | None:
+        """The next cell, or None behind the last."""
+        following = await self._ready.get()
+        if following is not None:
+            self._places.release()
+        return following
+
+    async def clear(self) -> None:
+        """End the guests that nobody took."""
+        while not self._ready.empty():
+            following = self._ready.get_nowait()
+            if following is not None and following.started is not None:
+                await following.started.aclose()
