@@ -10,6 +10,8 @@
 
 #include "rmaplab.h"
 
+#define MAX_READINGS	10
+
 static const char *memcg_path(const char *file)
 {
 	static char path[512];
@@ -45,13 +47,34 @@ static void make_stat_due(void)
 	require_errno(!munmap(churn, size), "munmap");
 }
 
-long long memcg_stat(const char *key)
+static long long read_stat(const char *key)
 {
 	long long value;
 
 	make_stat_due();
 	value = file_field(memcg_path("memory.stat"), key);
 	require(value >= 0, "memory.stat has no %s", key);
+	return value;
+}
+
+/*
+ * The periodic flush goes CPU by CPU, and says that nothing is outstanding
+ * after the first (mem_cgroup_css_rstat_flush()): who reads meanwhile sees the
+ * others' old share.  So believe what two readings agree on.
+ */
+long long memcg_stat(const char *key)
+{
+	long long value = read_stat(key), again;
+	int round;
+
+	for (round = 0; round < MAX_READINGS; round++) {
+		again = read_stat(key);
+		if (again == value)
+			return value;
+		diag("memory.stat %s: %lld, then %lld", key, value, again);
+		value = again;
+	}
+	require(false, "memory.stat %s does not come to rest", key);
 	return value;
 }
 
