@@ -3,7 +3,8 @@
 
 The change of a row is decided in this order: repeats that differ (unstable), a side without a
 verdict (missing), then the verdicts; two failures are told apart by how they fail, since a wrong
-mapcount on base must not hide a panic that the series brought.
+mapcount on base must not hide a panic that the series brought. A repeat that ended in the lab's
+error is no verdict: what the others show counts if it is bad, else the row is missing.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from rmaplab.model import (
     Verdict,
 )
 
-RowKey = tuple[str, str, str]
+RowKey = tuple[str, str, str, str]
 
 
 def compare(
     a: str, b: str, a_results: Iterable[CellResult], b_results: Iterable[CellResult]
 ) -> Comparison:
-    """Compare two kernels' results row by row: testcase x settings x guest.
+    """Compare two kernels' results row by row: testcase x settings x guest x device.
 
     A row that both sides skipped is no row: there is nothing to compare.
     """
@@ -36,8 +37,7 @@ def compare(
         before, after = base.get(key, []), patched.get(key, [])
         if _verdicts(before) | _verdicts(after) == {Verdict.SKIP}:
             continue
-        change, detail = _change(before, after)
-        rows.append(ComparisonRow(*key, _shown(before), _shown(after), change, detail))
+        rows.append(_row(key, before, after))
     return Comparison(a, b, tuple(rows))
 
 
@@ -45,7 +45,8 @@ def _grouped(results: Iterable[CellResult]) -> dict[RowKey, list[CellResult]]:
     grouped: dict[RowKey, list[CellResult]] = defaultdict(list)
     for result in results:
         cell = result.cell
-        grouped[(cell.testcase.name, cell.settings.name, cell.guest.name)].append(result)
+        key = (cell.testcase.name, cell.settings.name, cell.guest.name, cell.device)
+        grouped[key].append(result)
     return grouped
 
 
@@ -57,7 +58,30 @@ def _shown(results: Sequence[CellResult]) -> str:
     verdicts = _verdicts(results)
     if not verdicts:
         return ""
-    return str(next(iter(verdicts))) if len(verdicts) == 1 else "mixed"
+    if len(verdicts - {Verdict.ERROR}) > 1:
+        return "mixed"
+    return str(Verdict.ERROR if Verdict.ERROR in verdicts else next(iter(verdicts)))
+
+
+def _row(key: RowKey, before: Sequence[CellResult], after: Sequence[CellResult]) -> ComparisonRow:
+    testcase, settings, guest, device = key
+    kept = _without_errors(before), _without_errors(after)
+    whole = (len(kept[0]), len(kept[1])) == (len(before), len(after))
+    if whole or all(kept):
+        change, detail = _change(*kept)
+        if whole or change.is_bad:
+            shown = _shown(kept[0]), _shown(kept[1])
+            return ComparisonRow(testcase, settings, guest, *shown, change, detail, device)
+    side, results = ("base", before) if len(kept[0]) < len(before) else ("patched", after)
+    errors = [r.judgement for r in results if r.judgement.verdict is Verdict.ERROR]
+    part = f" in {len(errors)} of {len(results)} repeats" if len(errors) < len(results) else ""
+    detail = f"no verdict on {side}{part}: {errors[0].reason}"
+    shown = _shown(before), _shown(after)
+    return ComparisonRow(testcase, settings, guest, *shown, Change.MISSING, detail, device)
+
+
+def _without_errors(results: Sequence[CellResult]) -> list[CellResult]:
+    return [result for result in results if result.judgement.verdict is not Verdict.ERROR]
 
 
 def _change(before: Sequence[CellResult], after: Sequence[CellResult]) -> tuple[Change, str]:
@@ -65,9 +89,8 @@ def _change(before: Sequence[CellResult], after: Sequence[CellResult]) -> tuple[
     for side, verdicts, results in (("base", old, before), ("patched", new, after)):
         if len(verdicts) > 1:
             return Change.UNSTABLE, f"{side}: {_tally(results)}"
-    silent = {Verdict.SKIP, Verdict.ERROR}
     for side, verdicts, results in (("base", old, before), ("patched", new, after)):
-        if not verdicts or verdicts <= silent:
+        if not verdicts or verdicts == {Verdict.SKIP}:
             why = results[0].judgement.reason if results else "was not run"
             return Change.MISSING, f"no verdict on {side}: {why}"
     if old != new:

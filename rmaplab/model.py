@@ -313,9 +313,22 @@ class Lab:
     expectations: tuple[Expectation, ...]
 
 
+NO_DEVICE = "none"
+"""The device set of a guest without devices."""
+
+
+def place(guest: str, device: str) -> str:
+    """``q35``, or ``q35.none`` where a lab varies the devices."""
+    return f"{guest}.{device}" if device else guest
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One kernel x guest x settings x testcase x repeat. ``skip`` is why it cannot run, if so."""
+    """One kernel x guest x settings x device x testcase x repeat.
+
+    ``skip`` is why it cannot run, if so. ``device`` is one of the lab's device sets, which
+    ``guest`` has already; empty if the lab does not vary the devices.
+    """
 
     id: str
     kernel: str
@@ -324,6 +337,17 @@ class Cell:
     testcase: Testcase
     repeat: int
     skip: str = ""
+    device: str = ""
+
+    @property
+    def devices(self) -> str:
+        """The devices that the cell's guest has: ``dmirror``, ``a+b``, ``none``."""
+        return "+".join(device.name for device in self.guest.devices) or NO_DEVICE
+
+    @property
+    def place(self) -> str:
+        """The guest as the names of cells and suites have it."""
+        return place(self.guest.name, self.device)
 
 
 # -- evidence ----------------------------------------------------------------------------------
@@ -450,8 +474,35 @@ class CellResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Unstable:
+    """A testcase whose repeats, all else alike, ended with different verdicts.
+
+    ``counts`` are repeats by verdict, in Verdict's order; ``cells`` the ids of all of them, those
+    that ended in the lab's error too.
+    """
+
+    kernel: str
+    guest: str
+    settings: str
+    device: str
+    testcase: str
+    counts: Mapping[Verdict, int]
+    cells: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """The guest as the names of cells and suites have it."""
+        return place(self.guest, self.device)
+
+    @property
+    def detail(self) -> str:
+        """``4 pass, 1 fail``."""
+        return ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
+
+
+@dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """One testcase x settings x guest on both kernels.
+    """One testcase x settings x guest x device on both kernels.
 
     ``base`` and ``patched`` are the verdicts, ``mixed`` where repeats differ, empty where there
     is none.
@@ -464,6 +515,12 @@ class ComparisonRow:
     patched: str
     change: Change
     detail: str
+    device: str = ""
+
+    @property
+    def place(self) -> str:
+        """The guest as the names of cells and suites have it."""
+        return place(self.guest, self.device)
 
 
 @dataclass(frozen=True, slots=True)

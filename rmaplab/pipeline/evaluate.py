@@ -18,10 +18,12 @@ from rmaplab.model import (
     Comparison,
     Expectation,
     Observation,
+    Unstable,
     Verdict,
 )
 from rmaplab.plan import plan
 from rmaplab.report import html, junit, results, summary
+from rmaplab.stability import unstable
 from rmaplab.store.runfolder import RunFolder, RunRecord, planned
 
 
@@ -34,6 +36,11 @@ class Evaluation:
     results: tuple[CellResult, ...]
     comparison: Comparison | None
     stale: tuple[Expectation, ...]
+
+    @property
+    def unstable(self) -> tuple[Unstable, ...]:
+        """The testcases whose repeats differ."""
+        return unstable(self.results)
 
     @property
     def build_errors(self) -> dict[str, str]:
@@ -51,7 +58,7 @@ class Evaluation:
 
     def _of_cells(self) -> ExitCode:
         surprised = [r.judgement.verdict for r in self.results if not r.judgement.as_expected]
-        if any(verdict is not Verdict.ERROR for verdict in surprised):
+        if self.unstable or any(verdict is not Verdict.ERROR for verdict in surprised):
             return ExitCode.REGRESSION
         # Where all was skipped nothing was tested, and that is no good news.
         tested = any(r.judgement.verdict is not Verdict.SKIP for r in self.results)
@@ -59,7 +66,7 @@ class Evaluation:
 
     def _of_rows(self, comparison: Comparison) -> ExitCode:
         bad = [row for row in comparison.rows if row.change.is_bad]
-        if any(Verdict.ERROR not in {row.base, row.patched} for row in bad):
+        if self.unstable or any(Verdict.ERROR not in {row.base, row.patched} for row in bad):
             return ExitCode.REGRESSION
         errors = any(r.judgement.verdict is Verdict.ERROR for r in self.results)
         return ExitCode.INFRA if bad or errors or not comparison.rows else ExitCode.OK

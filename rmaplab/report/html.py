@@ -10,6 +10,7 @@ import jinja2
 from rmaplab.model import CellResult, Change, Comparison, ComparisonRow
 from rmaplab.report.junit import clean
 from rmaplab.report.terminal import comparison_tally, tally
+from rmaplab.stability import unstable
 from rmaplab.store.runfolder import RunRecord
 
 
@@ -28,6 +29,7 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
         comparison=comparison,
         rows=sorted(comparison.rows, key=_order) if comparison else (),
         tally=tally(results),
+        unstable=unstable(results),
         comparison_tally=comparison_tally(comparison) if comparison else "",
     )
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""junit.xml: one suite per kernel x guest x settings, through junit-xml.
+"""junit.xml: one suite per kernel x guest x device x settings, through junit-xml.
 
 The kernel's fault is a ``<failure>``, the lab's an ``<error>``. A known failure is ``<skipped>``,
 so that a lab on an unpatched kernel can be green; one that ends otherwise than expected is a
-``<failure>`` again.
+``<failure>`` again, and so is a case that stands for the repeats of a testcase that differ.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
-from rmaplab.model import CellResult, Splat, Verdict
+from rmaplab.model import CellResult, Splat, Unstable, Verdict
+from rmaplab.stability import unstable
 from rmaplab.store.runfolder import KernelFacts
 
 # Everything that is no Char of XML 1.0 (production 2), and what it discourages: C1 controls and
@@ -37,11 +38,14 @@ def render(results: Sequence[CellResult], kernels: Mapping[str, KernelFacts]) ->
     grouped: dict[tuple[str, str, str], list[CellResult]] = {}
     for result in results:
         cell = result.cell
-        grouped.setdefault((cell.kernel, cell.guest.name, cell.settings.name), []).append(result)
+        grouped.setdefault((cell.kernel, cell.place, cell.settings.name), []).append(result)
     suites = [
         TestSuite(
             clean(".".join(key)),
-            [_case(result) for result in members],
+            [
+                *(_case(result) for result in members),
+                *(_unstable(one) for one in unstable(members)),
+            ],
             properties=_properties(members, kernels),
         )
         for key, members in grouped.items()
@@ -72,7 +76,8 @@ def _properties(
     """
     cell = members[0].cell
     facts = kernels.get(cell.kernel)
-    found = {"kernel": cell.kernel, "guest": cell.guest.name, "settings": cell.settings.name}
+    found = {"kernel": cell.kernel, "guest": cell.guest.name, "settings": cell.settings.name,
+             "device": cell.devices}  # fmt: skip
     if facts is not None:
         found |= {
             "tree": facts.tree,
@@ -98,7 +103,7 @@ def _case(result: CellResult) -> TestCase:
     cell, seen, judgement = result.cell, result.observation, result.judgement
     case = TestCase(
         clean(_name(result)),
-        classname=clean(f"{cell.kernel}.{cell.guest.name}.{cell.settings.name}"),
+        classname=clean(f"{cell.kernel}.{cell.place}.{cell.settings.name}"),
         elapsed_sec=seen.duration_s,
         stdout=clean(_output(result)),
     )
@@ -113,6 +118,16 @@ def _case(result: CellResult) -> TestCase:
             case.add_failure_info(message=message, output=text, failure_type=str(seen.outcome))
         case Verdict.FAIL:
             case.add_skipped_info(message=clean(f"known failure: {judgement.known}"), output=text)
+    return case
+
+
+def _unstable(one: Unstable) -> TestCase:
+    """A case for repeats that differ: each may be as expected, all of them together are not."""
+    classname = f"{one.kernel}.{one.place}.{one.settings}"
+    case = TestCase(f"{clean(one.testcase)} repeats", classname=clean(classname))
+    case.add_failure_info(
+        message=f"unstable: {one.detail}", output="\n".join(one.cells), failure_type="unstable"
+    )
     return case
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rmaplab.model import CellResult, Comparison, CounterChange
+from rmaplab.stability import unstable
 
 SCHEMA_VERSION = 1
 
@@ -26,6 +27,7 @@ def render(
         "schema_version": SCHEMA_VERSION,
         "build_errors": dict(build_errors),
     }
+    content["unstable"] = [dataclasses.asdict(one) for one in unstable(results)]
     if comparison is not None:
         content["comparison"] = {
             "base": comparison.a,
@@ -46,7 +48,7 @@ def cell_facts(result: CellResult) -> dict[str, Any]:
         "kernel": cell.kernel,
         "guest": cell.guest.name,
         "settings": cell.settings.name,
-        "device": ",".join(device.name for device in cell.guest.devices),
+        "device": cell.devices,
         "testcase": cell.testcase.name,
         "repeat": cell.repeat,
         "outcome": seen.outcome,

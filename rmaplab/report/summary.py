@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rmaplab.model import CellResult, Change, Comparison, Verdict
 from rmaplab.report.terminal import comparison_tally, printable, tally
+from rmaplab.stability import unstable
 from rmaplab.store.runfolder import RunRecord
 
 
@@ -19,6 +20,7 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
         lines += [f"{comparison.a} -> {comparison.b}: {comparison_tally(comparison)}", ""]
         lines += _comparison(comparison)
     lines += [tally(results), ""]
+    lines += _unstable(results)
     lines += _failures(results)
     return "\n".join(lines) + "\n"
 
@@ -41,16 +43,27 @@ def _comparison(comparison: Comparison) -> list[str]:
     ]
     for row in comparison.rows:
         if row.change is not Change.SAME_PASS:
-            cells = (row.testcase, row.settings, row.guest, row.base, row.patched, row.change,
+            cells = (row.testcase, row.settings, row.place, row.base, row.patched, row.change,
                      row.detail)  # fmt: skip
             lines.append("| " + " | ".join(escape(str(cell)) for cell in cells) + " |")
+    return [*lines, ""]
+
+
+def _unstable(results: Sequence[CellResult]) -> list[str]:
+    found = unstable(results)
+    if not found:
+        return []
+    lines = ["| unstable testcase | kernel | guest | settings | repeats |", "|---|---|---|---|---|"]
+    for one in found:
+        cells = (one.testcase, one.kernel, one.place, one.settings, one.detail)
+        lines.append("| " + " | ".join(escape(cell) for cell in cells) + " |")
     return [*lines, ""]
 
 
 def _failures(results: Sequence[CellResult]) -> list[str]:
     bad = [result for result in results if not result.judgement.as_expected]
     if not bad:
-        return ["Every cell ended as expected."]
+        return [] if unstable(results) else ["Every cell ended as expected."]
     lines = ["| cell | verdict | why |", "|---|---|---|"]
     lines += [
         f"| {result.cell.id} | {result.judgement.verdict} | {escape(result.judgement.reason)} |"

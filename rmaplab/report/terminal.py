@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from rmaplab.log import log
-from rmaplab.model import CellResult, Change, Comparison, ComparisonRow, Verdict
+from rmaplab.model import CellResult, Change, Comparison, ComparisonRow, Unstable, Verdict
+from rmaplab.stability import unstable
 
 _CHANGE_STYLE = {
     Change.FIXED: "good",
@@ -47,7 +48,22 @@ def show_cells(results: Sequence[CellResult]) -> None:
                 _why([result.judgement.reason for result in members]),
             )
         log.stdout.print(table)
+    show_unstable(results)
     log.stdout.print(tally(results))
+
+
+def show_unstable(results: Sequence[CellResult]) -> None:
+    """The testcases whose repeats differ, with counts, a line for each way."""
+    groups: dict[tuple[str, str, str], list[Unstable]] = {}
+    for one in unstable(results):
+        groups.setdefault((one.testcase, one.kernel, one.detail), []).append(one)
+    if not groups:
+        return
+    table = _table("unstable", "kernel", "repeats", "where")
+    for (testcase, kernel, detail), members in groups.items():
+        where = ", ".join(f"{one.place} {one.settings}" for one in members)
+        table.add_row(escape(testcase), escape(kernel), f"[bad]{detail}[/]", escape(where))
+    log.stdout.print(table)
 
 
 def _table(*titles: str) -> Table:
@@ -84,7 +100,9 @@ def tally(results: Sequence[CellResult]) -> str:
         if counts[verdict]:
             note = f" ({known} known)" if verdict is Verdict.FAIL and known else ""
             parts.append(f"{counts[verdict]} {verdict}{note}")
-    return f"{len(results)} cells: {', '.join(parts) or 'none'}"
+    differ = len(unstable(results))
+    note = f"; {differ} unstable" if differ else ""
+    return f"{len(results)} cells: {', '.join(parts) or 'none'}{note}"
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -123,7 +141,7 @@ def _where(rows: Sequence[ComparisonRow], everything: Sequence[ComparisonRow]) -
     whole = sum(row.testcase == rows[0].testcase for row in everything)
     if len(rows) == whole:
         return ""
-    return escape(" [" + ", ".join(f"{row.guest} {row.settings}" for row in rows) + "]")
+    return escape(" [" + ", ".join(f"{row.place} {row.settings}" for row in rows) + "]")
 
 
 def comparison_tally(comparison: Comparison) -> str:

@@ -33,6 +33,7 @@ from rmaplab.model import (
     TestcaseKind,
     Verdict,
     Write,
+    place,
 )
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord
 
@@ -136,16 +137,18 @@ def cell(
     testcase: Testcase = _TESTCASE,
     repeat: int = 1,
     skip: str = "",
+    device: str = "",
 ) -> Cell:
     name = testcase.name.replace("/", ".")
     return Cell(
-        id=f"{kernel}.{guest.name}.{settings.name}.{name}.{repeat}",
+        id=f"{kernel}.{place(guest.name, device)}.{settings.name}.{name}.{repeat}",
         kernel=kernel,
         guest=guest,
         settings=settings,
         testcase=testcase,
         repeat=repeat,
         skip=skip,
+        device=device,
     )
 
 

@@ -88,6 +88,33 @@ def test_a_side_without_a_verdict_says_why() -> None:
     assert row([LOST], [PASS]).detail == "no verdict on base: the lab ended"
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "change", "shown"),
+    [
+        ([PASS, LOST], [PASS, PASS], Change.MISSING, ("error", "pass")),
+        ([PASS, PASS], [LOST, PASS], Change.MISSING, ("pass", "error")),
+        ([FAIL, FAIL], [PASS, LOST], Change.MISSING, ("fail", "error")),
+        ([PASS, PASS], [FAIL, LOST], Change.REGRESSED, ("pass", "fail")),
+        ([FAIL, LOST], [PANIC, PANIC], Change.NEW_SPLAT, ("fail", "fail")),
+        ([PASS, LOST], [PASS, FAIL], Change.UNSTABLE, ("pass", "mixed")),
+        ([LOST, LOST], [PASS, FAIL], Change.MISSING, ("error", "mixed")),
+    ],
+)
+def test_a_repeat_that_the_lab_lost_hides_nothing_and_blames_no_kernel(
+    before: list[Observation],
+    after: list[Observation],
+    change: Change,
+    shown: tuple[str, str],
+) -> None:
+    only = row(before, after)
+    assert (only.change, (only.base, only.patched)) == (change, shown)
+
+
+def test_how_many_repeats_were_lost_is_said() -> None:
+    told = row([PASS, PASS, PASS], [PASS, LOST, PASS]).detail
+    assert told == "no verdict on patched in 1 of 3 repeats: the lab ended"
+
+
 def test_a_subtest_that_no_longer_passes_is_a_regression_inside_a_failure() -> None:
     before = observation(failed("a"), passed("b"))
     after = observation(failed("a"), failed("b"))

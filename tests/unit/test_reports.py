@@ -184,7 +184,7 @@ def test_a_tally_counts_verdicts_and_known_failures() -> None:
         result(observation(failed()), judged=known),
         result(observation(skip="x")),
     ]
-    assert terminal.tally(results) == "4 cells: 1 pass, 2 fail (1 known), 1 skip"
+    assert terminal.tally(results) == "4 cells: 1 pass, 2 fail (1 known), 1 skip; 1 unstable"
     assert terminal.tally([]) == "0 cells: none"
 
 
