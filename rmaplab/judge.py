@@ -42,6 +42,7 @@ def applies(known: Expectation, cell: Cell) -> bool:
             (cell.kernel, known.kernel),
             (cell.guest.name, known.guest),
             (cell.settings.name, known.settings),
+            (cell.devices, known.device),
         )
     ) and (
         fnmatch.fnmatchcase(cell.testcase.name, known.testcase)

@@ -297,11 +297,45 @@ class Expectation:
     subtests: tuple[str, ...]
     reason: str
     line: int
+    device: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Combinations that are no cells: those whose every name matches one of its shell patterns."""
+
+    kernel: tuple[str, ...]
+    guest: tuple[str, ...]
+    settings: tuple[str, ...]
+    device: tuple[str, ...]
+    testcase: tuple[str, ...]
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """A small matrix besides the lab's own; ``kernel`` are patterns for the lab's kernels.
+
+    ``devices`` are device sets, or one empty name for what the guests have.
+    """
+
+    kernel: tuple[str, ...]
+    guests: tuple[Guest, ...]
+    settings: tuple[HugepageSettings, ...]
+    devices: tuple[str, ...]
+    testcases: tuple[Testcase, ...]
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A resolved lab file: every name in it is known to exist."""
+    """A resolved lab file: every name in it is known to exist.
+
+    ``devices`` are the device sets to vary, as Cell.devices spells them; none if the guests keep
+    what their profiles say. ``repeats`` are those of single testcases, by name, ``repeat`` those
+    of the others. ``cap`` is how many cells a run may have, 0 for any number.
+    """
 
     name: str
     path: Path
@@ -311,6 +345,21 @@ class Lab:
     testcases: tuple[Testcase, ...]
     repeat: int
     expectations: tuple[Expectation, ...]
+    devices: tuple[str, ...] = ()
+    repeats: Mapping[str, int] = field(default_factory=dict)
+    exclusions: tuple[Exclusion, ...] = ()
+    inclusions: tuple[Inclusion, ...] = ()
+    cap: int = 0
+
+    @property
+    def every_testcase(self) -> tuple[Testcase, ...]:
+        """The lab's testcases, and those of its inclusions, each once."""
+        more = (testcase for one in self.inclusions for testcase in one.testcases)
+        return tuple({one.name: one for one in (*self.testcases, *more)}.values())
+
+    def repeats_of(self, testcase: Testcase) -> int:
+        """How often each cell of a testcase is run."""
+        return self.repeats.get(testcase.name, self.repeat)
 
 
 NO_DEVICE = "none"

@@ -4,75 +4,213 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rmaplab.errors import UserError
-from rmaplab.model import Cell, Guest, HugepageSettings, Kernel, Lab, Testcase
+from rmaplab.model import (
+    NO_DEVICE,
+    Cell,
+    Exclusion,
+    Guest,
+    HugepageSettings,
+    Inclusion,
+    Kernel,
+    Lab,
+    Testcase,
+)
 
-FILTER_FIELDS = ("kernel", "guest", "settings", "testcase")
+FILTER_FIELDS = ("kernel", "guest", "settings", "device", "testcase")
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A combination that is no cell, and why."""
+    """A combination that is no cell, and why; ``device`` is empty if the lab does not vary it."""
 
-    testcase: str
+    kernel: str
+    guest: str
     settings: str
+    device: str
+    testcase: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """The cells that a run would run, and what was left out."""
+class Row:
+    """One combination of a lab: the cell of its first repeat, and how many repeats it has."""
 
-    cells: tuple[Cell, ...]
+    first: Cell
+    repeats: int
+
+    def cells(self) -> Iterator[Cell]:
+        """The cells of all repeats."""
+        stem = self.first.id.removesuffix("1")
+        for number in range(1, self.repeats + 1):
+            yield replace(self.first, id=f"{stem}{number}", repeat=number)
+
+    def left_out(self, reason: str) -> LeftOut:
+        """The row as one that is not run."""
+        one = self.first
+        return LeftOut(
+            one.kernel, one.guest.name, one.settings.name, one.device, one.testcase.name, reason
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The rows that a run would run, and what was left out."""
+
+    rows: tuple[Row, ...]
     left_out: tuple[LeftOut, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell, the repeats of a row one after the other."""
+        return tuple(cell for row in self.rows for cell in row.cells())
+
+    @property
+    def size(self) -> int:
+        """How many cells there are."""
+        return sum(row.repeats for row in self.rows)
+
+    def keep(self, rows: Iterable[Row], reason: str) -> Plan:
+        """The plan with these of its rows only; the others are left out for that reason."""
+        kept = {row.first.id: row for row in rows}
+        dropped = [row.left_out(reason) for row in self.rows if row.first.id not in kept]
+        return Plan(tuple(kept.values()), (*self.left_out, *dropped))
+
+
+@dataclass(frozen=True, slots=True)
+class _Combination:
+    kernel: Kernel
+    guest: Guest
+    device: str
+    settings: HugepageSettings
+    testcase: Testcase
 
 
 def plan(lab: Lab) -> Plan:
-    """Every cell of a lab: kernels x guests x settings x testcases x repeats.
+    """Every cell of a lab: kernels x guests x devices x settings x testcases x repeats.
 
-    A testcase under settings that make no sense for it is left out. One whose requirements the
-    guest cannot meet stays a cell with ``skip`` set, so that the report shows the gap.
+    The product less what its exclusions name, and then what its inclusions add, each row once. A
+    testcase under settings that make no sense for it is left out. One whose requirements the guest
+    cannot meet stays a cell with ``skip`` set, so that the report shows the gap.
     """
-    cells = [
-        Cell(
-            id=cell_id(kernel, guest, settings, testcase, repeat),
-            kernel=kernel.name,
-            guest=guest,
-            settings=settings,
-            testcase=testcase,
-            repeat=repeat,
-            skip=unmet(testcase, guest),
-        )
-        for kernel, guest, settings, testcase in _combinations(lab)
-        for repeat in range(1, lab.repeat + 1)
-    ]
-    left_out = [
-        LeftOut(testcase.name, settings.name, "makes no sense under these settings")
-        for settings in lab.settings
-        for testcase in lab.testcases
-        if settings.name not in testcase.settings
-    ]
-    return Plan(tuple(cells), tuple(left_out))
+    rows: dict[str, Row] = {}
+    left_out: dict[str, LeftOut] = {}
+    for one in _product(lab):
+        row = _row(lab, one)
+        reason = _impossible(one) or _excluded(row.first, lab.exclusions)
+        if reason:
+            left_out[row.first.id] = row.left_out(reason)
+        else:
+            rows[row.first.id] = row
+    for inclusion in lab.inclusions:
+        for one in _included(lab, inclusion):
+            row = _row(lab, one)
+            if reason := _impossible(one):
+                left_out.setdefault(row.first.id, row.left_out(reason))
+            else:
+                left_out.pop(row.first.id, None)
+                rows.setdefault(row.first.id, row)
+    return Plan(tuple(rows.values()), tuple(left_out.values()))
 
 
-def _combinations(lab: Lab) -> Iterator[tuple[Kernel, Guest, HugepageSettings, Testcase]]:
-    for kernel in lab.kernels:
-        for guest in lab.guests:
-            for settings in lab.settings:
-                for testcase in lab.testcases:
-                    if settings.name in testcase.settings:
-                        yield kernel, guest, settings, testcase
+def on_kernels(lab: Lab, kernels: tuple[Kernel, ...]) -> Lab:
+    """The lab on other kernels that are to be compared: all get the rows of its first one.
+
+    What the lab file says of its first kernel by name, or of one of the new ones, holds for all.
+    """
+    names = [lab.kernels[0].name, *(kernel.name for kernel in kernels)]
+    exclusions = [one for one in lab.exclusions if any(_match(n, one.kernel) for n in names)]
+    inclusions = [one for one in lab.inclusions if any(_match(n, one.kernel) for n in names)]
+    return replace(
+        lab,
+        kernels=kernels,
+        exclusions=tuple(replace(one, kernel=("*",)) for one in exclusions),
+        inclusions=tuple(replace(one, kernel=("*",)) for one in inclusions),
+    )
 
 
-def cell_id(
-    kernel: Kernel, guest: Guest, settings: HugepageSettings, testcase: Testcase, repeat: int
-) -> str:
+def _product(lab: Lab) -> Iterator[_Combination]:
+    devices = lab.devices or ("",)
+    for combination in itertools.product(
+        lab.kernels, lab.guests, devices, lab.settings, lab.testcases
+    ):
+        yield _Combination(*combination)
+
+
+def _included(lab: Lab, inclusion: Inclusion) -> Iterator[_Combination]:
+    kernels = [kernel for kernel in lab.kernels if _match(kernel.name, inclusion.kernel)]
+    for combination in itertools.product(
+        kernels, inclusion.guests, inclusion.devices, inclusion.settings, inclusion.testcases
+    ):
+        yield _Combination(*combination)
+
+
+def _row(lab: Lab, one: _Combination) -> Row:
+    guest = with_devices(one.guest, one.device)
+    first = Cell(
+        id="",
+        kernel=one.kernel.name,
+        guest=guest,
+        settings=one.settings,
+        testcase=one.testcase,
+        repeat=1,
+        skip=unmet(one.testcase, guest),
+        device=one.device,
+    )
+    return Row(replace(first, id=_id(first)), lab.repeats_of(one.testcase))
+
+
+def _id(cell: Cell) -> str:
     """A cell's name, unique in its run and usable as a folder's name."""
-    parts = (kernel.name, guest.name, settings.name, testcase.name.replace("/", "."), str(repeat))
-    return ".".join(parts)
+    testcase = cell.testcase.name.replace("/", ".")
+    return f"{cell.kernel}.{cell.place}.{cell.settings.name}.{testcase}.{cell.repeat}"
+
+
+def device_names(device_set: str) -> tuple[str, ...]:
+    """The devices of a device set such as ``a+b`` or ``none``."""
+    return () if device_set == NO_DEVICE else tuple(device_set.split("+"))
+
+
+def with_devices(guest: Guest, device_set: str) -> Guest:
+    """The guest with the devices of a set only; with its own if the set is empty."""
+    if not device_set:
+        return guest
+    names = device_names(device_set)
+    return replace(guest, devices=tuple(d for d in guest.devices if d.name in names))
+
+
+def _impossible(one: _Combination) -> str:
+    """Why a combination cannot be a cell at all, or an empty string."""
+    if one.settings.name not in one.testcase.settings:
+        return "makes no sense under these settings"
+    has = {device.name for device in one.guest.devices}
+    for name in device_names(one.device) if one.device else ():
+        if name not in has:
+            return f"the guest {one.guest.name} has no device {name}"
+    return ""
+
+
+def _excluded(cell: Cell, exclusions: Sequence[Exclusion]) -> str:
+    for one in exclusions:
+        if all(
+            _match(name, patterns)
+            for name, patterns in (
+                (cell.kernel, one.kernel),
+                (cell.guest.name, one.guest),
+                (cell.settings.name, one.settings),
+                (cell.devices, one.device),
+            )
+        ) and (_match(cell.testcase.name, one.testcase) or _match(cell.testcase.id, one.testcase)):
+            return f"excluded in line {one.line}: {one.reason}"
+    return ""
+
+
+def _match(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def unmet(testcase: Testcase, guest: Guest) -> str:
@@ -95,15 +233,15 @@ def unmet(testcase: Testcase, guest: Guest) -> str:
 
 
 def select(whole: Plan, expression: str) -> Plan:
-    """The cells that match a filter such as ``testcase=migrate/*,guest=q35``.
+    """The rows that match a filter such as ``testcase=migrate/*,guest=q35``.
 
-    Each term is ``field=pattern`` or a bare pattern for the testcase; a cell has to match every
+    Each term is ``field=pattern`` or a bare pattern for the testcase; a row has to match every
     term, and a pattern may list alternatives with ``|``. Raises UserError on an unknown field and
     when nothing is left.
     """
     if not expression:
         return whole
-    cells = whole.cells
+    rows = whole.rows
     for term in expression.split(","):
         field, equals, pattern = term.strip().partition("=")
         if not equals:
@@ -113,19 +251,20 @@ def select(whole: Plan, expression: str) -> Plan:
                 f"--filter: unknown field {field!r} in {term.strip()!r}",
                 hint=f"fields: {', '.join(FILTER_FIELDS)}; e.g. 'testcase=migrate/*,guest=q35'",
             )
-        cells = tuple(cell for cell in cells if _matches(cell, field, pattern.split("|")))
-    if not cells:
+        rows = tuple(row for row in rows if _selected(row.first, field, pattern.split("|")))
+    if not rows:
         raise UserError(
             f"--filter: no cell matches {expression!r}", hint="see what there is with: plan LAB"
         )
-    return replace(whole, cells=cells)
+    return whole.keep(rows, f"not in --filter {expression}")
 
 
-def _matches(cell: Cell, field: str, patterns: list[str]) -> bool:
+def _selected(cell: Cell, field: str, patterns: list[str]) -> bool:
     names = {
         "kernel": (cell.kernel,),
         "guest": (cell.guest.name,),
         "settings": (cell.settings.name,),
+        "device": (cell.devices,),
         "testcase": (cell.testcase.name, cell.testcase.id),
     }[field]
-    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in patterns)
+    return any(_match(name, patterns) for name in names)

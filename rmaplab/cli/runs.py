@@ -49,7 +49,7 @@ def read_lab(path: Path, catalogue: Catalogue, *, tree: str = "", repeat: int | 
     lab = labfile.read(path if path.exists() or not own.exists() else own, catalogue)
     if tree:
         lab = kernels.on_tree(lab, tree)
-    return replace(lab, repeat=repeat) if repeat else lab
+    return replace(lab, repeat=repeat, repeats={}) if repeat else lab
 
 
 @click.command()

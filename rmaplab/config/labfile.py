@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from rmaplab.config import schema, yamlsource
+from rmaplab.config import matrix, schema, yamlsource
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.config.yamlsource import Document, near_miss
-from rmaplab.model import Expectation, Kernel, Lab, Outcome, Testcase, TestcaseKind, Verdict
+from rmaplab.config.matrix import Axes
+from rmaplab.config.yamlsource import Document, items, near_miss
+from rmaplab.model import Expectation, Kernel, Lab, Outcome, Testcase, Verdict
+from rmaplab.plan import plan
 
 T = TypeVar("T")
 
@@ -30,14 +32,24 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
     _check_kernels(document, catalogue)
     guests = _pick(document, "guests", "guest", catalogue.guests)
     settings = _pick(document, "settings", "settings", catalogue.settings)
-    testcases = _testcases(document, catalogue.testcases)
+    testcases, repeats = _testcases(document, catalogue.testcases)
+    kernels = _kernel_names(document)
+    axes = Axes(
+        tuple(kernels) if all(kernels) else (),
+        guests,
+        settings,
+        matrix.device_sets(document, ("devices",)),
+        testcases,
+    )
+    exclusions = matrix.exclusions(document, axes)
+    inclusions = matrix.inclusions(document, axes, catalogue)
     _check_expectations(document)
     if entry is None:
         document.check()
         raise AssertionError("a file that does not validate has mistakes")
     _check_overlap(document, [one.name for one in settings], testcases)
     document.check()
-    return Lab(
+    lab = Lab(
         name=entry.name,
         path=path.resolve(),
         kernels=tuple(Kernel(e.name, e.tree, e.series, tuple(e.config)) for e in entry.kernels),
@@ -46,25 +58,32 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         testcases=testcases,
         repeat=entry.repeat,
         expectations=_expectations(document, entry.expect),
+        devices=axes.devices,
+        repeats=repeats,
+        exclusions=exclusions,
+        inclusions=inclusions,
+        cap=entry.cap or 0,
     )
+    _check_rows(document, lab)
+    document.check()
+    return lab
 
 
-def _items(mapping: object, key: str, kind: type[T]) -> list[tuple[int, T]]:
-    """What a list in a mapping has of one type, each with its place; the rest is no list's."""
-    value = mapping.get(key) if isinstance(mapping, dict) else None
-    items = enumerate(value) if isinstance(value, list) else ()
-    return [(number, item) for number, item in items if isinstance(item, kind) and item]
+def _kernel_names(document: Document) -> list[str]:
+    """The kernels' names; an empty one for a kernel whose name cannot be read."""
+    names = [entry.get("name") for _, entry in items(document.value, "kernels", dict)]
+    return [name if isinstance(name, str) else "" for name in names]
 
 
 def _check_kernels(document: Document, catalogue: Catalogue) -> None:
     seen: set[str] = set()
-    for number, entry in _items(document.value, "kernels", dict):
+    for number, entry in items(document.value, "kernels", dict):
         name = entry.get("name")
         if isinstance(name, str):
             if name in seen:
                 document.complain(("kernels", number, "name"), f"two kernels are named {name!r}")
             seen.add(name)
-        for place, fragment in _items(entry, "config", str):
+        for place, fragment in items(entry, "config", str):
             if fragment not in catalogue.fragments:
                 document.complain(
                     ("kernels", number, "config", place),
@@ -75,33 +94,30 @@ def _check_kernels(document: Document, catalogue: Catalogue) -> None:
 
 def _pick(document: Document, key: str, noun: str, known: Mapping[str, T]) -> tuple[T, ...]:
     """The known things that match the patterns, in the catalogue's order, each once."""
-    wanted: set[str] = set()
-    for number, pattern in _items(document.value, key, str):
-        matches = fnmatch.filter(known, pattern)
-        if not matches:
-            document.complain(
-                (key, number), f"unknown {noun} {pattern!r}{near_miss(pattern, known)}"
-            )
-        wanted.update(matches)
+    wanted = matrix.pick(document, (key,), noun, known)
     return tuple(thing for name, thing in known.items() if name in wanted)
 
 
-def _testcases(document: Document, known: Mapping[str, Testcase]) -> tuple[Testcase, ...]:
-    """Testcases by name, pattern or id. A pattern never takes in the lab's selftests."""
-    names = {testcase.id: testcase.name for testcase in known.values()}
+def _testcases(
+    document: Document, known: Mapping[str, Testcase]
+) -> tuple[tuple[Testcase, ...], dict[str, int]]:
+    """The testcases, and the repeats of those that have their own: the last entry counts."""
+    repeats: dict[str, int] = {}
     wanted: set[str] = set()
-    for number, pattern in _items(document.value, "testcases", str):
-        exact = names.get(pattern, pattern)
-        matches = [
-            name
-            for name in fnmatch.filter(known, exact)
-            if name == exact or known[name].kind is not TestcaseKind.SELFTEST
-        ]
-        if not matches:
-            hint = near_miss(pattern, [*known, *names])
-            document.complain(("testcases", number), f"unknown testcase {pattern!r}{hint}")
-        wanted.update(matches)
-    return tuple(testcase for name, testcase in known.items() if name in wanted)
+    picked = matrix.pick_testcases(document, ("testcases",), known)
+    for number, names in picked.items():
+        wanted.update(names)
+        entry = document.value["testcases"][number]
+        repeat = entry.get("repeat") if isinstance(entry, dict) else None
+        if isinstance(repeat, int):
+            repeats.update(dict.fromkeys(names, repeat))
+    return tuple(testcase for name, testcase in known.items() if name in wanted), repeats
+
+
+def _check_rows(document: Document, lab: Lab) -> None:
+    if lab.guests and lab.settings and lab.testcases and not plan(lab).rows:
+        place = ("exclude",) if lab.exclusions else ("devices",)
+        document.complain(place, "the matrix is empty: every combination is left out")
 
 
 def _check_overlap(
@@ -117,9 +133,9 @@ def _check_overlap(
 
 
 def _check_expectations(document: Document) -> None:
-    entries = _items(document.value, "kernels", dict)
+    entries = items(document.value, "kernels", dict)
     kernels = [entry["name"] for _, entry in entries if isinstance(entry.get("name"), str)]
-    for number, entry in _items(document.value, "expect", dict):
+    for number, entry in items(document.value, "expect", dict):
         kernel, splat = entry.get("kernel"), entry.get("splat")
         # A kernel whose name is missing might be the one that is meant.
         if (
@@ -152,6 +168,7 @@ def _expectations(
                 testcase=pattern,
                 guest=entry.guest,
                 settings=entry.settings,
+                device=entry.device,
                 verdict=Verdict(entry.verdict),
                 outcome=Outcome(entry.outcome),
                 splat=entry.splat,

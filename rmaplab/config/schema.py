@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from rmaplab.config.yamlsource import Document, Location, near_miss
@@ -17,6 +17,19 @@ from rmaplab.config.yamlsource import Document, Location, near_miss
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Pattern = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=86400, strict=False)]
+Repeat = Annotated[int, Field(ge=1, le=10000)]
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _named(value: object) -> object:
+    return value if isinstance(value, dict) else {"name": value}
+
+
+# A pattern, or a list of them.
+Patterns = Annotated[list[Pattern], BeforeValidator(_listed), Field(min_length=1)]
 
 
 class _Model(BaseModel):
@@ -39,10 +52,41 @@ class ExpectEntry(_Model):
     kernel: Pattern = "*"
     guest: Pattern = "*"
     settings: Pattern = "*"
+    device: Pattern = "*"
     verdict: Literal["fail"] = "fail"
     outcome: Literal["completed", "splat", "panic", "hang", "timeout", "boot-failed"] = "completed"
     splat: str = ""
     subtests: list[Pattern] = []
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class TestcaseEntry(_Model):
+    """One entry of a lab file's ``testcases``: a name, a pattern or an id, by itself or as this."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    name: Pattern
+    repeat: Repeat | None = None
+
+
+class IncludeEntry(_Model):
+    """One entry of a lab file's ``include``: what is not named is as in the lab."""
+
+    kernel: Patterns = ["*"]
+    guest: Patterns | None = None
+    settings: Patterns | None = None
+    device: Patterns | None = None
+    testcase: Patterns | None = None
+
+
+class ExcludeEntry(_Model):
+    """One entry of a lab file's ``exclude``: what is not named may be anything."""
+
+    kernel: Patterns = ["*"]
+    guest: Patterns = ["*"]
+    settings: Patterns = ["*"]
+    device: Patterns = ["*"]
+    testcase: Patterns = ["*"]
     reason: Annotated[str, Field(min_length=1)]
 
 
@@ -53,8 +97,14 @@ class LabFile(_Model):
     kernels: Annotated[list[KernelEntry], Field(min_length=1)]
     guests: Annotated[list[Pattern], Field(min_length=1)]
     settings: Annotated[list[Pattern], Field(min_length=1)]
-    testcases: Annotated[list[Pattern], Field(min_length=1)]
-    repeat: Annotated[int, Field(ge=1, le=10000)] = 1
+    devices: Annotated[list[Pattern], Field(min_length=1)] | None = None
+    testcases: Annotated[
+        list[Annotated[TestcaseEntry, BeforeValidator(_named)]], Field(min_length=1)
+    ]
+    repeat: Repeat = 1
+    exclude: list[ExcludeEntry] = []
+    include: list[IncludeEntry] = []
+    cap: Annotated[int, Field(ge=1)] | None = None
     expect: list[ExpectEntry] = []
 
 

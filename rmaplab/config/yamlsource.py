@@ -11,11 +11,13 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from rmaplab.errors import FileMistakes, Mistake, UserError
+
+T = TypeVar("T")
 
 Location = tuple[str | int, ...]
 
@@ -100,6 +102,36 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node, where: Location, document: 
         document.lines[(*where, key)] = line
         mapping[key] = _value(loader, value_node, (*where, key), document)
     return mapping
+
+
+def items(mapping: object, key: str, kind: type[T]) -> list[tuple[int, T]]:
+    """What a list in a mapping has of one type, each with its place; the rest is no list's."""
+    value = mapping.get(key) if isinstance(mapping, dict) else None
+    found = enumerate(value) if isinstance(value, list) else ()
+    return [(number, item) for number, item in found if isinstance(item, kind) and item != ""]
+
+
+def words(value: object, location: Location) -> list[tuple[Location, str]]:
+    """The words at a location, one by itself or a list of them, each with its own location.
+
+    An entry of the list may be a mapping with a ``name``.
+    """
+    for part in location:
+        try:
+            value = value[part]  # type: ignore[index]
+        except (TypeError, KeyError, IndexError):
+            return []
+    if isinstance(value, str):
+        return [(location, value)] if value else []
+    found: list[tuple[Location, str]] = []
+    for number, item in enumerate(value) if isinstance(value, list) else ():
+        if isinstance(item, dict):
+            name = item.get("name")
+            if isinstance(name, str) and name:
+                found.append(((*location, number, "name"), name))
+        elif isinstance(item, str) and item:
+            found.append(((*location, number), item))
+    return found
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:

@@ -57,6 +57,8 @@ def key(guest: Guest, launch: Launch, held: tuple[str, ...]) -> str:
     argv = qemu(guest, dataclasses.replace(launch, ram=place, state=None), Channels(0, 0, 0))
     return digest_of(
         "template", RECIPE, version, *argv, str(guest.swap_mb), *held,
+        # Their nodes are checked when the template is made, and never again in its clones.
+        *(f"device {device.name}" for device in guest.devices),
         _cpu_model() if launch.accelerator == "kvm" else "",
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from rmaplab.build.kernel import Request
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import KernelError
 from rmaplab.model import Build, Kernel, Lab
+from rmaplab.plan import on_kernels
 from rmaplab.source import series as series_source
 from rmaplab.source import tree as tree_source
 from rmaplab.store.cache import Cache
@@ -20,7 +21,7 @@ from rmaplab.store.runfolder import KernelFacts
 def ab_lab(lab: Lab, series: str) -> Lab:
     """The lab's first kernel as ``base``, and the same with the series as ``patched``."""
     base = replace(lab.kernels[0], name="base")
-    return replace(lab, kernels=(base, replace(base, name="patched", series=series)))
+    return on_kernels(lab, (base, replace(base, name="patched", series=series)))
 
 
 def on_tree(lab: Lab, tree: str) -> Lab:

@@ -132,6 +132,8 @@ class Runner:
             f"guest={wanted.guest.name},"
             f"settings={wanted.settings.name},testcase={wanted.testcase.name}"
         )
+        if wanted.device:
+            terms += f",device={wanted.device}"
         if self.record.comparison is None:  # an A/B of one side compares nothing
             terms = f"kernel={wanted.kernel},{terms}"
         again = [*self.record.command, "--filter", terms]

@@ -19,7 +19,7 @@ from rmaplab.log import log
 from rmaplab.model import Cell, Guest, HugepageSettings, Isolation, Lab
 from rmaplab.store.cache import Cache, remove
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str]  # kernel, place, settings
 
 
 class Templates:
@@ -28,7 +28,7 @@ class Templates:
     def __init__(self, lab: Lab, cache: Cache, evidence: Path) -> None:
         self._cache = cache
         self._evidence = evidence
-        files = {path for testcase in lab.testcases for path in testcase.requires.files}
+        files = {path for testcase in lab.every_testcase for path in testcase.requires.files}
         self._required = tuple(sorted(files))
         self._known: dict[Key, Bench | BootFailed] = {}
         self._booted: dict[tuple[str, str], Launch | BootFailed] = {}
@@ -44,12 +44,12 @@ class Templates:
         wanted: dict[Key, tuple[Guest, HugepageSettings]] = {}
         for cell in cells:
             if not cell.skip and cell.guest.isolation is Isolation.CLONE:
-                guests[cell.kernel, cell.guest.name] = cell.guest
+                guests[cell.kernel, cell.place] = cell.guest
                 wanted[_key(cell)] = (cell.guest, cell.settings)
         with ThreadPoolExecutor(jobs) as pool:
             try:
-                boots = [(k, g, guest, launches[k]) for (k, g), guest in guests.items()]
-                booted = pool.map(lambda boot: self._boot(boot[0], boot[2], boot[3]), boots)
+                boots = [(k, place, guest, launches[k]) for (k, place), guest in guests.items()]
+                booted = pool.map(lambda boot: self._boot(*boot), boots)
                 self._booted.update(zip(guests, booted, strict=True))
                 settled = pool.map(lambda item: self._settle(item[0], *item[1]), wanted.items())
                 self._known.update(zip(wanted, settled, strict=True))
@@ -80,12 +80,12 @@ class Templates:
         """How to run a cell: on a clone, on a boot, or not: the failed boot of its template."""
         return self._known.get(_key(cell)) or Bench(boot, counters.FILES)
 
-    def _boot(self, kernel: str, guest: Guest, launch: Launch) -> Launch | BootFailed:
+    def _boot(self, kernel: str, place: str, guest: Guest, launch: Launch) -> Launch | BootFailed:
         def make(folder: Path, scratch: Path) -> None:
             self._carry_out(template.save(guest, launch, folder, scratch, held=counters.FILES))
 
         key = template.key(guest, launch, counters.FILES)
-        folder = self._entry(key, f"{kernel} on {guest.name}", make)
+        folder = self._entry(key, f"{kernel} on {place}", make)
         if isinstance(folder, BootFailed):
             return folder
         return dataclasses.replace(launch, ram=folder, state=folder / template.STATE)
@@ -101,7 +101,7 @@ class Templates:
             self._carry_out(template.save_settled(guest, booted, wanted, folder, scratch))
 
         name = template.settled_key(booted.ram.name, wanted)
-        folder = self._entry(name, f"{key[0]} on {guest.name} with {settings.name}", make)
+        folder = self._entry(name, f"{key[0]} on {key[1]} with {settings.name}", make)
         if isinstance(folder, BootFailed):
             return folder
         launch = dataclasses.replace(booted, ram=folder, state=folder / template.STATE)
@@ -133,4 +133,4 @@ class Templates:
 
 
 def _key(cell: Cell) -> Key:
-    return cell.kernel, cell.guest.name, cell.settings.name
+    return cell.kernel, cell.place, cell.settings.name

@@ -14,10 +14,12 @@ from rmaplab.model import (
     CellResult,
     CounterChange,
     Device,
+    Exclusion,
     Expectation,
     Fault,
     Guest,
     HugepageSettings,
+    Inclusion,
     Isolation,
     Judgement,
     Kernel,
@@ -116,6 +118,7 @@ def lab(
     testcases: Sequence[Testcase] = (_TESTCASE,),
     repeat: int = 1,
     expectations: Sequence[Expectation] = (),
+    **matrix: Any,
 ) -> Lab:
     return Lab(
         name="tiny",
@@ -126,6 +129,27 @@ def lab(
         testcases=tuple(testcases),
         repeat=repeat,
         expectations=tuple(expectations),
+        **matrix,
+    )
+
+
+def exclusion(reason: str = "known to be slow", **patterns: str) -> Exclusion:
+    every = dict.fromkeys(("kernel", "guest", "settings", "device", "testcase"), ("*",))
+    return Exclusion(
+        **{**every, **{field: (p,) for field, p in patterns.items()}}, reason=reason, line=7
+    )
+
+
+def inclusion(
+    *,
+    kernel: str = "*",
+    guests: Sequence[Guest] = (_GUEST,),
+    settings: Sequence[HugepageSettings] = (_SETTINGS,),
+    testcases: Sequence[Testcase] = (_TESTCASE,),
+    devices: Sequence[str] = ("",),
+) -> Inclusion:
+    return Inclusion(
+        (kernel,), tuple(guests), tuple(settings), tuple(devices), tuple(testcases), line=9
     )
 
 

@@ -276,3 +276,110 @@ def test_a_file_that_is_not_there_or_not_text_is_the_users_mistake(
     (tmp_path / "lab.yaml").write_bytes(b"name: \xff\n")
     with pytest.raises(UserError, match="not UTF-8 at byte 6"):
         labfile.read(tmp_path / "lab.yaml", catalogue)
+
+
+# -- the matrix --------------------------------------------------------------------------------
+
+
+def test_a_testcase_may_be_a_mapping_with_repeats_and_the_last_one_counts(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    entries = '["exclusive/*", {name: "exclusive/thp*", repeat: 3}, {name: T1, repeat: 5}, T9]'
+    lab = read(tmp_path, GOOD.replace('["exclusive/*"]', entries), catalogue)
+    assert lab.repeats == {
+        "exclusive/thp-one-page": 3, "exclusive/thp-tail-page": 3, "exclusive/mapcount": 5
+    }  # fmt: skip
+    assert "migrate/move-pages-partial-thp" in [one.name for one in lab.testcases]
+
+
+def test_device_sets_are_named_in_one_way(tmp_path: Path, catalogue: Catalogue) -> None:
+    lab = read(tmp_path, GOOD + "devices: [dmirror, none, dmirror]\n", catalogue)
+    assert lab.devices == ("dmirror", "none")
+
+
+def test_a_lab_file_says_what_to_leave_out_and_what_to_add(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    text = GOOD + (
+        "exclude:\n"
+        "  - {testcase: [T1, exclusive/thp-*], settings: thp-always, reason: slow}\n"
+        "include:\n"
+        "  - {guest: q35-numa, testcase: migrate/*}\n"
+        "cap: 40\n"
+    )
+    lab = read(tmp_path, text, catalogue)
+    (out,), (more,) = lab.exclusions, lab.inclusions
+    assert (out.testcase, out.settings, out.guest) == (
+        ("T1", "exclusive/thp-*"), ("thp-always",), ("*",)
+    )  # fmt: skip
+    assert (out.reason, out.line) == ("slow", 10)
+    assert [one.name for one in more.guests] == ["q35-numa"]
+    assert more.settings == lab.settings
+    assert all(one.name.startswith("migrate/") for one in more.testcases)
+    assert lab.cap == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("devices: [dmirrr]", "9: unknown device 'dmirrr'; did you mean 'dmirror'?"),
+        ("devices: [dmirror+nope]", "9: unknown device 'nope'"),
+        ("devices: []", "9: devices: list should have at least 1 item"),
+        ("cap: 0", "9: cap: input should be greater than or equal to 1, got 0"),
+        ("exclude: [{guest: q36, reason: r}]",
+         "9: unknown guest of this lab 'q36'; did you mean 'q35'?"),
+        ("exclude: [{guest: q35-numa, reason: r}]", "9: unknown guest of this lab 'q35-numa'"),
+        ("exclude: [{testcase: migrate/*, reason: r}]",
+         "9: unknown testcase of this lab 'migrate/*'"),
+        ("exclude: [{kernel: bse, reason: r}]",
+         "9: unknown kernel of this lab 'bse'; did you mean 'base'?"),
+        ("exclude: [{device: none, reason: r}]", "9: the lab does not vary the devices"),
+        ("exclude: [{reason: r}]", "9: an exclude entry has to name one of"),
+        ("exclude: [{guest: q35}]", "9: the key 'reason' is missing"),
+        ("exclude: [{gest: q35, reason: r}]", "9: unknown key 'gest'; did you mean 'guest'?"),
+        ("exclude: [{guest: q35, reason: r}]", "9: the matrix is empty"),
+        ("exclude: [{guest: [], settings: thp-never, reason: r}]",
+         "9: exclude.0.guest: value should have at least 1 item"),
+        ("exclude: q35", "9: exclude: input should be a valid list, got 'q35'"),
+        ("include: [{guest: q36}]", "9: unknown guest 'q36'; did you mean 'q35'?"),
+        ("include: [{testcase: migrat/*}]", "9: unknown testcase 'migrat/*'"),
+        ("include: [{testcase: T1, settings: hugetlb-2m}]", "9: this adds no cell"),
+        ("include: [{}]", "9: an include entry has to name one of"),
+        ("include: [{device: dmiror}]", "9: unknown device 'dmiror'; did you mean 'dmirror'?"),
+        ("include: [{kernel: nope}]", "9: unknown kernel of this lab 'nope'"),
+        ("expect: [{testcase: T1, device: [], reason: r}]", "9: expect.0.device"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_matrix_is_named(
+    tmp_path: Path, catalogue: Catalogue, text: str, said: str
+) -> None:
+    found = mistakes(tmp_path, f"{GOOD}{text}\n", catalogue)
+    assert any(one.startswith(f"lab.yaml:{said}") for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{name: T1, repeat: 0}", "testcases.0.repeat: input should be greater than"),
+        ("{name: T1, repeat: yes}", "testcases.0.repeat: input should be a valid integer"),
+        ("{name: exclusive/mapcont, repeat: 2}", "unknown testcase 'exclusive/mapcont'"),
+        ("{repeat: 2}", "the key 'name' is missing"),
+        ("{name: T1, repeats: 2}", "unknown key 'repeats'; did you mean 'repeat'?"),
+        ("no", "testcases.0.name: expected text, but YAML reads this as False: put it in quotes"),
+    ],
+)
+def test_a_mistake_in_a_testcase_entry_is_named(
+    tmp_path: Path, catalogue: Catalogue, entry: str, said: str
+) -> None:
+    text = GOOD.replace('["exclusive/*"]', f"[{entry}, T9]")
+    assert mistake(tmp_path, text, catalogue).startswith(f"lab.yaml:8: {said}")
+
+
+def test_mistakes_in_the_matrix_and_elsewhere_come_at_once(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    text = GOOD.replace("[q35]", "[q36]") + (
+        "exclude: [{settings: thp-nver, reason: r}]\ninclude: [{guest: q37}]\ncap: x\n"
+    )
+    found = mistakes(tmp_path, text, catalogue)
+    assert [one.split(":")[1] for one in found] == ["6", "9", "10", "11"]

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rmaplab.errors import UserError
 from rmaplab.model import NumaNode, Requirements
+from rmaplab.pipeline.kernels import ab_lab
 from rmaplab.plan import Plan, plan, select
 
-from .builders import guest, kernel, lab, settings, testcase
+from .builders import exclusion, guest, inclusion, kernel, lab, settings, testcase
 
 TWO_NODES = guest("numa", nodes=[NumaNode(512, (0,)), NumaNode(512, (1,))])
 BARE = guest("bare", devices=(), swap_mb=0)
@@ -104,4 +107,166 @@ def test_a_filter_that_matches_nothing_is_the_users_mistake() -> None:
 def test_a_filter_with_an_unknown_field_names_the_fields() -> None:
     with pytest.raises(UserError, match="unknown field 'kernels'") as caught:
         select(big(), "kernels=base")
-    assert "kernel, guest, settings, testcase" in caught.value.hint
+    assert "kernel, guest, settings, device, testcase" in caught.value.hint
+
+
+def test_what_a_filter_drops_is_left_out_for_that_reason() -> None:
+    some = select(big(), "kernel=base")
+    assert len(some.left_out) == 8
+    assert {one.reason for one in some.left_out} == {"not in --filter kernel=base"}
+    assert {one.kernel for one in some.left_out} == {"patched"}
+
+
+# -- repeats -----------------------------------------------------------------------------------
+
+
+def test_a_testcase_may_have_repeats_of_its_own() -> None:
+    whole = plan(
+        lab(
+            testcases=[testcase(), testcase("migrate/numa", id="T8")],
+            repeat=2,
+            repeats={"migrate/numa": 3},
+        )
+    )
+    assert [one.rpartition(".")[2] for one in names(whole)] == ["1", "2", "1", "2", "3"]
+    assert [cell.repeat for cell in whole.cells] == [1, 2, 1, 2, 3]
+    assert whole.size == 5
+    assert len(set(names(whole))) == 5
+
+
+# -- exclusions and inclusions -----------------------------------------------------------------
+
+
+def matrix(**changes: Any) -> Plan:
+    """Two kernels, guests, settings and testcases, and something about them."""
+    return plan(
+        lab(
+            kernels=[kernel("base"), kernel("new")],
+            guests=[guest(), TWO_NODES],
+            settings=[settings("thp-never"), settings("thp-always")],
+            testcases=[testcase(), testcase("migrate/numa", id="T8")],
+            **changes,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("patterns", "count"),
+    [
+        ({"kernel": "new"}, 8),
+        ({"guest": "numa", "settings": "thp-always"}, 4),
+        ({"testcase": "migrate/*"}, 8),
+        ({"testcase": "T8", "kernel": "base"}, 4),
+        ({"testcase": "exclusive/mapcount", "guest": "q35", "settings": "*-never"}, 2),
+        ({"device": "dmirror"}, 16),
+        ({"device": "none"}, 0),
+    ],
+)
+def test_an_exclusion_leaves_out_what_matches_all_of_it_and_says_why(
+    patterns: dict[str, str], count: int
+) -> None:
+    whole = matrix(exclusions=(exclusion("no use", **patterns),))
+    assert len(whole.cells) == 16 - count
+    assert len(whole.left_out) == count
+    assert {one.reason for one in whole.left_out} <= {"excluded in line 7: no use"}
+
+
+def test_an_inclusion_adds_to_the_matrix_what_is_not_in_it() -> None:
+    more = inclusion(guests=[BARE], testcases=[testcase("reclaim/x", id="T5")])
+    whole = matrix(inclusions=(more,))
+    assert len(whole.cells) == 18
+    assert names(whole)[-2:] == [
+        "base.bare.thp-never.reclaim.x.1", "new.bare.thp-never.reclaim.x.1"
+    ]  # fmt: skip
+
+
+def test_an_inclusion_of_what_is_there_already_adds_nothing() -> None:
+    assert matrix(inclusions=(inclusion(),)) == matrix()
+
+
+def test_an_inclusion_brings_back_what_was_excluded() -> None:
+    whole = matrix(
+        exclusions=(exclusion(guest="numa"),), inclusions=(inclusion(guests=[TWO_NODES]),)
+    )
+    assert len(whole.cells) == 10
+    assert len(whole.left_out) == 6
+    assert not {one.guest + one.settings + one.testcase for one in whole.left_out} & {
+        "numathp-neverexclusive/mapcount"
+    }
+
+
+def test_an_inclusion_makes_no_sense_of_settings_either() -> None:
+    whole = matrix(inclusions=(inclusion(settings=[settings("hugetlb-2m")]),))
+    assert len(whole.cells) == 16
+    assert {one.reason for one in whole.left_out} == {"makes no sense under these settings"}
+
+
+def test_an_inclusion_may_be_for_one_kernel() -> None:
+    whole = matrix(inclusions=(inclusion(kernel="new", guests=[BARE]),))
+    assert names(whole)[16:] == ["new.bare.thp-never.exclusive.mapcount.1"]
+
+
+@pytest.mark.parametrize("named", ["base", "v6", "patched"])
+def test_both_sides_of_an_ab_have_the_same_rows_whichever_kernel_an_entry_names(
+    named: str,
+) -> None:
+    asked = lab(
+        kernels=[kernel("v6"), kernel("v5")],
+        settings=[settings("thp-never"), settings("thp-always")],
+        exclusions=(exclusion(kernel=named, settings="thp-never"),),
+        inclusions=(inclusion(kernel=named, guests=[BARE]),),
+    )
+    assert names(plan(ab_lab(asked, "x"))) == [
+        "base.q35.thp-always.exclusive.mapcount.1",
+        "patched.q35.thp-always.exclusive.mapcount.1",
+        "base.bare.thp-never.exclusive.mapcount.1",
+        "patched.bare.thp-never.exclusive.mapcount.1",
+    ]
+
+
+def test_what_is_said_of_another_kernel_than_the_first_is_nothing_to_an_ab() -> None:
+    asked = lab(
+        kernels=[kernel("v6"), kernel("v5")],
+        exclusions=(exclusion(kernel="v5"),),
+        inclusions=(inclusion(kernel="v5", guests=[BARE]),),
+    )
+    assert [one.split(".")[1] for one in names(plan(ab_lab(asked, "x")))] == ["q35", "q35"]
+
+
+# -- devices -----------------------------------------------------------------------------------
+
+
+NEEDS_DMIRROR = testcase(requires=Requirements(devices=("dmirror",)))
+
+
+def test_a_lab_without_devices_keeps_those_of_the_guests_and_the_ids_without_them() -> None:
+    (cell,) = plan(lab()).cells
+    assert (cell.id, cell.device, cell.devices) == (
+        "base.q35.thp-never.exclusive.mapcount.1", "", "dmirror"
+    )  # fmt: skip
+
+
+def test_each_device_set_makes_a_cell_whose_guest_has_those_devices_only() -> None:
+    two = guest(devices=("dmirror", "other"))
+    cells = plan(lab(guests=[two], devices=("dmirror", "dmirror+other", "none"))).cells
+    assert [cell.id.split(".")[2] for cell in cells] == ["dmirror", "dmirror+other", "none"]
+    assert [cell.devices for cell in cells] == ["dmirror", "dmirror+other", "none"]
+    assert [len(cell.guest.devices) for cell in cells] == [1, 2, 0]
+
+
+def test_a_requirement_is_met_by_the_cells_devices_and_not_by_the_profiles() -> None:
+    cells = plan(lab(testcases=[NEEDS_DMIRROR], devices=("dmirror", "none"))).cells
+    assert [bool(cell.skip) for cell in cells] == [False, True]
+    assert cells[1].skip == "needs the device dmirror; the guest q35 has none"
+
+
+def test_a_device_that_a_guest_does_not_have_leaves_the_combination_out() -> None:
+    whole = plan(lab(guests=[guest(), BARE], devices=("dmirror",)))
+    assert [cell.guest.name for cell in whole.cells] == ["q35"]
+    assert [one.reason for one in whole.left_out] == ["the guest bare has no device dmirror"]
+
+
+def test_cells_are_filtered_and_excluded_by_device() -> None:
+    asked = {"devices": ("dmirror", "none"), "exclusions": (exclusion(device="none"),)}
+    assert len(plan(lab(**asked)).cells) == 1  # type: ignore[arg-type]
+    assert len(select(plan(lab(devices=("dmirror", "none"))), "device=none").cells) == 1

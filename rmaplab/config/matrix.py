@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The matrix of a lab file: device sets, exclusions, inclusions.
+
+Works on what the file says, valid or not, so that a mistake elsewhere hides none here.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rmaplab.config.catalogue import DEVICES, Catalogue
+from rmaplab.config.yamlsource import Document, Location, items, near_miss, words
+from rmaplab.model import (
+    NO_DEVICE,
+    Exclusion,
+    Guest,
+    HugepageSettings,
+    Inclusion,
+    Testcase,
+    TestcaseKind,
+)
+
+T = TypeVar("T")
+
+FIELDS = ("kernel", "guest", "settings", "device", "testcase")
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """What the lab varies; ``kernels`` are names, and none at all where one cannot be read."""
+
+    kernels: tuple[str, ...]
+    guests: tuple[Guest, ...]
+    settings: tuple[HugepageSettings, ...]
+    devices: tuple[str, ...]
+    testcases: tuple[Testcase, ...]
+
+
+def pick_testcases(
+    document: Document, location: Location, known: Mapping[str, Testcase]
+) -> dict[int, list[str]]:
+    """The names that each pattern or id at a location stands for, by its place in the list.
+
+    A pattern never takes in the lab's selftests; only a full name or an id does.
+    """
+    ids = {testcase.id: testcase.name for testcase in known.values()}
+    found: dict[int, list[str]] = {}
+    for where, pattern in words(document.value, location):
+        exact = ids.get(pattern, pattern)
+        matches = [
+            name
+            for name in fnmatch.filter(known, exact)
+            if name == exact or known[name].kind is not TestcaseKind.SELFTEST
+        ]
+        if not matches:
+            hint = near_miss(pattern, [*known, *ids])
+            document.complain(where, f"unknown testcase {pattern!r}{hint}")
+        place = where[len(location)] if len(where) > len(location) else 0
+        assert isinstance(place, int)
+        found[place] = matches
+    return found
+
+
+def pick(document: Document, location: Location, noun: str, known: Iterable[str]) -> frozenset[str]:
+    """The known names that match the patterns at a location."""
+    names = list(known)
+    found: set[str] = set()
+    for where, pattern in words(document.value, location):
+        matches = fnmatch.filter(names, pattern)
+        if not matches:
+            document.complain(where, f"unknown {noun} {pattern!r}{near_miss(pattern, names)}")
+        found.update(matches)
+    return frozenset(found)
+
+
+def device_sets(document: Document, location: Location) -> tuple[str, ...]:
+    """The device sets at a location, each once: ``none``, a device, or several joined by ``+``."""
+    known = [device.name for device in DEVICES]
+    found: list[str] = []
+    for where, text in words(document.value, location):
+        parts = text.split("+")
+        unknown = [name for name in parts if name not in known and text != NO_DEVICE]
+        for name in unknown:
+            hint = near_miss(name, [*known, NO_DEVICE])
+            document.complain(where, f"unknown device {name!r}{hint}")
+        if not unknown:
+            found.append("+".join(name for name in known if name in parts) or NO_DEVICE)
+    return tuple(dict.fromkeys(found))
+
+
+def exclusions(document: Document, axes: Axes) -> tuple[Exclusion, ...]:
+    """The ``exclude`` entries; a pattern that matches nothing of the lab is a mistake."""
+    names = {
+        "kernel": [*axes.kernels, "base", "patched"] if axes.kernels else [],
+        "guest": [guest.name for guest in axes.guests],
+        "settings": [settings.name for settings in axes.settings],
+        "device": axes.devices,
+        "testcase": [n for t in axes.testcases for n in (t.name, t.id)],
+    }
+    found = []
+    for number, entry in items(document.value, "exclude", dict):
+        where: Location = ("exclude", number)
+        if not any(field in entry for field in FIELDS):
+            document.complain(where, f"an exclude entry has to name one of: {', '.join(FIELDS)}")
+        if "device" in entry and not axes.devices:
+            document.complain((*where, "device"), "the lab does not vary the devices: no `devices`")
+        patterns: dict[str, tuple[str, ...]] = {}
+        for field in FIELDS:
+            # Without names there is another mistake, and all of them would be unknown.
+            if names[field]:
+                pick(document, (*where, field), f"{field} of this lab", names[field])
+            said = tuple(word for _, word in words(document.value, (*where, field)))
+            patterns[field] = said or ("*",)
+        reason = entry.get("reason")
+        found.append(
+            Exclusion(
+                **patterns,
+                reason=reason if isinstance(reason, str) else "",
+                line=document.line(where),
+            )
+        )
+    return tuple(found)
+
+
+def inclusions(document: Document, axes: Axes, catalogue: Catalogue) -> tuple[Inclusion, ...]:
+    """The ``include`` entries; one that adds no combination is a mistake."""
+    found = []
+    for number, entry in items(document.value, "include", dict):
+        where: Location = ("include", number)
+        if not any(field in entry for field in FIELDS):
+            document.complain(where, f"an include entry has to name one of: {', '.join(FIELDS)}")
+        if axes.kernels:
+            known = [*axes.kernels, "base", "patched"]
+            pick(document, (*where, "kernel"), "kernel of this lab", known)
+        guests = pick(document, (*where, "guest"), "guest", catalogue.guests)
+        settings = pick(document, (*where, "settings"), "settings", catalogue.settings)
+        testcases = pick_testcases(document, (*where, "testcase"), catalogue.testcases)
+        names = {name for matches in testcases.values() for name in matches}
+        one = Inclusion(
+            kernel=tuple(w for _, w in words(document.value, (*where, "kernel"))) or ("*",),
+            guests=_named(catalogue.guests, guests) if "guest" in entry else axes.guests,
+            settings=(
+                _named(catalogue.settings, settings) if "settings" in entry else axes.settings
+            ),
+            devices=(
+                device_sets(document, (*where, "device"))
+                if "device" in entry
+                else axes.devices or ("",)
+            ),
+            testcases=(
+                _named(catalogue.testcases, names) if "testcase" in entry else axes.testcases
+            ),
+            line=document.line(where),
+        )
+        _check_overlap(document, where, one.settings, one.testcases)
+        found.append(one)
+    return tuple(found)
+
+
+def _check_overlap(
+    document: Document,
+    where: Location,
+    settings: Sequence[HugepageSettings],
+    testcases: Sequence[Testcase],
+) -> None:
+    names = {one.name for one in settings}
+    if settings and testcases and not any(names & set(t.settings) for t in testcases):
+        makes_sense = sorted({name for testcase in testcases for name in testcase.settings})
+        document.complain(
+            where,
+            "this adds no cell: none of these testcases makes sense under these settings; "
+            f"they run under {', '.join(makes_sense)}",
+        )
+
+
+def _named(known: Mapping[str, T], names: Iterable[str]) -> tuple[T, ...]:
+    chosen = set(names)
+    return tuple(thing for name, thing in known.items() if name in chosen)
