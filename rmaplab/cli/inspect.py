@@ -6,16 +6,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from rmaplab.cli.options import filter_option, format_option, lab_argument, tree_option
+from rmaplab.cli.options import (
+    filter_option,
+    format_option,
+    jobs_option,
+    lab_argument,
+    repeat_option,
+    sample_option,
+    tree_option,
+)
 from rmaplab.cli.runs import read_lab
 from rmaplab.collect.ktap import parse_ktap
 from rmaplab.collect.splats import parse_console
@@ -25,10 +31,13 @@ from rmaplab.errors import UserError
 from rmaplab.log import log
 from rmaplab.model import Guest, HugepageSettings, Testcase
 from rmaplab.pipeline import kernels
-from rmaplab.plan import plan as make_plan
-from rmaplab.plan import select
+from rmaplab.pipeline.run import default_jobs
+from rmaplab.report import plan as plan_report
 from rmaplab.report.terminal import printable
+from rmaplab.selection import narrowed
 from rmaplab.source import series as series_source
+from rmaplab.store.cache import Cache
+from rmaplab.store.history import History
 
 KINDS = ("testcases", "guests", "settings", "series", "kernels")
 
@@ -133,32 +142,26 @@ def _kernels(catalogue: Catalogue) -> list[dict[str, Any]]:
 @click.option("--series", default="", help="Plan the A/B of this series instead.")
 @tree_option
 @filter_option
+@sample_option
+@repeat_option
+@jobs_option
 @format_option
-def plan(lab: Path, series: str, tree: str, expression: str, form: str) -> None:
-    """The cells that a run would run, without running."""
-    wanted = read_lab(lab, Catalogue(), tree=tree)
+def plan(
+    *, lab: Path, series: str, tree: str, expression: str, sample: str, repeat: int | None,
+    jobs: int, form: str,
+) -> None:  # fmt: skip
+    """The cells that a run would run, how long they take and what is left out, without running."""
+    wanted = read_lab(lab, Catalogue(), tree=tree, repeat=repeat)
     if series:
         wanted = kernels.ab_lab(wanted, series)
-    whole = select(make_plan(wanted), expression)
+    part = narrowed(wanted, filter=expression, sample=sample, alike=bool(series))
+    biggest = max(row.first.guest.memory_mb for row in part.rows)
+    expected = History(Cache()).expected(part.cells)
+    outlook = plan_report.Outlook(wanted, part, expected, jobs or default_jobs(biggest))
     if form == "json":
-        cells = [
-            {"id": c.id, "kernel": c.kernel, "guest": c.guest.name, "settings": c.settings.name,
-             "testcase": c.testcase.name, "repeat": c.repeat, "skip": c.skip}
-            for c in whole.cells
-        ]  # fmt: skip
-        left_out = [dataclasses.asdict(one) for one in whole.left_out]
-        click.echo(json.dumps({"cells": cells, "left_out": left_out}, indent=1))
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("cell", "skip"):
-        table.add_column(title, overflow="fold")
-    for cell in whole.cells:
-        table.add_row(escape(cell.id), escape(cell.skip))
-    log.stdout.print(table)
-    reasons = Counter(one.reason for one in whole.left_out)
-    for reason, count in reasons.items():
-        log.stdout.print(f"{count} testcase x settings left out: {reason}", markup=False)
-    log.stdout.print(f"{len(whole.cells)} cells on {len(wanted.kernels)} kernels")
+        click.echo(json.dumps(plan_report.facts(outlook), indent=1))
+    else:
+        plan_report.show(outlook)
 
 
 @click.command()

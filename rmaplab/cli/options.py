@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from rmaplab.log import log
+from rmaplab.selection import SAMPLES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,9 +27,17 @@ tree_option = click.option(
 )  # fmt: skip
 filter_option = click.option(
     "--filter", "expression", default="", metavar="EXPR",
-    help="Only these cells, e.g. 'testcase=migrate/*,guest=q35' (kernel, guest, settings, "
+    help="Only these cells, e.g. 'testcase=migrate/*,guest=q35' (kernel, guest, settings, device, "
     "testcase; alternatives with |).",
 )  # fmt: skip
+sample_option = click.option(
+    "--sample", type=click.Choice(SAMPLES), callback=lambda _context, _option, kind: kind or "",
+    help="A quick look: few of the cells, in which each pair of guest, settings, device, testcase "
+    "and kernel still occurs.",
+)  # fmt: skip
+repeat_option = click.option(
+    "--repeat", type=click.IntRange(1, 10000), help="Repeats of each cell, whatever the lab says."
+)
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=0), default=0, metavar="N",
     help="Guests, or compilers, at once. Default: by cores and memory.",
@@ -69,8 +78,7 @@ def run_options(function: F) -> F:
             "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
             show_default=True, help="Where the run's folder goes.",
         ),
-        click.option("--repeat", type=click.IntRange(1, 10000), help="Repeats of each cell."),
-        jobs_option, filter_option, tree_option, format_option,
+        repeat_option, jobs_option, filter_option, sample_option, tree_option, format_option,
     ):  # fmt: skip
         function = option(function)
     return function

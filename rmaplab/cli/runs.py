@@ -72,8 +72,8 @@ def build(lab: Path, tree: str, jobs: int) -> None:
 @run_options
 def run(
     *,
-    lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str, tree: str,
-    form: str,
+    lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str,
+    sample: str, tree: str, form: str,
 ) -> int:  # fmt: skip
     """Build, boot, run, judge, report."""
     catalogue = Catalogue()
@@ -82,6 +82,7 @@ def run(
         command=_again(),
         output=output,
         filter=expression,
+        sample=sample,
         accelerator=accel,
         jobs=jobs,
     )
@@ -95,7 +96,7 @@ def run(
 def ab(
     *,
     lab: Path, series: str, accel: str, output: Path, repeat: int | None, jobs: int,
-    expression: str, tree: str, form: str,
+    expression: str, sample: str, tree: str, form: str,
 ) -> int:  # fmt: skip
     """The same lab on base and on base plus a series, compared."""
     catalogue = Catalogue()
@@ -107,6 +108,7 @@ def ab(
         command=_again(),
         output=output,
         filter=expression,
+        sample=sample,
         accelerator=accel,
         jobs=jobs,
         comparison=("base", "patched"),
@@ -154,7 +156,12 @@ def _again() -> tuple[str, ...]:
 
 def _show(evaluation: Evaluation, form: str) -> int:
     if form == "json":
-        text = results.render(evaluation.results, evaluation.comparison, evaluation.build_errors)
+        text = results.render(
+            evaluation.results,
+            evaluation.comparison,
+            evaluation.build_errors,
+            evaluation.record.part,
+        )
         click.echo(text, nl=False)
         return evaluation.exit_code
     if evaluation.comparison is not None:
@@ -162,6 +169,8 @@ def _show(evaluation: Evaluation, form: str) -> int:
         log.stdout.print(terminal.tally(evaluation.results))
     else:
         terminal.show_cells(evaluation.results)
+    if evaluation.record.part:
+        log.stdout.print(evaluation.record.part, markup=False)
     for name, error in evaluation.build_errors.items():
         log.stdout.print(f"kernel {name} was not built:\n{error}", markup=False)
     for known in evaluation.stale:

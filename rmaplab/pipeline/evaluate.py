@@ -112,7 +112,9 @@ def write_reports(evaluation: Evaluation) -> None:
     judged, comparison = evaluation.results, evaluation.comparison
     for result in judged:
         _write_cell(folder.path / "cells" / result.cell.id, folder, result)
-    folder.write("results.json", results.render(judged, comparison, evaluation.build_errors))
+    folder.write(
+        "results.json", results.render(judged, comparison, evaluation.build_errors, record.part)
+    )
     folder.write("junit.xml", junit.render(judged, record.kernels))
     folder.write("summary.md", summary.render(record, judged, comparison))
     folder.write("report.html", html.render(record, judged, comparison))

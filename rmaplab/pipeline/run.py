@@ -23,8 +23,11 @@ from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.runner import Runner
 from rmaplab.pipeline.templates import Templates
-from rmaplab.plan import plan, select
+from rmaplab.plan import plan
+from rmaplab.schedule import order
+from rmaplab.selection import choose, narrowing
 from rmaplab.store import inuse
+from rmaplab.store.history import History
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now, planned
 
 
@@ -36,6 +39,7 @@ class Asked:
     command: tuple[str, ...]
     output: Path
     filter: str = ""
+    sample: str = ""
     accelerator: str = "auto"
     jobs: int = 0
     comparison: tuple[str, str] | None = None
@@ -48,7 +52,12 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
     work here. A KernelError of a build is reported in the run's folder and raised again, and so is
     an interruption; in both cases the reports hold what was measured.
     """
-    chosen = select(plan(asked.lab), asked.filter)
+    chosen = choose(
+        asked.lab,
+        filter=asked.filter,
+        sample=asked.sample,
+        alike=asked.comparison is not None,
+    )
     proc.require(command.QEMU)  # before the minutes that a kernel takes
     folder = RunFolder.create(asked.output, asked.lab.name)
     record = RunRecord(
@@ -60,12 +69,14 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
         accelerator=asked.accelerator,
         host=_host(),
         tools=_tools(),
+        lab_cells=plan(asked.lab).size,
+        narrowed=narrowing(asked.filter, asked.sample),
     )
     folder.write_record(record)
     log.info(f"run folder: {folder.path}")
     with inuse.shared(workshop.cache), folder.lock(), _keeping(folder, record):
         _carry_out(folder, record, chosen.cells, workshop, asked.jobs)
-    return finish(folder, record)
+    return _remember(finish(folder, record), workshop)
 
 
 def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
@@ -93,7 +104,7 @@ def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
         folder.write_record(record)
         with _keeping(folder, record):
             _carry_out(folder, record, waiting, workshop, jobs)
-        return finish(folder, record)
+        return _remember(finish(folder, record), workshop)
 
 
 def _carry_out(
@@ -126,6 +137,7 @@ def _carry_out(
     templates = Templates(record.lab, workshop.cache, folder.path / "boots")
     templates.prepare(cells, launches, jobs)
     runner = Runner(folder, record, builds, launches, templates)
+    cells = order(cells, History(workshop.cache).expected(cells, record.accelerator))
     try:
         asyncio.run(runner.run_all(cells, jobs))
     except BaseExceptionGroup as group:
@@ -177,6 +189,12 @@ def finish(folder: RunFolder, record: RunRecord) -> Evaluation:
     folder.write_record(record)
     evaluation = evaluate(folder)
     write_reports(evaluation)
+    return evaluation
+
+
+def _remember(evaluation: Evaluation, workshop: Workshop) -> Evaluation:
+    """Note how long the cells took, for the order and the estimate of later runs."""
+    History(workshop.cache).learn(evaluation.results, evaluation.record.accelerator)
     return evaluation
 
 

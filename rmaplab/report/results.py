@@ -18,14 +18,17 @@ def render(
     results: Sequence[CellResult],
     comparison: Comparison | None,
     build_errors: Mapping[str, str],
+    part: str = "",
 ) -> str:
     """The file's text; the same for the same evidence, byte for byte.
 
-    ``build_errors`` says why a kernel was not built: then there are no cells.
+    ``build_errors`` says why a kernel was not built: then there are no cells. ``part`` says what
+    of the lab was not asked for.
     """
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "build_errors": dict(build_errors),
+        "not_run": part,
     }
     content["unstable"] = [dataclasses.asdict(one) for one in unstable(results)]
     if comparison is not None:

@@ -16,6 +16,8 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
     lines = [f"# rmaplab: {record.lab.name}", "", *_kernels(record), ""]
     if not record.is_whole:
         lines += ["**Interrupted**: not every cell was run.", ""]
+    if record.part:
+        lines += [f"**Part of the lab**: {escape(record.part)}.", ""]
     if comparison is not None:
         lines += [f"{comparison.a} -> {comparison.b}: {comparison_tally(comparison)}", ""]
         lines += _comparison(comparison)

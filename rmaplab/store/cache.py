@@ -31,6 +31,7 @@ SECTIONS = {
     "builds": "kernels",
     "initramfs": "agents and workloads, compiled",
     "templates": "guests, booted and saved",
+    "history": "how long cells took",
 }
 
 

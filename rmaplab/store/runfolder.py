@@ -49,7 +49,8 @@ class RunRecord:
 
     ``comparison`` names the kernels A and B of an A/B run; ``cells`` are the ids that were asked
     for, of the cells that the lab plans; ``accelerator`` is what was asked for until it is settled;
-    ``interrupted`` says that not all of the cells were run.
+    ``interrupted`` says that not all of the cells were run. ``lab_cells`` is how many cells the
+    whole lab has (0 in a record that does not say), ``narrowed`` the options that chose some.
     """
 
     lab: Lab
@@ -63,12 +64,22 @@ class RunRecord:
     accelerator: str = ""
     host: dict[str, str] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
+    lab_cells: int = 0
+    narrowed: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @property
     def is_whole(self) -> bool:
         """Whether every cell was run: not for an interrupted run, nor for one that was killed."""
         return bool(self.ended) and not self.interrupted
+
+    @property
+    def part(self) -> str:
+        """What was not asked for, in a line; empty for a run of the whole lab."""
+        others = self.lab_cells - len(self.cells)
+        if others <= 0:
+            return ""
+        return f"{others} of the lab's {self.lab_cells} cells were not run: {self.narrowed}"
 
 
 _RECORD = pydantic.TypeAdapter(RunRecord)

@@ -409,6 +409,120 @@ def test_a_plan_lists_the_cells_and_runs_none(command: Command, lab_file: Path) 
     assert "1 cells on 1 kernels" in command("plan", lab_file).out
 
 
+MATRIX = """\
+name: tiny
+kernels:
+  - {name: base, tree: dir:/nonexistent, config: [guest]}
+guests: [q35, q35-numa]
+settings: [thp-never, thp-madvise, thp-always]
+testcases: [{name: exclusive/mapcount, repeat: 2}, exclusive/lifecycle]
+exclude:
+  - {settings: thp-always, guest: q35, reason: not enough memory}
+include:
+  - {settings: mthp-64k, testcase: T1, guest: q35}
+"""
+
+
+def test_a_plan_shows_its_size_and_why_a_cell_is_left_out(command: Command, lab_file: Path) -> None:
+    lab_file.write_text(MATRIX + "cap: 10\n", encoding="utf-8")
+    said = command("plan", lab_file, "--filter", "guest=q35").out.splitlines()[-7:]
+    assert said == [
+        "1 kernels x 2 guests x 3 settings x 2 testcases = 12 combinations",
+        "    -6 not in --filter guest=q35",
+        "    -2 excluded in line 8: not enough memory",
+        "    +1 included",
+        "5 combinations, with their repeats 8 cells",
+        "expected time: unknown, none of these cells ran here before",
+        "8 cells on 1 kernels",
+    ]
+
+
+def test_a_plan_says_that_a_run_would_be_refused(command: Command, lab_file: Path) -> None:
+    lab_file.write_text(MATRIX + "cap: 10\n", encoding="utf-8")
+    answer = command("plan", lab_file)
+    assert answer.code == 0
+    assert "more than the lab file's cap of 10: a run would be refused" in answer.out
+
+
+def test_a_plan_as_json_has_the_same_facts(command: Command, lab_file: Path) -> None:
+    lab_file.write_text(MATRIX + "cap: 10\n", encoding="utf-8")
+    found = json.loads(command("plan", lab_file, "--jobs", "3", "--format", "json").out)
+    assert (found["size"], found["cap"], found["jobs"]) == (17, 10, 3)
+    assert found["dimensions"] == {"kernels": 1, "guests": 2, "settings": 3, "testcases": 2}
+    assert found["expected_s"] is None
+    assert {one["reason"] for one in found["left_out"]} == {"excluded in line 8: not enough memory"}
+
+
+def test_a_plan_takes_repeats_and_a_sample(command: Command, lab_file: Path) -> None:
+    lab_file.write_text(MATRIX, encoding="utf-8")
+    whole = json.loads(command("plan", lab_file, "--repeat", "3", "--format", "json").out)
+    some = json.loads(
+        command("plan", lab_file, "--sample", "pairwise", "--repeat", "3", "--format", "json").out
+    )
+    assert whole["size"] == 33
+    assert some["size"] < whole["size"]
+    assert len(some["left_out"]) > len(whole["left_out"])
+    assert command("plan", lab_file, "--sample", "triples").code == 2
+
+
+def test_an_estimate_comes_from_what_the_cells_took_before(
+    command: Command, guests: Show, lab_file: Path
+) -> None:
+    guests(base=PASS)
+    command("run", lab_file, "--accel", "tcg")
+    found = json.loads(command("plan", lab_file, "--jobs", "1", "--format", "json").out)
+    assert found["expected_s"] == found["cells"][0]["expected_s"] > 0
+    said = command("plan", lab_file, "--repeat", "60", "--jobs", "1").out
+    assert "expected time: 2 min 30 s (1 at a time, without builds and boots)" in said
+
+
+# -- a part of a lab ---------------------------------------------------------------------------
+
+
+def test_more_cells_than_the_cap_are_refused_before_anything_is_made(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    guests(base=PASS)
+    lab_file.write_text(MAPCOUNT_ONLY + "cap: 2\n", encoding="utf-8")
+    answer = command("run", lab_file, "--accel", "tcg", "--repeat", "3")
+    assert answer.code == 2
+    assert "3 cells are more than the cap of 2" in answer.err
+    assert not (tmp_path / "reports").exists()
+    assert command("run", lab_file, "--accel", "tcg", "--repeat", "2").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--filter", "guest=q35"), "7 of the lab's 12 cells were not run: --filter guest=q35"),
+        (("--sample", "pairwise"), "4 of the lab's 12 cells were not run: --sample pairwise"),
+    ],
+)
+def test_a_run_of_a_part_says_so_in_every_report(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path,
+    words: tuple[str, str], said: str,
+) -> None:  # fmt: skip
+    guests(base=PASS)
+    lab_file.write_text(MATRIX.replace(", repeat: 2", "").replace("T1, guest: q35", "T1"), "utf-8")
+    answer = command("run", lab_file, "--accel", "tcg", *words)
+    assert said in " ".join(answer.out.split())
+    folder = run_folder(tmp_path)
+    assert said in json.loads((folder / "results.json").read_bytes())["not_run"]
+    for name in ("report.html", "summary.md"):
+        text = (folder / name).read_text(encoding="utf-8").replace("&#39;", "'")
+        assert said in text.replace("\\", ""), name
+
+
+def test_a_run_of_the_whole_lab_speaks_of_no_part(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    guests(base=PASS)
+    command("run", lab_file, "--accel", "tcg")
+    folder = run_folder(tmp_path)
+    assert json.loads((folder / "results.json").read_bytes())["not_run"] == ""
+    assert "Part of the lab" not in (folder / "summary.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("kind", ["testcases", "guests", "settings", "series", "kernels"])
 def test_a_list_has_a_name_and_a_summary_each(command: Command, kind: str) -> None:
     answer = command("list", kind, "--format", "json")

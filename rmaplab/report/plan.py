@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A plan before it is run: its cells, its size, what is left out and why, how long it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from rmaplab.log import log
+from rmaplab.model import Lab
+from rmaplab.plan import Plan
+from rmaplab.schedule import estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A plan of a lab and what its cells took before, in seconds by id."""
+
+    lab: Lab
+    plan: Plan
+    expected: Mapping[str, float]
+    jobs: int
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """How many of what the lab's product has; the devices only if it varies them."""
+        lab = self.lab
+        sizes = {
+            "kernels": len(lab.kernels),
+            "guests": len(lab.guests),
+            "devices": len(lab.devices),
+            "settings": len(lab.settings),
+            "testcases": len(lab.testcases),
+        }
+        return {noun: size for noun, size in sizes.items() if size}
+
+    @property
+    def expected_s(self) -> float | None:
+        """Seconds that the run will take, without builds and boots; None without a history."""
+        return estimate(self.plan.cells, self.expected, self.jobs)
+
+    @property
+    def unknown(self) -> int:
+        """How many cells have no history."""
+        return sum(cell.id not in self.expected for cell in self.plan.cells)
+
+    @property
+    def skips(self) -> int:
+        """How many cells would be skipped, since their guest cannot meet a requirement."""
+        return sum(row.repeats for row in self.plan.rows if row.first.skip)
+
+
+def facts(outlook: Outlook) -> dict[str, Any]:
+    """The plan as JSON."""
+    cells = [
+        {
+            "id": cell.id,
+            "kernel": cell.kernel,
+            "guest": cell.guest.name,
+            "settings": cell.settings.name,
+            "device": cell.devices,
+            "testcase": cell.testcase.name,
+            "repeat": cell.repeat,
+            "skip": cell.skip,
+            "expected_s": outlook.expected.get(cell.id),
+        }
+        for cell in outlook.plan.cells
+    ]
+    return {
+        "dimensions": outlook.dimensions,
+        "size": len(cells),
+        "cap": outlook.lab.cap or None,
+        "jobs": outlook.jobs,
+        "expected_s": outlook.expected_s,
+        "cells": cells,
+        "left_out": [dataclasses.asdict(one) for one in outlook.plan.left_out],
+    }
+
+
+def show(outlook: Outlook) -> None:
+    """The plan for a person."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("cell", "skip"):
+        table.add_column(title, overflow="fold")
+    for cell in outlook.plan.cells:
+        table.add_row(escape(cell.id), escape(cell.skip))
+    log.stdout.print(table)
+    for line in summary(outlook):
+        log.stdout.print(line, markup=False)
+
+
+def summary(outlook: Outlook) -> list[str]:
+    """The lines below the table of cells."""
+    part, product = outlook.plan, 1
+    for size in outlook.dimensions.values():
+        product *= size
+    rows = len(part.rows)
+    text = " x ".join(f"{size} {noun}" for noun, size in outlook.dimensions.items())
+    lines = [f"{text} = {product} combinations"]
+    reasons = Counter(one.reason for one in part.left_out)
+    lines += [f"{-count:+6} {reason}" for reason, count in reasons.most_common()]
+    if added := rows + len(part.left_out) - product:
+        lines.append(f"{added:+6} included")
+    if part.size != rows:
+        lines.append(f"{rows} combinations, with their repeats {part.size} cells")
+    if outlook.skips:
+        lines.append(f"{outlook.skips} cells would be skipped")
+    lines.append(_time(outlook))
+    if outlook.lab.cap and part.size > outlook.lab.cap:
+        lines.append(f"more than the lab file's cap of {outlook.lab.cap}: a run would be refused")
+    return [*lines, f"{part.size} cells on {len({row.first.kernel for row in part.rows})} kernels"]
+
+
+def _time(outlook: Outlook) -> str:
+    seconds, unknown = outlook.expected_s, outlook.unknown
+    if seconds is None:
+        return "expected time: unknown, none of these cells ran here before"
+    note = f"; {unknown} of the cells never ran here" if unknown else ""
+    how = f"{outlook.jobs} at a time, without builds and boots"
+    return f"expected time: {duration(seconds)} ({how}{note})"
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

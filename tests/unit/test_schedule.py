@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Longest first, and how long it takes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rmaplab.model import Cell
+from rmaplab.schedule import estimate, order
+
+from .builders import cell
+
+
+def cells(*skips: str) -> list[Cell]:
+    return [cell(repeat=number, skip=skip) for number, skip in enumerate(skips, start=1)]
+
+
+def took(some: list[Cell], *seconds: float | None) -> dict[str, float]:
+    return {one.id: value for one, value in zip(some, seconds, strict=True) if value is not None}
+
+
+def test_the_longest_comes_first_and_the_unknown_before_it() -> None:
+    some = cells("", "", "", "", "")
+    placed = order(some, took(some, 1.0, None, 3.0, 3.0, None))
+    assert [one.repeat for one in placed] == [2, 5, 3, 4, 1]
+
+
+def test_without_a_history_the_order_stays() -> None:
+    some = cells("", "", "")
+    assert order(some, {}) == some
+
+
+def test_an_estimate_is_that_of_the_busiest_worker() -> None:
+    some = cells("", "", "", "")
+    known = took(some, 1.0, 2.0, 3.0, 4.0)
+    assert estimate(some, known, 1) == 10.0
+    assert estimate(some, known, 2) == 5.0
+    assert estimate(some, known, 9) == 4.0
+
+
+def test_an_unknown_cell_counts_as_the_mean_and_a_skip_as_nothing() -> None:
+    some = cells("", "", "", "needs swap")
+    assert estimate(some, took(some, 2.0, 4.0, None, 9.0), 1) == 9.0
+
+
+@pytest.mark.parametrize(("skips", "seconds"), [(("",), None), ((), 0.0), (("no",), 0.0)])
+def test_without_any_history_there_is_no_estimate(
+    skips: tuple[str, ...], seconds: float | None
+) -> None:
+    assert estimate(cells(*skips), {}, 2) == seconds
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1e4)), max_size=30), st.integers(1, 5))
+def test_an_order_loses_no_cell_and_an_estimate_lies_within_its_bounds(
+    seconds: list[float | None], jobs: int
+) -> None:
+    some = cells(*["" for _ in seconds])
+    known = took(some, *seconds)
+    placed = order(some, known)
+    assert sorted(one.id for one in placed) == sorted(one.id for one in some)
+    whole, alone = estimate(some, known, jobs), estimate(some, known, 1)
+    if known:
+        assert whole is not None
+        assert alone is not None
+        longest = max(known.values())
+        assert max(longest, alone / jobs) - 1e-6 <= whole <= alone / jobs + longest + 1e-6
