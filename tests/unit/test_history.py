@@ -12,6 +12,7 @@ import pytest
 
 from rmaplab.log import log
 from rmaplab.model import Cell, CellResult, Fault, Observation, Outcome
+from rmaplab.store import history as history_module
 from rmaplab.store.cache import Cache
 from rmaplab.store.history import History
 
@@ -151,11 +152,12 @@ def test_a_history_that_cannot_be_written_ends_no_run(tmp_path: Path) -> None:
 
 
 def test_labs_at_once_lose_nothing(tmp_path: Path) -> None:
-    places = [cell(testcase=testcase(f"exclusive/t{number}")) for number in range(8)]
+    places = [cell(testcase=testcase(f"exclusive/t{number}")) for number in range(16)]
+    together = threading.Barrier(len(places))
 
     def one_lab(where: Cell) -> None:
-        for _ in range(2):
-            History(Cache(tmp_path)).learn([ended(where, 3.0)], "tcg")
+        together.wait()
+        History(Cache(tmp_path)).learn([ended(where, 3.0)], "tcg")
 
     labs = [threading.Thread(target=one_lab, args=(where,)) for where in places]
     for one in labs:
@@ -163,3 +165,14 @@ def test_labs_at_once_lose_nothing(tmp_path: Path) -> None:
     for one in labs:
         one.join()
     assert History(Cache(tmp_path)).expected(places, "tcg") == {one.id: 3.0 for one in places}
+
+
+def test_a_lab_that_was_quicker_to_make_the_history_loses_nothing(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history.learn([ended(HERE, 5.0)], "tcg")
+    looks = iter([0])
+    look = history_module._version
+    monkeypatch.setattr(history_module, "_version", lambda base: next(looks, look(base)))
+    history.learn([ended(OTHER, 5.0)], "tcg")
+    assert history.expected([HERE, OTHER], "tcg") == {HERE.id: 5.0, OTHER.id: 5.0}

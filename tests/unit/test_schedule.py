@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from rmaplab.model import Cell
@@ -52,6 +53,7 @@ def test_without_any_history_there_is_no_estimate(
     assert estimate(cells(*skips), {}, 2) == seconds
 
 
+@effort(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e4)), max_size=30), st.integers(1, 5))
 def test_an_order_loses_no_cell_and_an_estimate_lies_within_its_bounds(
     seconds: list[float | None], jobs: int

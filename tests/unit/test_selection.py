@@ -72,6 +72,7 @@ def labs(draw: st.DrawFn) -> Lab:
     )
 
 
+@effort(deadline=None)
 @given(st.lists(POINTS, min_size=1, max_size=40))
 def test_the_chosen_points_have_every_pair_of_values_and_are_allowed(points: list[Point]) -> None:
     chosen = covering(points)
