@@ -72,7 +72,7 @@ def labs(draw: st.DrawFn) -> Lab:
     )
 
 
-@effort(deadline=None)
+@effort(deadline=None, max_examples=40)
 @given(st.lists(POINTS, min_size=1, max_size=40))
 def test_the_chosen_points_have_every_pair_of_values_and_are_allowed(points: list[Point]) -> None:
     chosen = covering(points)
@@ -84,7 +84,7 @@ def test_the_chosen_points_have_every_pair_of_values_and_are_allowed(points: lis
     assert pairs(chosen) == wanted
 
 
-@effort(deadline=None)
+@effort(deadline=None, max_examples=40)
 @given(labs())
 def test_a_sample_of_a_run_has_every_pair_of_values_that_can_run(wanted: Lab) -> None:
     whole = plan(wanted)
@@ -95,7 +95,7 @@ def test_a_sample_of_a_run_has_every_pair_of_values_that_can_run(wanted: Lab) ->
     assert pairwise(whole) == some
 
 
-@effort(deadline=None)
+@effort(deadline=None, max_examples=40)
 @given(labs())
 def test_a_sample_of_an_ab_has_the_same_rows_on_both_sides(wanted: Lab) -> None:
     whole = plan(ab_lab(wanted, "x"))
