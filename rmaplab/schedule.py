@@ -24,6 +24,38 @@ def order(cells: Sequence[Cell], expected: Mapping[str, float]) -> list[Cell]:
     return sorted(cells, key=key)
 
 
+class Remaining:
+    """How long a run still takes, corrected by how long its cells took so far.
+
+    A cell without a history weighs as much as the mean of the others; without any, all weigh the
+    same, and the first finished ones tell how much.
+    """
+
+    def __init__(self, cells: Iterable[Cell], expected: Mapping[str, float], jobs: int) -> None:
+        wanted = [cell for cell in cells if not cell.skip]
+        known = [expected[cell.id] for cell in wanted if expected.get(cell.id)]
+        mean = sum(known) / len(known) if known else 1.0
+        self._weights = {cell.id: expected.get(cell.id) or mean for cell in wanted}
+        self._left = sum(self._weights.values())
+        self._jobs = max(1, jobs)
+        self._guess = 1.0 if known else 0.0
+        self._done = self._took = 0.0
+
+    def finished(self, cell: Cell, took_s: float) -> None:
+        """A cell is over after that many seconds."""
+        weight = self._weights.pop(cell.id, 0.0)
+        self._left = max(0.0, self._left - weight) if self._weights else 0.0
+        if weight and took_s:  # one that its kernel made a skip says nothing of the pace
+            self._done += weight
+            self._took += took_s
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds until the last cell is over; None before anything can be said."""
+        pace = self._took / self._done if self._done else self._guess
+        return self._left * pace / self._jobs if pace or not self._weights else None
+
+
 def estimate(cells: Iterable[Cell], expected: Mapping[str, float], jobs: int) -> float | None:
     """Seconds that the cells take in that order, ``jobs`` at a time; None if none has a history.
 

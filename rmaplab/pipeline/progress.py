@@ -7,26 +7,32 @@ import contextlib
 from collections.abc import Iterator
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from rmaplab.log import log
 from rmaplab.model import CellResult, Verdict
+from rmaplab.report.plan import duration
 from rmaplab.report.terminal import printable
+from rmaplab.schedule import Remaining
 
 
 class CellProgress:
     """Counts finished cells; ``finished`` is called once for each."""
 
-    def __init__(self, total: int, bar: Progress | None) -> None:
+    def __init__(self, total: int, remaining: Remaining, bar: Progress | None) -> None:
         self._total = total
+        self._remaining = remaining
         self._done = 0
         self._unexpected = 0
         self._bar = bar
-        self._task = bar.add_task("cells", total=total, bad="") if bar else None
+        self._task = bar.add_task("cells", total=total, bad="", left="") if bar else None
+        if bar is not None and self._task is not None:
+            bar.update(self._task, left=self._left())
 
     def finished(self, result: CellResult) -> None:
         """A cell is over: move the bar; say a line for what is not as expected, or for each."""
         self._done += 1
+        self._remaining.finished(result.cell, result.observation.duration_s)
         judgement = result.judgement
         if not judgement.as_expected:
             self._unexpected += 1
@@ -46,21 +52,25 @@ class CellProgress:
             self._bar.console.print(line)
         assert self._task is not None
         bad = f"[bad]{self._unexpected} unexpected[/]" if self._unexpected else ""
-        self._bar.update(self._task, completed=self._done, bad=bad)
+        self._bar.update(self._task, completed=self._done, bad=bad, left=self._left())
+
+    def _left(self) -> str:
+        seconds = self._remaining.seconds
+        return "" if seconds is None else f"{duration(seconds)} left"
 
 
 @contextlib.contextmanager
-def cell_progress(total: int) -> Iterator[CellProgress]:
+def cell_progress(total: int, remaining: Remaining) -> Iterator[CellProgress]:
     """The live view of ``total`` cells."""
     if not log.stderr.is_terminal:
-        yield CellProgress(total, None)
+        yield CellProgress(total, remaining, None)
         return
     columns = (
         TextColumn("running"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[bad]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
     )
     with Progress(*columns, console=log.stderr, transient=True) as bar:
-        yield CellProgress(total, bar)
+        yield CellProgress(total, remaining, bar)

@@ -24,7 +24,7 @@ from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.runner import Runner
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan
-from rmaplab.schedule import order
+from rmaplab.schedule import Remaining, order
 from rmaplab.selection import choose, narrowing
 from rmaplab.store import inuse
 from rmaplab.store.history import History
@@ -137,9 +137,10 @@ def _carry_out(
     templates = Templates(record.lab, workshop.cache, folder.path / "boots")
     templates.prepare(cells, launches, jobs)
     runner = Runner(folder, record, builds, launches, templates)
-    cells = order(cells, History(workshop.cache).expected(cells, record.accelerator))
+    expected = History(workshop.cache).expected(cells, record.accelerator)
+    cells = order(cells, expected)
     try:
-        asyncio.run(runner.run_all(cells, jobs))
+        asyncio.run(runner.run_all(cells, jobs, Remaining(cells, expected, jobs)))
     except BaseExceptionGroup as group:
         # Several guests at once may fail for one reason, such as a full disk; one tells it.
         raise _first(group) from group

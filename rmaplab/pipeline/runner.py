@@ -22,6 +22,7 @@ from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import observe_cell
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates
+from rmaplab.schedule import Remaining
 from rmaplab.store.runfolder import RunFolder, RunRecord
 
 # A clone that waits: what QEMU itself needs, measured by tests/bench_cells.py.
@@ -60,14 +61,14 @@ class Runner:
             for name, build in builds.items()
         }
 
-    async def run_all(self, cells: Sequence[Cell], jobs: int) -> None:
+    async def run_all(self, cells: Sequence[Cell], jobs: int, remaining: Remaining) -> None:
         """Run every cell; an interruption ends those that run and starts no other."""
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {self.record.accelerator}")
         line = _Line(ahead(jobs))
-        with cell_progress(len(cells)) as progress:
+        with cell_progress(len(cells), remaining) as progress:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._start_all(cells, line, jobs))

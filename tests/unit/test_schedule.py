@@ -9,7 +9,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from rmaplab.model import Cell
-from rmaplab.schedule import estimate, order
+from rmaplab.schedule import Remaining, estimate, order
 
 from .builders import cell
 
@@ -68,3 +68,40 @@ def test_an_order_loses_no_cell_and_an_estimate_lies_within_its_bounds(
         assert alone is not None
         longest = max(known.values())
         assert max(longest, alone / jobs) - 1e-6 <= whole <= alone / jobs + longest + 1e-6
+
+
+def test_what_is_left_is_corrected_by_the_pace_so_far() -> None:
+    some = cells("", "", "")
+    left = Remaining(some, took(some, 2.0, 4.0, 6.0), 2)
+    assert left.seconds == 6.0
+    left.finished(some[0], 4.0)  # twice as long as expected
+    assert left.seconds == 10.0
+    left.finished(some[1], 4.0)
+    left.finished(some[2], 6.0)
+    assert left.seconds == 0.0
+
+
+def test_without_a_history_the_first_finished_cell_tells() -> None:
+    some = cells("", "", "", "needs swap")
+    left = Remaining(some, {}, 1)
+    assert left.seconds is None
+    left.finished(some[3], 0.0)
+    assert left.seconds is None
+    left.finished(some[0], 3.0)
+    assert left.seconds == 6.0
+
+
+def test_a_cell_without_a_history_weighs_as_much_as_the_others() -> None:
+    some = cells("", "", "")
+    assert Remaining(some, took(some, 2.0, 4.0, None), 1).seconds == 9.0
+
+
+def test_nothing_to_run_takes_no_time() -> None:
+    assert Remaining(cells("needs swap"), {}, 1).seconds == 0.0
+
+
+def test_a_cell_that_turned_out_to_be_a_skip_says_nothing_of_the_pace() -> None:
+    some = cells("", "")
+    left = Remaining(some, took(some, 2.0, 4.0), 1)
+    left.finished(some[0], 0.0)
+    assert left.seconds == 4.0
