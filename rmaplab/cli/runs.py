@@ -156,13 +156,14 @@ def _again() -> tuple[str, ...]:
 
 def _show(evaluation: Evaluation, form: str) -> int:
     if form == "json":
-        text = results.render(
+        pieces = results.render(
             evaluation.results,
             evaluation.comparison,
             evaluation.build_errors,
             evaluation.record.part,
         )
-        click.echo(text, nl=False)
+        for piece in pieces:
+            click.echo(piece, nl=False)
         return evaluation.exit_code
     if evaluation.comparison is not None:
         terminal.show_comparison(evaluation.comparison)

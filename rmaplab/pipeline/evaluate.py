@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from rmaplab.collect.observe import observe
 from rmaplab.compare import compare
@@ -24,6 +22,7 @@ from rmaplab.model import (
 from rmaplab.plan import plan
 from rmaplab.report import html, junit, results, summary
 from rmaplab.stability import unstable
+from rmaplab.store import cellfiles
 from rmaplab.store.runfolder import RunFolder, RunRecord, planned
 
 
@@ -73,12 +72,17 @@ class Evaluation:
 
 
 def observe_cell(folder: RunFolder, cell: Cell) -> Observation:
-    """A cell's Observation, from its evidence."""
-    return observe(folder.path / "cells" / cell.id)
+    """A cell's Observation, from its evidence; its derived files are written."""
+    return cellfiles.save(folder, cell.id, observe(folder.path / "cells" / cell.id))
 
 
-def evaluate(folder: RunFolder) -> Evaluation:
-    """Judge a saved run. Raises UserError if run.json cannot be read."""
+def evaluate(folder: RunFolder, seen_before: Mapping[str, Observation] | None = None) -> Evaluation:
+    """Judge a saved run. Raises UserError if run.json cannot be read.
+
+    ``seen_before``, by cell, are what ``observe_cell`` made of the same evidence when the cells
+    finished; without them every cell is observed now.
+    """
+    known = seen_before or {}
     record = folder.read_record()
     lab = record.lab
     everything = plan(lab).cells
@@ -90,7 +94,7 @@ def evaluate(folder: RunFolder) -> Evaluation:
         cells = ()
     judged = []
     for cell in cells:
-        seen = observe_cell(folder, cell)
+        seen = known.get(cell.id) or observe_cell(folder, cell)
         judged.append(CellResult(cell, seen, judge(cell, seen, lab.expectations)))
     comparison = None
     if record.comparison is not None and judged:
@@ -107,23 +111,12 @@ def evaluate(folder: RunFolder) -> Evaluation:
 
 
 def write_reports(evaluation: Evaluation) -> None:
-    """Write every report of a run, and the derived files of its cells."""
+    """Write every report of a run."""
     folder, record = evaluation.folder, evaluation.record
     judged, comparison = evaluation.results, evaluation.comparison
-    for result in judged:
-        _write_cell(folder.path / "cells" / result.cell.id, folder, result)
     folder.write(
         "results.json", results.render(judged, comparison, evaluation.build_errors, record.part)
     )
     folder.write("junit.xml", junit.render(judged, record.kernels))
     folder.write("summary.md", summary.render(record, judged, comparison))
     folder.write("report.html", html.render(record, judged, comparison))
-
-
-def _write_cell(path: Path, folder: RunFolder, result: CellResult) -> None:
-    name = path.relative_to(folder.path)
-    seen = result.observation
-    counters = {key: results.counter_facts(change) for key, change in seen.counters.items()}
-    folder.write(f"{name}/counters.json", json.dumps(counters, indent=1) + "\n")
-    splats = [dataclasses.asdict(splat) for splat in seen.splats]
-    folder.write(f"{name}/splats.json", json.dumps(splats, indent=1) + "\n")

@@ -17,7 +17,7 @@ from rmaplab.errors import InfraError, Interrupted, KernelError, RmaplabError, U
 from rmaplab.guest import accel, command, template
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
-from rmaplab.model import Build, Cell, Lab
+from rmaplab.model import Build, Cell, Lab, Observation
 from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import Workshop
@@ -29,6 +29,9 @@ from rmaplab.selection import choose, narrowing
 from rmaplab.store import inuse
 from rmaplab.store.history import History
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now, planned
+
+Seen = dict[str, Observation]
+"""What cells showed, by their ids, for as long as the process that ran them lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,10 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
     )
     folder.write_record(record)
     log.info(f"run folder: {folder.path}")
-    with inuse.shared(workshop.cache), folder.lock(), _keeping(folder, record):
-        _carry_out(folder, record, chosen.cells, workshop, asked.jobs)
-    return _remember(finish(folder, record), workshop)
+    seen: Seen = {}
+    with inuse.shared(workshop.cache), folder.lock(), _keeping(folder, record, seen):
+        _carry_out(folder, record, chosen.cells, workshop, jobs=asked.jobs, seen=seen)
+    return _remember(finish(folder, record, seen), workshop)
 
 
 def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
@@ -102,15 +106,22 @@ def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
         log.info(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before")
         record.interrupted, record.ended = False, ""
         folder.write_record(record)
-        with _keeping(folder, record):
-            _carry_out(folder, record, waiting, workshop, jobs)
-        return _remember(finish(folder, record), workshop)
+        seen: Seen = {}
+        with _keeping(folder, record, seen):
+            _carry_out(folder, record, waiting, workshop, jobs=jobs, seen=seen)
+        return _remember(finish(folder, record, seen), workshop)
 
 
 def _carry_out(
-    folder: RunFolder, record: RunRecord, cells: Sequence[Cell], workshop: Workshop, jobs: int
+    folder: RunFolder,
+    record: RunRecord,
+    cells: Sequence[Cell],
+    workshop: Workshop,
+    *,
+    jobs: int,
+    seen: Seen,
 ) -> None:
-    """Build what the cells need and run them."""
+    """Build what the cells need and run them; ``seen`` takes what each showed."""
 
     def on_facts(name: str, facts: KernelFacts) -> None:
         record.kernels[name] = facts
@@ -136,7 +147,7 @@ def _carry_out(
     jobs = jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
     templates = Templates(record.lab, workshop.cache, folder.path / "boots")
     templates.prepare(cells, launches, jobs)
-    runner = Runner(folder, record, builds, launches, templates)
+    runner = Runner(folder, record, builds, launches, templates, seen=seen)
     expected = History(workshop.cache).expected(cells, record.accelerator)
     cells = order(cells, expected)
     try:
@@ -152,17 +163,17 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 @contextlib.contextmanager
-def _keeping(folder: RunFolder, record: RunRecord) -> Iterator[None]:
+def _keeping(folder: RunFolder, record: RunRecord, seen: Seen) -> Iterator[None]:
     """Whatever ends the block early: report what was measured, then raise it as the lab's error."""
     try:
         yield
     except KernelError as error:
         _keep_failed_log(folder, record, error)
-        finish(folder, record)
+        finish(folder, record, seen)
         raise
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
         record.interrupted = True
-        finish(folder, record)
+        finish(folder, record, seen)
         raise Interrupted(
             f"interrupted; what was measured is in {folder.path}",
             hint=f"go on with: lab.py resume {folder.path}",
@@ -170,7 +181,7 @@ def _keeping(folder: RunFolder, record: RunRecord) -> Iterator[None]:
     except (RmaplabError, OSError) as error:
         record.interrupted = True
         with contextlib.suppress(RmaplabError, OSError):
-            finish(folder, record)  # on a full disk, the evidence so far is what there is
+            finish(folder, record, seen)  # on a full disk, the evidence so far is what there is
         if isinstance(error, OSError):
             raise InfraError(f"{error.filename or folder.path}: {error.strerror}") from error
         raise
@@ -184,11 +195,11 @@ def _keep_failed_log(folder: RunFolder, record: RunRecord, error: KernelError) -
             error.evidence = folder.write(f"builds/{facts.key}/build.log", text)
 
 
-def finish(folder: RunFolder, record: RunRecord) -> Evaluation:
+def finish(folder: RunFolder, record: RunRecord, seen: Seen) -> Evaluation:
     """Note the end of a run, judge it and write its reports."""
     record.ended = now()
     folder.write_record(record)
-    evaluation = evaluate(folder)
+    evaluation = evaluate(folder, seen)
     write_reports(evaluation)
     return evaluation
 

@@ -17,7 +17,7 @@ from rmaplab.guest.command import Launch
 from rmaplab.guest.template import BootFailed
 from rmaplab.judge import judge
 from rmaplab.log import log
-from rmaplab.model import Build, Cell, CellResult
+from rmaplab.model import Build, Cell, CellResult, Observation
 from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import observe_cell
 from rmaplab.pipeline.progress import CellProgress, cell_progress
@@ -51,11 +51,14 @@ class Runner:
         builds: dict[str, Build],
         launches: dict[str, Launch],
         templates: Templates,
+        *,
+        seen: dict[str, Observation],
     ) -> None:
         self.folder = folder
         self.record = record
         self.launches = launches
         self.templates = templates
+        self.seen = seen
         self.configs = {
             name: fragments.parse_config(build.config.read_text(encoding="utf-8"))
             for name, build in builds.items()
@@ -116,7 +119,7 @@ class Runner:
         return wanted, bench, self.folder.cell(wanted), program
 
     def _finish(self, wanted: Cell, progress: CellProgress) -> None:
-        seen = observe_cell(self.folder, wanted)
+        seen = self.seen[wanted.id] = observe_cell(self.folder, wanted)
         judgement = judge(wanted, seen, self.record.lab.expectations)
         self.folder.journal("cell", cell=wanted.id, outcome=seen.outcome, verdict=judgement.verdict)
         progress.finished(CellResult(wanted, seen, judgement))

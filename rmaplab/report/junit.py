@@ -28,6 +28,10 @@ _NO_XML = re.compile(
 )
 
 
+_ROOT = re.compile(r"<testsuites ([^>]*)>")
+_ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
+
+
 def clean(text: str) -> str:
     """Text that any XML parser takes: what XML cannot hold becomes visible as ``\\x1b``."""
     return _NO_XML.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
@@ -39,23 +43,44 @@ def render(results: Sequence[CellResult], kernels: Mapping[str, KernelFacts]) ->
     for result in results:
         cell = result.cell
         grouped.setdefault((cell.kernel, cell.place, cell.settings.name), []).append(result)
-    suites = [
-        TestSuite(
-            clean(".".join(key)),
-            [
-                *(_case(result) for result in members),
-                *(_unstable(one) for one in unstable(members)),
-            ],
-            properties=_properties(members, kernels),
-        )
-        for key, members in grouped.items()
-    ]
-    suites += [
-        _unbuilt(name, facts)
+    # A suite at a time: as XML elements they take many times the memory of their text.
+    texts = [_as_text(_suite(key, members, kernels)) for key, members in grouped.items()]
+    texts += [
+        _as_text(_unbuilt(name, facts))
         for name, facts in kernels.items()
         if facts.error and not any(key[0] == name for key in grouped)
     ]
-    return str(to_xml_report_string(suites, prettyprint=True))
+    return _joined(texts)
+
+
+def _suite(
+    key: tuple[str, str, str], members: Sequence[CellResult], kernels: Mapping[str, KernelFacts]
+) -> TestSuite:
+    return TestSuite(
+        clean(".".join(key)),
+        [*(_case(result) for result in members), *(_unstable(one) for one in unstable(members))],
+        properties=_properties(members, kernels),
+    )
+
+
+def _as_text(suite: TestSuite) -> tuple[dict[str, str], str]:
+    """A report of one suite: the attributes of its root element, and what is in there."""
+    text = str(to_xml_report_string([suite], prettyprint=True))
+    root = _ROOT.search(text)
+    assert root is not None
+    return dict(_ATTRIBUTE.findall(root[1])), text[root.end() : text.rindex("</testsuites>")]
+
+
+def _joined(texts: Sequence[tuple[dict[str, str], str]]) -> str:
+    """One report of several: the root's attributes are sums."""
+    if not texts:
+        return str(to_xml_report_string([], prettyprint=True))
+    sums = {name: sum(float(attributes[name]) for attributes, _ in texts) for name in texts[0][0]}
+    root = " ".join(
+        f'{name}="{value if name == "time" else int(value)}"' for name, value in sums.items()
+    )
+    inner = "".join(inner for _, inner in texts)
+    return f'<?xml version="1.0" ?>\n<testsuites {root}>{inner}</testsuites>\n'
 
 
 def _unbuilt(name: str, facts: KernelFacts) -> TestSuite:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rmaplab.model import CellResult, Comparison, CounterChange
+from rmaplab.model import CellResult, Comparison
 from rmaplab.stability import unstable
+from rmaplab.store.cellfiles import counter_facts
 
 SCHEMA_VERSION = 1
 
@@ -19,8 +20,8 @@ def render(
     comparison: Comparison | None,
     build_errors: Mapping[str, str],
     part: str = "",
-) -> str:
-    """The file's text; the same for the same evidence, byte for byte.
+) -> Iterator[str]:
+    """The file's text in pieces; the same for the same evidence, byte for byte.
 
     ``build_errors`` says why a kernel was not built: then there are no cells. ``part`` says what
     of the lab was not asked for.
@@ -38,9 +39,11 @@ def render(
             "rows": [dataclasses.asdict(row) for row in comparison.rows],
         }
     # A line a cell: hundreds of counters each would make an indented file endless.
-    cells = ",\n".join("  " + json.dumps(cell_facts(result)) for result in results)
     head = json.dumps(content, indent=1).rstrip().removesuffix("}").rstrip()
-    return f'{head},\n "cells": [\n{cells}\n ]\n}}\n'
+    yield f'{head},\n "cells": ['
+    for number, result in enumerate(results):
+        yield f"{',' if number else ''}\n  {json.dumps(cell_facts(result))}"
+    yield "\n ]\n}\n"
 
 
 def cell_facts(result: CellResult) -> dict[str, Any]:
@@ -69,8 +72,3 @@ def cell_facts(result: CellResult) -> dict[str, Any]:
         "instructions": seen.instructions,
         "duration_s": seen.duration_s,
     }
-
-
-def counter_facts(change: CounterChange) -> dict[str, int | None]:
-    """One counter: before, after, delta."""
-    return {"before": change.before, "after": change.after, "delta": change.delta}

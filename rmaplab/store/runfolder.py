@@ -11,7 +11,7 @@ import contextlib
 import datetime
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -161,13 +161,14 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} cannot be read as a run: {error}") from error
 
-    def write(self, name: str, text: str) -> Path:
-        """Write a file of the run so that it is there whole or not at all."""
+    def write(self, name: str, text: str | Iterable[str]) -> Path:
+        """Write a file of the run, maybe in pieces, so that it is there whole or not at all."""
         path = self.path / name
         half = path.with_name(f".{path.name}.half")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            half.write_text(text, encoding="utf-8")
+            with half.open("w", encoding="utf-8") as file:
+                file.writelines([text] if isinstance(text, str) else text)
             half.replace(path)
         except OSError as error:
             raise InfraError(f"cannot write {path}: {error.strerror}") from error

@@ -52,7 +52,7 @@ ALWAYS = settings("thp-always")
 
 
 def facts(results: list[CellResult]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(results_report.render(results, None, {}))
+    found: dict[str, Any] = json.loads("".join(results_report.render(results, None, {})))
     return found
 
 
@@ -84,7 +84,7 @@ def test_a_comparison_has_its_rows() -> None:
     before = [result(observation(failed()))]
     after = [result(cell=cell(kernel="patched"))]
     comparison = compare("base", "patched", before, after)
-    found = json.loads(results_report.render([*before, *after], comparison, {}))
+    found = json.loads("".join(results_report.render([*before, *after], comparison, {})))
     (row,) = found["comparison"]["rows"]
     assert row.keys() >= {
         "testcase", "settings", "guest", "base", "patched", "change", "detail"
@@ -93,12 +93,12 @@ def test_a_comparison_has_its_rows() -> None:
 
 
 def test_a_kernel_that_was_not_built_says_why() -> None:
-    text = results_report.render([], None, {"patched": "mm/rmap.c:3: error"})
+    text = "".join(results_report.render([], None, {"patched": "mm/rmap.c:3: error"}))
     assert json.loads(text)["build_errors"] == {"patched": "mm/rmap.c:3: error"}
 
 
 def test_hostile_text_stays_json_of_plain_characters() -> None:
-    text = results_report.render(evil_results(), None, {})
+    text = "".join(results_report.render(evil_results(), None, {}))
     assert text.isascii()
     assert json.loads(text)["cells"][0]["reason"] == EVIL
 

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The derived files of a cell's folder, counters.json and splats.json (docs/run-folder.md).
+
+A run of many thousands of cells cannot hold hundreds of counters for each, so they stay on disk and
+are read where a report needs them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import ItemsView, Iterator, Mapping
+from pathlib import Path
+
+from rmaplab.model import CounterChange, Observation
+from rmaplab.store.runfolder import RunFolder
+
+COUNTERS = "counters.json"
+SPLATS = "splats.json"
+
+
+def counter_facts(change: CounterChange) -> dict[str, int | None]:
+    """One counter: before, after, delta."""
+    return {"before": change.before, "after": change.after, "delta": change.delta}
+
+
+def _json(value: int | None) -> str:
+    return "null" if value is None else str(value)
+
+
+class SavedCounters(Mapping[str, CounterChange]):
+    """The counters of a cell, in its counters.json; read anew at each use, so ask for all at once.
+
+    Raises OSError or ValueError if the file was damaged since it was written.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def _read(self) -> dict[str, CounterChange]:
+        facts = json.loads(self._path.read_bytes())
+        return {name: CounterChange(c["before"], c["after"]) for name, c in facts.items()}
+
+    def __getitem__(self, name: str) -> CounterChange:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def items(self) -> ItemsView[str, CounterChange]:
+        """All of them, from one reading."""
+        return self._read().items()
+
+
+def save(folder: RunFolder, cell: str, seen: Observation) -> Observation:
+    """Write a cell's derived files; the observation with its counters left on disk."""
+    place = f"cells/{cell}"
+    # By hand, since this is most of what the lab writes for a cell.
+    lines = ",\n".join(
+        f' {json.dumps(name)}: {{"before": {_json(change.before)}, "after": {_json(change.after)}, '
+        f'"delta": {_json(change.delta)}}}'
+        for name, change in seen.counters.items()
+    )
+    path = folder.write(f"{place}/{COUNTERS}", f"{{\n{lines}\n}}\n")
+    splats = [dataclasses.asdict(splat) for splat in seen.splats]
+    folder.write(f"{place}/{SPLATS}", json.dumps(splats, indent=1) + "\n")
+    return dataclasses.replace(seen, counters=SavedCounters(path))
