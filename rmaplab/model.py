@@ -193,7 +193,10 @@ class Isolation(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """The shape of a virtual machine."""
+    """The shape of a virtual machine.
+
+    With ``icount`` guest time is the count of its instructions (QEMU's -icount): exact mode.
+    """
 
     name: str
     summary: str
@@ -206,6 +209,7 @@ class Guest:
     cmdline: tuple[str, ...]
     isolation: Isolation
     limits: Limits
+    icount: bool = False
 
     @property
     def memory_mb(self) -> int:

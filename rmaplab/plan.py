@@ -215,6 +215,8 @@ def _match(name: str, patterns: Iterable[str]) -> bool:
 
 def unmet(testcase: Testcase, guest: Guest) -> str:
     """The first requirement of a testcase that a guest cannot meet, or an empty string."""
+    if guest.icount and guest.cpus > 1:
+        return f"exact mode needs a guest with one vCPU; {guest.name} has {guest.cpus}"
     needs = testcase.requires
     have = {device.name for device in guest.devices}
     missing = [name for name in needs.devices if name not in have]

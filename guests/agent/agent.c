@@ -89,11 +89,16 @@ void kmsg_mark(const char *what, const char *text)
 
 	if (kmsg_fd < 0)
 		return;
-	snprintf(line, sizeof(line), "<3>rmaplab: %s%s", what, text ? text : "");
+	snprintf(line, sizeof(line) - 1, "<3>rmaplab: %s%s", what, text ? text : "");
 	for (s = line; *s; s++)
 		if (*s < ' ' || *s > '~')
 			*s = '?';
-	if (write(kmsg_fd, line, strlen(line)) < 0)
+	/*
+	 * Without a newline the record may still be continued, and the console
+	 * gets it when the next one comes (vprintk_store(), prb_commit()).
+	 */
+	*s++ = '\n';
+	if (write(kmsg_fd, line, s - line) < 0)
 		complain("/dev/kmsg", errno);
 }
 
@@ -234,8 +239,10 @@ int main(void)
 	touch_memory();
 	say_ready();
 	for (;;) {
-		port_service();
-		serve_requests();
+		if (!workload_is_mute()) {
+			port_service();
+			serve_requests();
+		}
 		workload_poll();
 	}
 }

@@ -100,6 +100,8 @@ bool workload_init(void);
 bool workload_running(void);
 void workload_stage(const struct request *rq);
 void workload_start(const struct request *rq);
+void workload_start_exact(const struct request *rq);
+bool workload_is_mute(void);
 void workload_stop(void);
 void workload_poll(void);
 

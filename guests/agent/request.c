@@ -266,6 +266,7 @@ static const struct {
 	{ "swap", 1, 1, serve_swap },
 	{ "stage", 0, 0, workload_stage },
 	{ "run", 3, MAX_WORDS, workload_start },
+	{ "run-exact", 3, MAX_WORDS, workload_start_exact },
 	{ "stop", 0, 0, serve_stop },
 	{ "quit", 0, 0, serve_quit },
 };

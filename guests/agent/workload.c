@@ -39,6 +39,7 @@ static struct {
 	const char *program;
 	char program_buf[PATH_MAX];
 	int status;
+	bool mute;		/* nothing goes through the port until the end */
 	bool staged;		/* the process waits for what to execute */
 	bool timeout;
 	bool kill;		/* at the limit, or by a stop */
@@ -91,6 +92,7 @@ bool workload_init(void)
 /* What goes through the pipe, followed by LEN bytes: NR words, each with NUL. */
 struct go {
 	uid_t uid;
+	bool exact;
 	int nr;
 	size_t len;
 };
@@ -123,7 +125,10 @@ static ssize_t write_some(int fd, void *buf, size_t len)
 
 static void __noreturn child_exec(int go_read)
 {
-	static char *const env[] = { "PATH=/bin", "TMPDIR=/tmp", NULL };
+	static char * const plain[] = { "PATH=/bin", "TMPDIR=/tmp", NULL };
+	static char * const exact[] = {
+		"PATH=/bin", "TMPDIR=/tmp", "RMAPLAB_EXACT=1", NULL
+	};
 	static char words[MAX_REQUEST], *argv[MAX_WORDS + 1];
 	sigset_t none;
 	struct go go;
@@ -139,7 +144,7 @@ static void __noreturn child_exec(int go_read)
 		child_fail("setuid");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(argv[0], argv, env);
+	execve(argv[0], argv, go.exact ? exact : plain);
 	child_fail(argv[0]);
 }
 
@@ -233,7 +238,7 @@ void workload_stage(const struct request *rq)
 /* Send PROGRAM ARG... on their way. */
 static bool let_go(const struct request *rq, uid_t uid)
 {
-	struct go go = { .uid = uid, .nr = rq->nr - 3 };
+	struct go go = { .uid = uid, .exact = w.mute, .nr = rq->nr - 3 };
 	static char words[MAX_REQUEST];
 	size_t len;
 	bool ok;
@@ -261,8 +266,23 @@ static bool parse_long(const char *s, long max, long *value)
 	return end != s && !*end && *value >= 0 && *value <= max;
 }
 
-/* run LIMIT_MS UID PROGRAM ARG... */
-void workload_start(const struct request *rq)
+/*
+ * When a request arrives is chance, by a few thousand instructions.  A timer's
+ * expiry is not: so begin with one, a while after the clone woke up.
+ */
+static void wait_for_the_mark(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += 2;
+	t.tv_nsec = 0;
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL))
+		;
+}
+
+/* LIMIT_MS UID PROGRAM ARG... */
+static void start(const struct request *rq, bool mute)
 {
 	const char *problem;
 	long limit, uid;
@@ -282,7 +302,10 @@ void workload_start(const struct request *rq)
 	w.id = rq->id;
 	w.out.id = rq->id;
 	w.err.id = rq->id;
+	if (mute)
+		wait_for_the_mark();
 	w.staged = false;
+	w.mute = mute;
 	w.phase = RUNNING;
 	w.timeout = false;
 	w.kill = false;
@@ -297,6 +320,25 @@ void workload_start(const struct request *rq)
 	/* If that fails the process is gone, and its exit says so. */
 	if (!let_go(rq, uid))
 		complain("the staged process", errno);
+}
+
+void workload_start(const struct request *rq)
+{
+	start(rq, false);
+}
+
+/*
+ * The host must not be heard while instructions are counted: each byte that
+ * goes to it ends in an interrupt at a time of its own.
+ */
+void workload_start_exact(const struct request *rq)
+{
+	start(rq, true);
+}
+
+bool workload_is_mute(void)
+{
+	return w.phase != IDLE && w.mute && stream_has_room();
 }
 
 /* -- end ---------------------------------------------------------------- */
@@ -410,6 +452,8 @@ static void beat(long long now)
 	if (now < w.next_beat)
 		return;
 	w.next_beat = now + BEAT_MS;
+	if (w.mute)
+		return;
 	/* Streams leave room for it; a host that takes nothing needs none. */
 	if (port_room() < BEAT_ROOM)
 		return;
@@ -462,14 +506,19 @@ void workload_poll(void)
 		if (!workload_running())
 			return;
 	}
-	/*
-	 * Only write here: a request that was read now would lie in the buffer,
-	 * its edge taken, while we sleep.
-	 */
-	port_write();
-	input = port_has_input();
+	if (workload_is_mute()) {
+		input = false;
+	} else {
+		/*
+		 * Only write here: a request that was read now would lie in
+		 * the buffer, its edge taken, while we sleep.
+		 */
+		port_write();
+		input = port_has_input();
+	}
 	room = stream_has_room();
-	pfd[0] = (struct pollfd){ .fd = port_poll_fd(), .events = POLLIN };
+	pfd[0] = (struct pollfd){ .events = POLLIN };
+	pfd[0].fd = workload_is_mute() ? -1 : port_poll_fd();
 	pfd[1] = (struct pollfd){ .fd = child_fd, .events = POLLIN };
 	pfd[2] = (struct pollfd){ .fd = room ? w.out.fd : -1, .events = POLLIN };
 	pfd[3] = (struct pollfd){ .fd = room ? w.err.fd : -1, .events = POLLIN };

@@ -38,6 +38,11 @@ sample_option = click.option(
 repeat_option = click.option(
     "--repeat", type=click.IntRange(1, 10000), help="Repeats of each cell, whatever the lab says."
 )
+exact_option = click.option(
+    "--exact", is_flag=True,
+    help="Count guest instructions (QEMU's -icount): the same figure in every repeat. "
+    "Needs guests with one vCPU; runs on TCG.",
+)  # fmt: skip
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=0), default=0, metavar="N",
     help="Guests, or compilers, at once. Default: by cores and memory.",
@@ -78,7 +83,8 @@ def run_options(function: F) -> F:
             "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
             show_default=True, help="Where the run's folder goes.",
         ),
-        repeat_option, jobs_option, filter_option, sample_option, tree_option, format_option,
+        repeat_option, exact_option, jobs_option, filter_option, sample_option, tree_option,
+        format_option,
     ):  # fmt: skip
         function = option(function)
     return function

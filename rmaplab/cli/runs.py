@@ -39,7 +39,14 @@ def workshop(catalogue: Catalogue, jobs: int) -> Workshop:
     return Workshop(catalogue, Cache(), jobs or len(os.sched_getaffinity(0)))
 
 
-def read_lab(path: Path, catalogue: Catalogue, *, tree: str = "", repeat: int | None = None) -> Lab:
+def read_lab(
+    path: Path,
+    catalogue: Catalogue,
+    *,
+    tree: str = "",
+    repeat: int | None = None,
+    exact: bool = False,
+) -> Lab:
     """The lab file with what the options change about it.
 
     A path that is not there is tried among the project's own files, so that ``configs/rmap.yaml``
@@ -49,6 +56,8 @@ def read_lab(path: Path, catalogue: Catalogue, *, tree: str = "", repeat: int | 
     lab = labfile.read(path if path.exists() or not own.exists() else own, catalogue)
     if tree:
         lab = kernels.on_tree(lab, tree)
+    if exact:
+        lab = kernels.exact(lab)
     return replace(lab, repeat=repeat, repeats={}) if repeat else lab
 
 
@@ -73,12 +82,12 @@ def build(lab: Path, tree: str, jobs: int) -> None:
 def run(
     *,
     lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str,
-    sample: str, tree: str, form: str,
+    sample: str, tree: str, exact: bool, form: str,
 ) -> int:  # fmt: skip
     """Build, boot, run, judge, report."""
     catalogue = Catalogue()
     asked = Asked(
-        lab=read_lab(lab, catalogue, tree=tree, repeat=repeat),
+        lab=read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
         command=_again(),
         output=output,
         filter=expression,
@@ -96,13 +105,13 @@ def run(
 def ab(
     *,
     lab: Path, series: str, accel: str, output: Path, repeat: int | None, jobs: int,
-    expression: str, sample: str, tree: str, form: str,
+    expression: str, sample: str, tree: str, exact: bool, form: str,
 ) -> int:  # fmt: skip
     """The same lab on base and on base plus a series, compared."""
     catalogue = Catalogue()
     if not series:
         raise UserError("--series names no series")
-    base = read_lab(lab, catalogue, tree=tree, repeat=repeat)
+    base = read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact)
     asked = Asked(
         lab=kernels.ab_lab(base, series),
         command=_again(),

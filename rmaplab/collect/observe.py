@@ -6,7 +6,8 @@ Fail closed: what is missing, cut or not understood never turns into a completed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rmaplab.collect import counters, transcript
@@ -41,6 +42,7 @@ _ENDS: dict[str, tuple[Outcome, Fault]] = {
     "qemu-exit": (Outcome.INFRA, Fault.LAB),
     "unusable": (Outcome.INFRA, Fault.LAB),
 }
+_INSTRUCTIONS = re.compile(r"# rmaplab: instructions (\d{1,18})")
 KSFT_SKIP = 4  # tools/testing/selftests/kselftest.h
 
 _AT_BOOT = {"panic", "reset", "poweroff", "boot-limit"}
@@ -71,6 +73,7 @@ def observe(folder: Path) -> Observation:
         splats=splats,
         counters=changes,
         settings_read=saved.settings,
+        instructions=_instructions(saved.stdout),
         duration_s=round(saved.duration_s, 3),
     )
 
@@ -133,6 +136,12 @@ def _subtests(saved: Saved) -> tuple[Subtest, ...]:
         )
     failed = any(subtest.verdict is Verdict.FAIL for subtest in found)
     return (*found, *_exit_subtests(saved, failed))
+
+
+def _instructions(stdout: Sequence[str]) -> int | None:
+    """What the workload counted between its marks (testcases/lib/measure.c), over all subtests."""
+    found = [match for line in stdout if (match := _INSTRUCTIONS.fullmatch(line))]
+    return sum(int(match[1]) for match in found) if found else None
 
 
 def _exit_subtests(saved: Saved, failed: bool) -> list[Subtest]:

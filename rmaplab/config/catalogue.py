@@ -150,4 +150,5 @@ def _guest(document: Document) -> Guest | None:
         cmdline=tuple(entry.cmdline),
         isolation=Isolation(entry.isolation),
         limits=Limits(entry.limits.boot_s, entry.limits.ready_s, entry.limits.silence_s),
+        icount=entry.icount,
     )

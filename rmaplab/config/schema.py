@@ -134,6 +134,7 @@ class GuestFile(_Model):
     swap_mb: Annotated[int, Field(ge=0)] = 0
     cmdline: list[str] = []
     isolation: Literal["clone", "boot"] = "clone"
+    icount: bool = False
     limits: LimitsEntry = LimitsEntry()
 
 

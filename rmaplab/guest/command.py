@@ -37,6 +37,18 @@ class Accelerator(enum.StrEnum):
         return 1.0 if self is Accelerator.KVM else 4.0
 
 
+# Exact mode: an instruction is a nanosecond, and guest time jumps over idle times.
+_ICOUNT = ("-icount", "shift=0,sleep=off")
+# Host time leaks in through the real-time clock, too.
+_EXACT_RTC = ("-rtc", "base=2025-01-01T00:00:00,clock=vm")
+ICOUNT_SLOWDOWN = 3.0
+
+
+def slowdown(guest: Guest, accelerator: Accelerator) -> float:
+    """By how much a guest's limits are stretched on an accelerator."""
+    return accelerator.slowdown * (ICOUNT_SLOWDOWN if guest.icount else 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Channels:
     """QEMU's ends of the channels, as file descriptor numbers."""
@@ -108,7 +120,8 @@ def _machine(guest: Guest, accelerator: Accelerator) -> list[str]:
         machine += ",memory-backend=node0"
     # A socket a vCPU: siblings of one package on different nodes make the kernel warn at boot.
     smp = f"{guest.cpus},sockets={guest.cpus},cores=1,threads=1"
-    return ["-machine", machine, "-accel", accel, "-cpu", guest.cpu, "-smp", smp]
+    exact = [*_ICOUNT, *_EXACT_RTC] if guest.icount else []
+    return ["-machine", machine, "-accel", accel, "-cpu", guest.cpu, "-smp", smp, *exact]
 
 
 def _memory(guest: Guest, launch: Launch) -> list[str]:

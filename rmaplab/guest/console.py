@@ -52,6 +52,8 @@ class Console:
         # pexpect closes the descriptor itself, so it has to own it.
         self._spawn = pexpect.fdpexpect.fdspawn(end.detach(), timeout=None, maxread=65536)
         self._spawn.logfile_read = self.log
+        self.closed = asyncio.Event()
+        """Set once QEMU's end is closed and everything before that was read."""
         self.ended = asyncio.Event()
         """Set once the kernel has said its last word, or the console is closed."""
 
@@ -70,6 +72,7 @@ class Console:
                 on_panic(chunk[match.start() : end].decode("ascii", "replace").strip())
             if _DEAD_END in chunk:
                 self.ended.set()
+        self.closed.set()
         self.ended.set()
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ The same for a guest that boots for one cell and for one that is saved as a temp
 from __future__ import annotations
 
 from rmaplab.guest.agent import PROTOCOL, Event
-from rmaplab.guest.command import Accelerator
+from rmaplab.guest.command import Accelerator, slowdown
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import How, Vm
 from rmaplab.model import Guest
@@ -29,7 +29,8 @@ async def boot(
     Unusable if the guest is not what the profile says.
     """
     limits = vm.guest.limits
-    boot_s, ready_s = (s * accelerator.slowdown for s in (limits.boot_s, limits.ready_s))
+    stretch = slowdown(vm.guest, accelerator)
+    boot_s, ready_s = limits.boot_s * stretch, limits.ready_s * stretch
     phase(transcript, "boot", boot_s)
     ready = await vm.within(boot_s, How.BOOT_LIMIT, _ready(vm))
     phase(transcript, "ready", ready_s)

@@ -27,7 +27,7 @@ from rmaplab import proc
 from rmaplab.errors import InfraError, KernelError
 from rmaplab.guest import prepare
 from rmaplab.guest.accel import Probe
-from rmaplab.guest.command import QEMU, Channels, Launch, qemu, ram_file
+from rmaplab.guest.command import QEMU, Channels, Launch, qemu, ram_file, slowdown
 from rmaplab.guest.settle import Wanted, settle
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import GuestDied, How, LimitReached, Vm, running
@@ -92,7 +92,7 @@ async def save(
 
     async def make_ready(vm: Vm, transcript: Transcript) -> None:
         await prepare.boot(vm, launch.accelerator, transcript, held)
-        ready_s = guest.limits.ready_s * launch.accelerator.slowdown
+        ready_s = guest.limits.ready_s * slowdown(guest, launch.accelerator)
         await vm.within(ready_s, How.READY_LIMIT, vm.agent.ask("sample"))
 
     boot = dataclasses.replace(launch, ram=folder, state=None)
@@ -112,7 +112,7 @@ async def save_settled(
 
     async def settle_down(vm: Vm, transcript: Transcript) -> None:
         await vm.go()
-        limit = guest.limits.ready_s * launch.accelerator.slowdown
+        limit = guest.limits.ready_s * slowdown(guest, launch.accelerator)
         prepare.phase(transcript, "settings", limit)
         settled = await vm.within(limit, How.READY_LIMIT, settle(vm, wanted, transcript))
         settled.save(folder / SETTLED)

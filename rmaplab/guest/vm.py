@@ -227,9 +227,12 @@ async def running(
             yield vm
             with contextlib.suppress(QMPError, OSError, TimeoutError):
                 await asyncio.wait_for(qmp.execute("quit"), QMP_LIMIT_S)
-            await vm.settle()
-        if vm.console.log.dropped:
-            transcript.say("lab", "console-cut", dropped=vm.console.log.dropped)
+            # To the console's end: what the kernel said last is still on its way.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(vm.console.closed.wait(), QMP_LIMIT_S)
+        unread = 0 if vm.console.closed.is_set() else 1
+        if dropped := vm.console.log.dropped or unread:
+            transcript.say("lab", "console-cut", dropped=dropped)
 
 
 def _pair(stack: contextlib.AsyncExitStack) -> tuple[socket.socket, socket.socket]:
@@ -252,7 +255,6 @@ async def _watch_exit(process: asyncio.subprocess.Process, vm: Vm, folder: Path)
     await asyncio.wait({vm.death}, timeout=SETTLE_S / 4)
     said = (folder / "qemu.log").read_text(encoding="utf-8", errors="replace").strip()
     vm.died(How.QEMU_EXIT, f"QEMU ended with status {status}: {said[-500:] or 'it said nothing'}")
-    vm.console.ended.set()
 
 
 def _words(folder: Path, error: BaseException) -> str:

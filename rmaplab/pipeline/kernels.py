@@ -29,6 +29,11 @@ def on_tree(lab: Lab, tree: str) -> Lab:
     return replace(lab, kernels=tuple(replace(kernel, tree=tree) for kernel in lab.kernels))
 
 
+def exact(lab: Lab) -> Lab:
+    """The lab with all its guests in exact mode."""
+    return replace(lab, guests=tuple(replace(guest, icount=True) for guest in lab.guests))
+
+
 @dataclass(slots=True)
 class Workshop:
     """What it takes to make kernels."""

@@ -139,7 +139,9 @@ def _carry_out(
     image = next(iter(builds.values())).image
     trial = Launch(image, archive, Accelerator.KVM)
     accelerator = accel.choose(
-        record.accelerator, workshop.cache, lambda: template.trial(cells[0].guest, trial)
+        _able(record.accelerator, cells),
+        workshop.cache,
+        lambda: template.trial(cells[0].guest, trial),
     )
     record.accelerator = str(accelerator)
     folder.write_record(record)
@@ -155,6 +157,15 @@ def _carry_out(
     except BaseExceptionGroup as group:
         # Several guests at once may fail for one reason, such as a full disk; one tells it.
         raise _first(group) from group
+
+
+def _able(asked: str, cells: Sequence[Cell]) -> str:
+    """The accelerators that the guests allow; UserError if that is not what was asked for."""
+    if not any(cell.guest.icount for cell in cells):
+        return asked
+    if asked == "kvm":
+        raise UserError("KVM cannot count instructions", hint="leave --accel or --exact out")
+    return "tcg"
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

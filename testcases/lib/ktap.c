@@ -143,7 +143,9 @@ static int run_subtest(const struct subtest *t)
 	if (pid < 0)
 		bail_out("fork: %s", strerror(errno));
 	if (!pid) {
+		measure_whole_begin();
 		t->run();
+		measure_whole_end();
 		child_done();
 	}
 	status = wait_for(pid);

@@ -50,6 +50,17 @@ void child_done(void) __noreturn;
 /* Its parent: wait, and take over its failures. */
 void child_join(int pid);
 
+/* -- measure.c: guest instructions, in exact mode -------------------------- */
+
+/*
+ * What is between these counts; without them the whole subtest does, but for
+ * its exit.  ktap_run() calls the latter two.
+ */
+void measure_begin(void);
+void measure_end(void);
+void measure_whole_begin(void);
+void measure_whole_end(void);
+
 /* -- proc.c: numbers from procfs and sysfs ------------------------------ */
 
 /* The number behind KEY at the start of a line; -1 if there is none. */

@@ -65,3 +65,4 @@ def test_clones_do_not_see_each_other(own_cache: Path, run_lab: Any, tmp_path: P
     for console in consoles:
         assert console.count(b"Linux version") == 1, "the template's boot comes first"
         assert console.count(b"rmaplab: begin ") == 1, "and no other cell's workload"
+        assert console.count(b"rmaplab: end ") == 1, "and what the kernel said last is there"
