@@ -118,12 +118,22 @@ class ConfigSymbol:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOutSymbol:
+    """A symbol that a tool asked for and the lab did not request, with the reason."""
+
+    name: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kconfig:
     """The requested configuration: fragments over tinyconfig, later ones winning."""
 
     fragments: tuple[str, ...]
     symbols: tuple[ConfigSymbol, ...]
     digest: str
+    left_out: tuple[LeftOutSymbol, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
