@@ -201,6 +201,18 @@ class Isolation(enum.StrEnum):
     BOOT = "boot"
 
 
+class Userspace(enum.StrEnum):
+    """What a guest runs on: the lab's initramfs with the agent alone, or the host's userspace."""
+
+    INITRAMFS = "initramfs"
+    HOST = "host"
+
+    @property
+    def phrase(self) -> str:
+        """How a sentence names it."""
+        return "an initramfs" if self is Userspace.INITRAMFS else "the host's userspace"
+
+
 @dataclass(frozen=True, slots=True)
 class Guest:
     """The shape of a virtual machine."""
@@ -216,6 +228,7 @@ class Guest:
     cmdline: tuple[str, ...]
     isolation: Isolation
     limits: Limits
+    userspace: Userspace = Userspace.INITRAMFS
 
     @property
     def memory_mb(self) -> int:
@@ -270,11 +283,15 @@ class Requirements:
     swap: bool = False
     config: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    userspace: Userspace | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Testcase:
-    """An in-guest workload. ``source`` is its C file, ``walkers`` the rmap walkers it drives."""
+    """An in-guest workload: ``walkers`` are the rmap walkers it drives.
+
+    ``source`` is its C file, or a script that a program of the host's userspace runs.
+    """
 
     name: str
     id: str
@@ -286,6 +303,11 @@ class Testcase:
     limit_s: float
     args: tuple[str, ...]
     source: Path
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it is no C program, and so not for a guest with an initramfs."""
+        return self.source.suffix != ".c"
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,6 +216,10 @@ def _match(name: str, patterns: Iterable[str]) -> bool:
 def unmet(testcase: Testcase, guest: Guest) -> str:
     """The first requirement of a testcase that a guest cannot meet, or an empty string."""
     needs = testcase.requires
+    if needs.userspace is not None and needs.userspace is not guest.userspace:
+        return (
+            f"needs {needs.userspace.phrase}; the guest {guest.name} has {guest.userspace.phrase}"
+        )
     have = {device.name for device in guest.devices}
     missing = [name for name in needs.devices if name not in have]
     if missing:

@@ -134,6 +134,7 @@ class GuestFile(_Model):
     swap_mb: Annotated[int, Field(ge=0)] = 0
     cmdline: list[str] = []
     isolation: Literal["clone", "boot"] = "clone"
+    userspace: Literal["initramfs", "host"] = "initramfs"
     limits: LimitsEntry = LimitsEntry()
 
 
@@ -147,10 +148,11 @@ class RequiresEntry(_Model):
     swap: bool = False
     config: list[str] = []
     files: list[str] = []
+    userspace: Literal["initramfs", "host"] | None = None
 
 
 class TestcaseFile(_Model):
-    """The YAML file beside a testcase's C file."""
+    """The YAML file beside a testcase's C file or script."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
