@@ -118,12 +118,22 @@ class ConfigSymbol:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOutSymbol:
+    """A symbol that a tool asked for and the lab did not request, with the reason."""
+
+    name: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kconfig:
     """The requested configuration: fragments over tinyconfig, later ones winning."""
 
     fragments: tuple[str, ...]
     symbols: tuple[ConfigSymbol, ...]
     digest: str
+    left_out: tuple[LeftOutSymbol, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +201,18 @@ class Isolation(enum.StrEnum):
     BOOT = "boot"
 
 
+class Userspace(enum.StrEnum):
+    """What a guest runs on: the lab's initramfs with the agent alone, or the host's userspace."""
+
+    INITRAMFS = "initramfs"
+    HOST = "host"
+
+    @property
+    def phrase(self) -> str:
+        """How a sentence names it."""
+        return "an initramfs" if self is Userspace.INITRAMFS else "the host's userspace"
+
+
 @dataclass(frozen=True, slots=True)
 class Guest:
     """The shape of a virtual machine.
@@ -210,6 +232,7 @@ class Guest:
     isolation: Isolation
     limits: Limits
     icount: bool = False
+    userspace: Userspace = Userspace.INITRAMFS
 
     @property
     def memory_mb(self) -> int:
@@ -264,11 +287,15 @@ class Requirements:
     swap: bool = False
     config: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    userspace: Userspace | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Testcase:
-    """An in-guest workload. ``source`` is its C file, ``walkers`` the rmap walkers it drives."""
+    """An in-guest workload: ``walkers`` are the rmap walkers it drives.
+
+    ``source`` is its C file, or a script that a program of the host's userspace runs.
+    """
 
     name: str
     id: str
@@ -280,6 +307,11 @@ class Testcase:
     limit_s: float
     args: tuple[str, ...]
     source: Path
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it is no C program, and so not for a guest with an initramfs."""
+        return self.source.suffix != ".c"
 
 
 @dataclass(frozen=True, slots=True)

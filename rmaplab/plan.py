@@ -217,7 +217,13 @@ def unmet(testcase: Testcase, guest: Guest) -> str:
     """The first requirement of a testcase that a guest cannot meet, or an empty string."""
     if guest.icount and guest.cpus > 1:
         return f"exact mode needs a guest with one vCPU; {guest.name} has {guest.cpus}"
+    if guest.icount and guest.userspace is Userspace.HOST:
+        return f"exact mode needs a guest of the lab's own initramfs; {guest.name} is none"
     needs = testcase.requires
+    if needs.userspace is not None and needs.userspace is not guest.userspace:
+        return (
+            f"needs {needs.userspace.phrase}; the guest {guest.name} has {guest.userspace.phrase}"
+        )
     have = {device.name for device in guest.devices}
     missing = [name for name in needs.devices if name not in have]
     if missing:

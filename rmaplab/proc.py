@@ -154,6 +154,22 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def foreground(argv: Sequence[str | Path]) -> int:
+    """Run a command that has this terminal, to its end; returns its status.
+
+    It stays in the lab's session and process group, so that the terminal is its own; it is killed
+    with the lab. The status is minus the signal that killed it, if one did. Raises InfraError if
+    the command is missing.
+    """
+    words = tied([require(str(argv[0])), *argv[1:]])
+    with subprocess.Popen(words) as process:
+        try:
+            return process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
 @contextlib.asynccontextmanager
 async def started(
     argv: Sequence[str | Path], *, pass_fds: Sequence[int], stderr: IO[bytes]

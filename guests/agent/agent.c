@@ -4,13 +4,15 @@
  * brings mm's background threads to rest, and serves the lab's requests on a
  * virtio-serial port for ever: docs/protocol.md.
  *
- * There is no shell, no udev and no other program in the guest than the
- * testcases.
+ * There is no shell, no udev and no other program in a fast guest than the
+ * testcases.  In a virtme guest the agent is started by virtme-ng's init, as
+ * root, beside a distribution's programs: it leaves alone what is there.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,23 +24,27 @@
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "agent.h"
 
 #define THP	"/sys/kernel/mm/transparent_hugepage"
 
+bool is_init;
+
 static int kmsg_fd = -1;
 
 static const struct {
 	const char *type, *target, *options;
+	unsigned long magic;	/* 0: a distribution has something there */
 } mounts[] = {
-	{ "devtmpfs", "/dev", "mode=0755" },
-	{ "proc", "/proc", NULL },
-	{ "sysfs", "/sys", NULL },
-	{ "debugfs", "/sys/kernel/debug", NULL },
-	{ "tmpfs", "/tmp", "mode=1777" },
-	{ "cgroup2", "/sys/fs/cgroup", NULL },
+	{ "devtmpfs", "/dev", "mode=0755", TMPFS_MAGIC },
+	{ "proc", "/proc", NULL, PROC_SUPER_MAGIC },
+	{ "sysfs", "/sys", NULL, SYSFS_MAGIC },
+	{ "debugfs", "/sys/kernel/debug", NULL, DEBUGFS_MAGIC },
+	{ "tmpfs", "/tmp", "mode=1777", 0 },
+	{ "cgroup2", "/sys/fs/cgroup", NULL, CGROUP2_SUPER_MAGIC },
 };
 
 /*
@@ -120,11 +126,28 @@ static void open_console(void)
 	dup2(fd, STDIN_FILENO);
 }
 
+/*
+ * Whether a distribution's init has mounted it.  The root of a fast guest is a
+ * tmpfs itself, so PID 1 does not ask.
+ */
+static bool is_mounted(size_t i)
+{
+	struct statfs fs;
+
+	if (is_init)
+		return false;
+	return !mounts[i].magic ||
+	       (!statfs(mounts[i].target, &fs) &&
+		(unsigned long)fs.f_type == mounts[i].magic);
+}
+
 static void mount_all(void)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(mounts); i++) {
+		if (is_mounted(i))
+			continue;
 		mkdir(mounts[i].target, 0755);
 		if (!mount(mounts[i].type, mounts[i].target, mounts[i].type,
 			   MS_NOSUID, mounts[i].options)) {
@@ -201,6 +224,7 @@ static void say_ready(void)
 	list_nodes(nodes, sizeof(nodes));
 	event_begin("ready", NO_ID);
 	event_int("protocol", PROTOCOL_VERSION);
+	event_bool("init", is_init);
 	event_string("release", uts.release);
 	event_int("cpus", sysconf(_SC_NPROCESSORS_ONLN));
 	event_raw("nodes", nodes);
@@ -208,12 +232,19 @@ static void say_ready(void)
 	event_end();
 }
 
+/* A distribution's init ends the guest when the agent is gone. */
+void __noreturn power_off(int status)
+{
+	sync();
+	if (is_init)
+		reboot(RB_POWER_OFF);
+	_exit(status);
+}
+
 static void __noreturn give_up(const char *what)
 {
 	complain(what, errno);
-	sync();
-	reboot(RB_POWER_OFF);
-	_exit(1);
+	power_off(1);
 }
 
 static void serve_requests(void)
@@ -228,6 +259,7 @@ static void serve_requests(void)
 
 int main(void)
 {
+	is_init = getpid() == 1;
 	umask(022);
 	mount_all();
 	open_console();

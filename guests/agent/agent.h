@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The guest's half of the lab: PID 1 of a fast guest.  It speaks the protocol
- * of docs/protocol.md over the virtio-serial port "org.rmaplab.agent".
+ * The guest's half of the lab: PID 1 of a fast guest, a child of a
+ * distribution's init in a virtme guest.  It speaks the protocol of
+ * docs/protocol.md over the virtio-serial port "org.rmaplab.agent".
  */
 #ifndef RMAPLAB_AGENT_H
 #define RMAPLAB_AGENT_H
@@ -30,6 +31,8 @@ struct request {
 };
 
 /* agent.c: the guest's console and kernel log */
+extern bool is_init;		/* PID 1, with no other program around */
+void __noreturn power_off(int status);
 void complain(const char *what, int err);
 void kmsg_mark(const char *what, const char *text);
 bool write_file(const char *path, const char *text);

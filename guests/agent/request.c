@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/swap.h>
 #include <unistd.h>
@@ -184,8 +183,7 @@ static void serve_quit(const struct request *rq)
 	event_begin("bye", rq->id);
 	event_end();
 	port_flush();
-	sync();
-	reboot(RB_POWER_OFF);
+	power_off(0);
 }
 
 static void serve_stop(const struct request *rq)

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -71,6 +72,9 @@ bool workload_init(void)
 {
 	sigset_t set;
 
+	/* A workload's orphans come to us, not to a distribution's init. */
+	if (!is_init && prctl(PR_SET_CHILD_SUBREAPER, 1))
+		return false;
 	/* Nothing reaches a PID 1 that has no handler; this is for SIGCHLD. */
 	sigfillset(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -129,6 +133,10 @@ static void __noreturn child_exec(int go_read)
 	static char * const exact[] = {
 		"PATH=/bin", "TMPDIR=/tmp", "RMAPLAB_EXACT=1", NULL
 	};
+	static char * const host[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"TMPDIR=/tmp", NULL
+	};
 	static char words[MAX_REQUEST], *argv[MAX_WORDS + 1];
 	sigset_t none;
 	struct go go;
@@ -144,7 +152,7 @@ static void __noreturn child_exec(int go_read)
 		child_fail("setuid");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(argv[0], argv, go.exact ? exact : plain);
+	execve(argv[0], argv, !is_init ? host : go.exact ? exact : plain);
 	child_fail(argv[0]);
 }
 
@@ -343,7 +351,7 @@ bool workload_is_mute(void)
 
 /* -- end ---------------------------------------------------------------- */
 
-/* Returns true when no child is left, not even an orphan that came to PID 1. */
+/* Returns true when no child is left, not even an orphan that came to us. */
 static bool reap(void)
 {
 	int status;
@@ -429,9 +437,28 @@ static void enforce_limit(long long now)
 	kill_workload();
 }
 
+/* The children that came to us, PROC_CHILDREN; theirs come when those are dead. */
+static void kill_children(void)
+{
+	char path[64];
+	FILE *children;
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	children = fopen(path, "re");
+	if (!children) {
+		complain(path, errno);
+		return;
+	}
+	while (fscanf(children, "%d", &pid) == 1)
+		kill(pid, SIGKILL);
+	fclose(children);
+}
+
 /*
  * As PID 1 we can kill every process but ourselves: also those that left the
- * cgroup, which only a workload of UID 0 can do.
+ * cgroup, which only a workload of UID 0 can do.  Beside a distribution's
+ * programs we kill what descends from us.
  */
 static void kill_again(long long now)
 {
@@ -442,7 +469,10 @@ static void kill_again(long long now)
 		cell_kill();
 		return;
 	}
-	kill(-1, SIGKILL);
+	if (is_init)
+		kill(-1, SIGKILL);
+	else
+		kill_children();
 	if (!w.left)
 		w.left = 1;
 }

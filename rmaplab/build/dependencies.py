@@ -10,7 +10,7 @@ left as unknown, so an answer here is a hint and never a verdict.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,14 +44,27 @@ def explain(symbol: str, tree: Path, config: Mapping[str, str]) -> str:
     return "; ".join(reasons)
 
 
-def _definitions(symbol: str, tree: Path) -> Iterator[Definition]:
-    needle = re.compile(rf"^(menu)?config\s+{re.escape(symbol)}\s*$", re.M)
+def declared(symbols: Iterable[str], tree: Path) -> frozenset[str]:
+    """Those of the symbols that a tree's Kconfig files have an entry for."""
+    wanted = frozenset(symbols)
+    entry = re.compile(r"^(?:menu)?config\s+(\w+)\s*$", re.M)
+    return frozenset(
+        name for _, text in _kconfig_files(tree) for name in entry.findall(text) if name in wanted
+    )
+
+
+def _kconfig_files(tree: Path) -> Iterator[tuple[Path, str]]:
     for folder in _FOLDERS:
         for path in sorted((tree / folder).rglob("Kconfig*")):
             if path.is_file():
-                text = path.read_text(encoding="utf-8", errors="replace")
-                if needle.search(text):
-                    yield from _read(symbol, text, str(path.relative_to(tree)))
+                yield path, path.read_text(encoding="utf-8", errors="replace")
+
+
+def _definitions(symbol: str, tree: Path) -> Iterator[Definition]:
+    needle = re.compile(rf"^(menu)?config\s+{re.escape(symbol)}\s*$", re.M)
+    for path, text in _kconfig_files(tree):
+        if needle.search(text):
+            yield from _read(symbol, text, str(path.relative_to(tree)))
 
 
 _TYPES = frozenset({"bool", "tristate", "string", "int", "hex", "prompt"})

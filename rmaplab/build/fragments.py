@@ -48,8 +48,13 @@ def read(paths: Iterable[Path], version: str) -> Kconfig:
     return Kconfig(
         fragments=tuple(names),
         symbols=ordered,
-        digest=digest_of(*(f"{symbol.name}={symbol.value}" for symbol in ordered)),
+        digest=digest(ordered),
     )
+
+
+def digest(symbols: Iterable[ConfigSymbol]) -> str:
+    """The content address of a request."""
+    return digest_of(*(f"{symbol.name}={symbol.value}" for symbol in symbols))
 
 
 def _symbol(line: str, path: Path, number: int) -> ConfigSymbol | None:

@@ -40,7 +40,7 @@ def program_path(testcase: Testcase) -> str:
 
 
 def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
-    """The initramfs for the agent in ``root/guests/agent`` and the given testcases.
+    """The initramfs for the agent in ``root/guests/agent`` and those testcases that are in C.
 
     Raises InfraError with the compiler's message if a program does not compile.
     """
@@ -54,6 +54,7 @@ def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
     programs += [
         Program(program_path(testcase), (testcase.source, *shared), library)
         for testcase in testcases
+        if not testcase.is_script
     ]
     headers = [*library.glob("*.h"), *(root / "guests/agent").glob("*.h")]
     sources = {path for program in programs for path in program.sources} | set(headers)

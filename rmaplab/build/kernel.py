@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import dependencies, fragments, sandbox
+from rmaplab.build import dependencies, fragments, sandbox, virtme
 from rmaplab.errors import BuildError, InfraError
 from rmaplab.log import log
 from rmaplab.model import Build, Kconfig, Kernel, Series, Tree
@@ -103,7 +103,10 @@ def toolchain() -> str:
 
 def request(kernel: Kernel, tree: Tree, series: Series, config: Sequence[Path]) -> Request:
     """Put together what determines a kernel. Raises FileMistakes for a broken fragment."""
-    return Request(kernel, tree, series, fragments.read(config, tree.version), toolchain())
+    kconfig = fragments.read(config, tree.version)
+    if virtme.FRAGMENT in kconfig.fragments:
+        kconfig = virtme.extend(kconfig, tree.path)
+    return Request(kernel, tree, series, kconfig, toolchain())
 
 
 def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
@@ -323,11 +326,14 @@ def _keep(wanted: Request, site: _Site) -> None:
 
 
 def _requested(kconfig: Kconfig, config: str) -> str:
-    """The final configuration as a difference from what was requested: ``+`` came with it."""
+    """The final configuration as a difference from what was requested: ``+`` came with it.
+
+    ``-`` is what a tool asked for and the lab left out, with the reason.
+    """
     final = fragments.parse_config(config)
     asked = {symbol.name for symbol in kconfig.symbols}
     return "".join(
         f"{' ' if name in asked else '+'}CONFIG_{name}={value}\n"
         for name, value in sorted(final.items())
         if value != "n" or name in asked
-    )
+    ) + "".join(f"-CONFIG_{s.name}={s.value} # {s.reason}\n" for s in kconfig.left_out)

@@ -95,6 +95,7 @@ def _guest(one: Guest) -> dict[str, Any]:
         "nodes": len(one.nodes),
         "memory_mb": one.memory_mb,
         "devices": [device.name for device in one.devices],
+        "userspace": one.userspace,
     }
 
 

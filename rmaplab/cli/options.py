@@ -49,6 +49,12 @@ jobs_option = click.option(
 )  # fmt: skip
 
 
+accel_option = click.option(
+    "--accel", type=click.Choice(["auto", "kvm", "tcg"]), default="auto",
+    show_default=True, help="auto takes KVM where a probe saw it run a guest.",
+)  # fmt: skip
+
+
 def _set_verbosity(_context: click.Context, _option: click.Parameter, count: int) -> None:
     log.verbose = max(log.verbose, count)
 
@@ -75,10 +81,7 @@ def common_options() -> list[click.Option]:
 def run_options(function: F) -> F:
     """The options of a verb that runs cells."""
     for option in (
-        click.option(
-            "--accel", type=click.Choice(["auto", "kvm", "tcg"]), default="auto",
-            show_default=True, help="auto takes KVM where a probe saw it run a guest.",
-        ),
+        accel_option,
         click.option(
             "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
             show_default=True, help="Where the run's folder goes.",

@@ -20,6 +20,7 @@ from rmaplab.model import (
     Requirements,
     Testcase,
     TestcaseKind,
+    Userspace,
 )
 
 DEVICES: tuple[Device, ...] = (
@@ -90,9 +91,7 @@ class Catalogue:
         entry = schema.validate(document, schema.TestcaseFile)
         if entry is None:
             return None
-        source = document.path.with_suffix(".c")
-        if not source.is_file():
-            document.complain((), f"its C file {source.name} is missing")
+        source = _source(document, entry.requires.userspace)
         for number, name in enumerate(entry.settings):
             if name not in self.settings:
                 document.complain(
@@ -115,12 +114,34 @@ class Catalogue:
                 swap=needs.swap,
                 config=tuple(needs.config),
                 files=tuple(needs.files),
+                userspace=Userspace(needs.userspace) if needs.userspace else None,
             ),
             settings=tuple(entry.settings),
             limit_s=entry.limit_s,
             args=tuple(entry.args),
             source=source,
         )
+
+
+_SUFFIXES = (".c", ".py", ".sh")
+
+
+def _source(document: Document, userspace: str | None) -> Path:
+    """A testcase's C file or script; a guest with an initramfs has nothing to run a script."""
+    candidates = [document.path.with_suffix(suffix) for suffix in _SUFFIXES]
+    found = [path for path in candidates if path.is_file()]
+    if not found:
+        document.complain((), f"its C file {candidates[0].name} is missing (or a .py or .sh)")
+        return candidates[0]
+    source = found[0]
+    if len(found) > 1:
+        document.complain((), f"both {source.name} and {found[1].name} could be its program")
+    elif source.suffix != ".c":
+        if userspace != Userspace.HOST:
+            document.complain((), f"the script {source.name} needs requires: {{userspace: host}}")
+        if not source.read_bytes().startswith(b"#!/"):
+            document.complain((), f"{source.name} does not begin with #! and its interpreter")
+    return source
 
 
 def _check_devices(document: Document, where: tuple[str, ...], names: list[str]) -> None:
@@ -138,6 +159,11 @@ def _guest(document: Document) -> Guest | None:
     cpus = sorted(cpu for node in entry.nodes for cpu in node.cpus)
     if not cpus or cpus != list(range(len(cpus))):
         document.complain(("nodes",), f"the nodes' cpus have to be 0 to N-1, each once; got {cpus}")
+    if entry.userspace == "host" and entry.isolation != "boot":
+        document.complain(
+            ("userspace",),
+            "a guest that has the host's files mounted cannot be saved: isolation has to be boot",
+        )
     return Guest(
         name=document.path.stem,
         summary=entry.summary,
@@ -151,4 +177,5 @@ def _guest(document: Document) -> Guest | None:
         isolation=Isolation(entry.isolation),
         limits=Limits(entry.limits.boot_s, entry.limits.ready_s, entry.limits.silence_s),
         icount=entry.icount,
+        userspace=Userspace(entry.userspace),
     )

@@ -135,6 +135,7 @@ class GuestFile(_Model):
     cmdline: list[str] = []
     isolation: Literal["clone", "boot"] = "clone"
     icount: bool = False
+    userspace: Literal["initramfs", "host"] = "initramfs"
     limits: LimitsEntry = LimitsEntry()
 
 
@@ -148,10 +149,11 @@ class RequiresEntry(_Model):
     swap: bool = False
     config: list[str] = []
     files: list[str] = []
+    userspace: Literal["initramfs", "host"] | None = None
 
 
 class TestcaseFile(_Model):
-    """The YAML file beside a testcase's C file."""
+    """The YAML file beside a testcase's C file or script."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 

@@ -65,7 +65,8 @@ class Launch:
     Without ``ram`` it boots on memory of its own. With ``ram``, a folder with a RAM file a NUMA
     node, it boots on those files, to be saved as a template; with ``state`` too it goes on from
     the devices' saved state: as a clone on a private, copy-on-write map of the files, or, if
-    ``keeps``, on the files themselves, to be saved once more.
+    ``keeps``, on the files themselves, to be saved once more. ``vng`` is what vng would start for
+    a guest on the host's userspace, which uses no initramfs (guest/virtme.py).
     """
 
     image: Path
@@ -74,6 +75,7 @@ class Launch:
     ram: Path | None = None
     state: Path | None = None
     keeps: bool = False
+    vng: tuple[str, ...] = ()
 
     @property
     def is_restored(self) -> bool:
@@ -96,8 +98,8 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
     return [
         QEMU,
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        *_machine(guest, launch.accelerator),
-        *_memory(guest, launch),
+        *machine(guest, launch.accelerator),
+        *memory(guest, launch),
         # Code in the guest that breaks out of QEMU finds no way to fork or to gain privileges.
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
         "-chardev", f"socket,id=console,fd={channels.console}", "-serial", "chardev:console",
@@ -111,20 +113,22 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
     ]  # fmt: skip
 
 
-def _machine(guest: Guest, accelerator: Accelerator) -> list[str]:
+def machine(guest: Guest, accelerator: Accelerator) -> list[str]:
+    """The options for machine, accelerator and vCPUs."""
     accel = str(accelerator)
     if accelerator is Accelerator.TCG:
         accel += ",thread=multi" if guest.cpus > 1 else ",thread=single"
-    machine = guest.machine
+    kind = guest.machine
     if len(guest.nodes) == 1:
-        machine += ",memory-backend=node0"
+        kind += ",memory-backend=node0"
     # A socket a vCPU: siblings of one package on different nodes make the kernel warn at boot.
     smp = f"{guest.cpus},sockets={guest.cpus},cores=1,threads=1"
     exact = [*_ICOUNT, *_EXACT_RTC] if guest.icount else []
-    return ["-machine", machine, "-accel", accel, "-cpu", guest.cpu, "-smp", smp, *exact]
+    return ["-machine", kind, "-accel", accel, "-cpu", guest.cpu, "-smp", smp, *exact]
 
 
-def _memory(guest: Guest, launch: Launch) -> list[str]:
+def memory(guest: Guest, launch: Launch) -> list[str]:
+    """The options for memory and NUMA nodes."""
     words = ["-m", f"{guest.memory_mb}M"]
     for number, node in enumerate(guest.nodes):
         backend = f"memory-backend-ram,id=node{number},size={node.memory_mb}M"
@@ -152,8 +156,8 @@ def reproduce(guest: Guest, launch: Launch) -> list[str]:
     return [
         QEMU,
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        *_machine(guest, launch.accelerator),
-        *_memory(guest, launch),
+        *machine(guest, launch.accelerator),
+        *memory(guest, launch),
         "-serial", "stdio",
         "-device", "virtio-serial-pci",
         "-chardev", "socket,id=agent,path=agent.sock,server=on,wait=on",

@@ -23,7 +23,7 @@ from qemu.qmp import QMPClient, QMPError
 
 from rmaplab import proc
 from rmaplab.errors import InfraError
-from rmaplab.guest import command
+from rmaplab.guest import command, virtme
 from rmaplab.guest.agent import Agent, AgentGone
 from rmaplab.guest.command import Channels, Launch
 from rmaplab.guest.console import Console, open_log
@@ -198,7 +198,8 @@ async def running(
         )
         far = (console_far, agent_far, qmp_far)
         handed = [end.fileno() for end in far]
-        argv = command.qemu(guest, launch, Channels(*handed))
+        build = virtme.qemu if launch.vng else command.qemu
+        argv = build(guest, launch, Channels(*handed))
         transcript.say("lab", "start", argv=argv)
         said = stack.enter_context((folder / "qemu.log").open("wb"))
         process = await stack.enter_async_context(proc.started(argv, pass_fds=handed, stderr=said))

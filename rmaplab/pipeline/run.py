@@ -18,6 +18,7 @@ from rmaplab.guest import accel, command, template
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
 from rmaplab.model import Build, Cell, Lab, Observation
+from rmaplab.pipeline import host
 from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import Workshop
@@ -149,7 +150,8 @@ def _carry_out(
     jobs = jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
     templates = Templates(record.lab, workshop.cache, folder.path / "boots")
     templates.prepare(cells, launches, jobs)
-    runner = Runner(folder, record, builds, launches, templates, seen=seen)
+    boots = host.launches(cells, launches, workshop)
+    runner = Runner(folder, record, builds, boots, templates, seen=seen)
     expected = History(workshop.cache).expected(cells, record.accelerator)
     cells = order(cells, expected)
     try:

@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmaplab.build import fragments, initramfs
-from rmaplab.guest import cell, command
+from rmaplab.build import fragments
+from rmaplab.guest import cell
 from rmaplab.guest.cell import Bench, Started
 from rmaplab.guest.command import Launch
 from rmaplab.guest.template import BootFailed
 from rmaplab.judge import judge
 from rmaplab.log import log
 from rmaplab.model import Build, Cell, CellResult, Observation
+from rmaplab.pipeline import host
 from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import observe_cell
+from rmaplab.pipeline.host import Launches
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates
 from rmaplab.schedule import Remaining
@@ -49,7 +51,7 @@ class Runner:
         folder: RunFolder,
         record: RunRecord,
         builds: dict[str, Build],
-        launches: dict[str, Launch],
+        launches: Launches,
         templates: Templates,
         *,
         seen: dict[str, Observation],
@@ -98,7 +100,7 @@ class Runner:
     async def _get_ready(self, wanted: Cell) -> _Next:
         """What a cell runs on, and its guest if that is a clone, which costs little."""
         folder = self.folder.cell(wanted)
-        boot = self.launches[wanted.kernel]
+        boot = self.launches.of(wanted)
         if skip := wanted.skip or self._lacks(wanted):
             cell.skip(wanted, folder, skip)
             return _Next(wanted)
@@ -115,7 +117,7 @@ class Runner:
         return _Next(wanted, bench, await cell.start(*self._what(wanted, bench)))
 
     def _what(self, wanted: Cell, bench: Bench) -> tuple[Cell, Bench, Path, str]:
-        program = initramfs.program_path(wanted.testcase)
+        program = host.program_path(wanted.guest, wanted.testcase)
         return wanted, bench, self.folder.cell(wanted), program
 
     def _finish(self, wanted: Cell, progress: CellProgress) -> None:
@@ -129,7 +131,7 @@ class Runner:
         for symbol in wanted.testcase.requires.config:
             if config.get(symbol, "n") == "n":
                 return f"needs CONFIG_{symbol}, which this kernel does not have"
-        return ""
+        return host.lacks(wanted.guest, config)
 
     def _write_reproduce(self, wanted: Cell, boot: Launch) -> None:
         terms = (
@@ -141,7 +143,7 @@ class Runner:
         if self.record.comparison is None:  # an A/B of one side compares nothing
             terms = f"kernel={wanted.kernel},{terms}"
         again = [*self.record.command, "--filter", terms]
-        bare = command.reproduce(wanted.guest, boot)
+        bare = host.reproduce(wanted.guest, boot)
         text = (
             "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n"
             f"# The cell {wanted.id}, again:\n{shlex.join(again)}\n\n"

@@ -10,7 +10,7 @@ import pytest
 
 from rmaplab.config.catalogue import DEVICES, Catalogue
 from rmaplab.errors import FileMistakes
-from rmaplab.model import Guest
+from rmaplab.model import Guest, Userspace
 
 GUEST = """\
 summary: two nodes
@@ -66,6 +66,8 @@ def test_a_profile_becomes_a_guest(tmp_path: Path) -> None:
         ("memory_mb: 256", "memory: 256", "unknown key 'memory'; did you mean 'memory_mb'?"),
         ("summary: two nodes\n", "", "the key 'summary' is missing"),
         ("devices:", "limits: {boot_s: 0}\ndevices:", "mine.yaml:7: limits.boot_s:"),
+        ("devices:", "userspace: hots\ndevices:", "mine.yaml:7: userspace:"),
+        ("devices:", "userspace: host\ndevices:", "mine.yaml:7: a guest that has the host's files"),
     ],
 )
 def test_a_broken_profile_says_where(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -96,6 +98,38 @@ def test_broken_testcases_are_all_named_at_once(tmp_path: Path) -> None:
     assert any(one.startswith("other:1 T1 is the id of a/alone too") for one in said)
     assert any(one.startswith("kind:3 kind:") for one in said)
     assert any(one.startswith("needs:7 unknown device 'mirror'") for one in said)
+
+
+def script_file(root: Path, name: str, text: str, suffix: str = ".py") -> None:
+    testcase_file(root, name, text, source=False)
+    path = root / "testcases" / f"{name}{suffix}"
+    path.write_text("#!/usr/bin/python3\n", encoding="utf-8")
+
+
+ON_HOST = TESTCASE + "requires: {userspace: host}\n"
+
+
+@pytest.mark.parametrize("suffix", [".py", ".sh"])
+def test_a_script_is_a_testcase_of_the_hosts_userspace(tmp_path: Path, suffix: str) -> None:
+    script_file(tmp_path, "a/script", ON_HOST, suffix)
+    (testcase,) = Catalogue(tmp_path).testcases.values()
+    assert testcase.is_script
+    assert testcase.requires.userspace is Userspace.HOST
+    assert testcase.source.name == f"script{suffix}"
+
+
+def test_a_script_that_cannot_be_run_is_a_mistake(tmp_path: Path) -> None:
+    script_file(tmp_path, "a/fast", TESTCASE)
+    script_file(tmp_path, "a/both", ON_HOST.replace("T1", "T2"))
+    (tmp_path / "testcases/a/both.c").write_text("", encoding="utf-8")
+    script_file(tmp_path, "a/plain", ON_HOST.replace("T1", "T3"))
+    (tmp_path / "testcases/a/plain.py").write_text("print()\n", encoding="utf-8")
+    with pytest.raises(FileMistakes) as caught:
+        _ = Catalogue(tmp_path).testcases
+    said = "\n".join(mistake.message for mistake in caught.value.mistakes)
+    assert "the script fast.py needs requires: {userspace: host}" in said
+    assert "both both.c and both.py could be its program" in said
+    assert "plain.py does not begin with #!" in said
 
 
 def test_what_the_project_offers_is_whole() -> None:

@@ -27,9 +27,10 @@ from rmaplab.guest import cell as guest_cell
 from rmaplab.guest.cell import Bench
 from rmaplab.guest.command import Launch
 from rmaplab.model import Build, Cell, Lab
-from rmaplab.pipeline import doctor
+from rmaplab.pipeline import doctor, host
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.doctor import Finding
+from rmaplab.pipeline.host import Launches
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.store.cache import Cache
 
@@ -234,6 +235,19 @@ def test_a_skip_for_the_kernels_configuration_says_so(
     assert "CONFIG_MAGIC_SYSRQ" in cell["reason"]
 
 
+def test_a_guest_that_the_kernel_cannot_run_is_a_skip_that_names_the_fragment(
+    command: Command, guests: Show, lab_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guests(base=PASS)
+    monkeypatch.setattr(host, "launches", lambda _cells, boots, _shop: Launches(boots, {}))
+    lab_file.write_text(MAPCOUNT_ONLY.replace("[q35]", "[q35, virtme]"), "utf-8")
+    answer = command("run", lab_file, "--accel", "tcg", "--format", "json")
+    cells = {cell["guest"]: cell for cell in json.loads(answer.out)["cells"]}
+    assert cells["q35"]["verdict"] == "pass"
+    assert cells["virtme"]["verdict"] == "skip"
+    assert "the Kconfig fragment virtme" in cells["virtme"]["reason"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_exits_130_and_keeps_its_reports(
     command: Command, guests: Show, lab_file: Path, tmp_path: Path,
@@ -384,6 +398,7 @@ def test_a_broken_lab_file_exits_2_with_every_mistake(
         ("list", "testcase"),
         ("parse", "none.log"),
         ("clean", "--only", "everything"),
+        ("shell", "tiny.yaml"),
     ],
 )
 def test_a_users_mistake_exits_2_without_a_traceback(

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from rmaplab.errors import UserError
-from rmaplab.model import NumaNode, Requirements
+from rmaplab.model import NumaNode, Requirements, Userspace
 from rmaplab.pipeline.kernels import ab_lab
 from rmaplab.plan import Plan, plan, select
 
@@ -16,6 +17,8 @@ from .builders import exclusion, guest, inclusion, kernel, lab, settings, testca
 
 TWO_NODES = guest("numa", nodes=[NumaNode(512, (0,)), NumaNode(512, (1,))])
 BARE = guest("bare", devices=(), swap_mb=0)
+
+ON_HOST = dataclasses.replace(guest("virtme"), userspace=Userspace.HOST)
 
 
 def names(whole: Plan) -> list[str]:
@@ -66,6 +69,16 @@ def test_a_testcase_is_left_out_under_settings_that_make_no_sense_for_it() -> No
         (Requirements(cpus=2), guest(), "needs 2 vCPUs; the guest q35 has 1"),
         (Requirements(memory_mb=2048), guest(), "needs 2048 MB of memory; the guest q35 has 512"),
         (Requirements(swap=True), BARE, "needs swap; the guest bare has none"),
+        (
+            Requirements(userspace=Userspace.HOST),
+            guest(),
+            "needs the host's userspace; the guest q35 has an initramfs",
+        ),
+        (
+            Requirements(userspace=Userspace.INITRAMFS),
+            ON_HOST,
+            "needs an initramfs; the guest virtme has the host's userspace",
+        ),
     ],
 )
 def test_an_unmet_requirement_stays_a_cell_that_says_why_it_is_skipped(
@@ -79,6 +92,14 @@ def test_a_requirement_that_is_just_met_is_no_skip() -> None:
     needs = Requirements(("dmirror",), nodes=2, cpus=2, memory_mb=1024, swap=True)
     (cell,) = plan(lab(guests=[TWO_NODES], testcases=[testcase(requires=needs)])).cells
     assert cell.skip == ""
+
+
+def test_a_script_runs_where_its_interpreter_is_and_a_program_everywhere() -> None:
+    script = testcase("distribution/x", id="D1", requires=Requirements(userspace=Userspace.HOST))
+    whole = plan(lab(guests=[guest(), ON_HOST], testcases=[testcase(), script]))
+    assert [cell.id.split(".")[1:4:2] for cell in whole.cells if not cell.skip] == [
+        ["q35", "exclusive"], ["virtme", "exclusive"], ["virtme", "distribution"],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The programs of a guest on the host's userspace: a folder that the guest mounts.
+
+The agent and the C workloads are the very files of the initramfs; the scripts, which need an
+interpreter of the host's, come on top.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.build.initramfs import program_path
+from rmaplab.model import Testcase
+from rmaplab.store.cache import Cache, digest_of, file_sha256
+
+_ROOT = "root"
+_CHECKSUM = "root.sha256"
+
+
+def build(archive: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
+    """The folder with what an initramfs holds and the testcases' scripts.
+
+    Raises InfraError if the archive cannot be unpacked.
+    """
+    scripts = [testcase for testcase in testcases if testcase.is_script]
+    contents = [
+        part for script in scripts for part in (program_path(script), script.source.read_bytes())
+    ]
+    key = digest_of("userspace", file_sha256(archive), *contents)
+
+    def make(folder: Path) -> None:
+        root = folder / _ROOT
+        root.mkdir()
+        unpack = ["cpio", "--quiet", "-idm", "--no-absolute-filenames"]
+        proc.run(unpack, cwd=root, stdin=archive.read_bytes())
+        for script in scripts:
+            place = root / program_path(script).lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(script.source, place)
+            place.chmod(0o755)
+        (folder / _CHECKSUM).write_text(_digest(root), encoding="ascii")
+
+    return cache.entry("initramfs", key, make, is_whole=_is_whole) / _ROOT
+
+
+def _is_whole(folder: Path) -> bool:
+    checksum = folder / _CHECKSUM
+    return checksum.is_file() and checksum.read_text("ascii") == _digest(folder / _ROOT)
+
+
+def _digest(root: Path) -> str:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return digest_of(*(f"{path.relative_to(root)} {file_sha256(path)}" for path in files))

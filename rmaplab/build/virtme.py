@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The Kconfig that virtme-ng's guests need, as the installed virtme-ng says it.
+
+``virtme-configkernel --dry-run`` prints its request in sections that begin with ``##:``. Those
+before the architecture's are what virtme-ng itself calls optional: BPF, graphics, sound, and a
+list of what a guest can do without that contradicts the lab's own fragments (``CRYPTO``, which
+swap on zram needs). The architecture's section and all after it are what a guest needs.
+
+The tool appends its request to a ``.config`` and checks nothing. Here every symbol has to survive,
+but those that a tree of this version does not have and those of ``NOT_WANTED``; both are left out
+by name, with the reason, in the build's ``fragments.diff``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.build import dependencies
+from rmaplab.build.fragments import digest
+from rmaplab.errors import InfraError
+from rmaplab.model import ConfigSymbol, Kconfig, LeftOutSymbol
+
+FRAGMENT = "virtme"
+TOOL = "virtme-configkernel"
+_COMMAND = (TOOL, "--dry-run", "--arch", "x86_64")
+_SECTION = "##:"
+_FIRST_NEEDED = "##: Arch-specific options"
+_SET = re.compile(r'CONFIG_(\w+)=("[^"]*"|\S+)$')
+_NOT_SET = re.compile(r"# CONFIG_(\w+) is not set$")
+
+_NESTING = "for guests inside the guest; it depends on VIRTUALIZATION, which the tool leaves out"
+NOT_WANTED: Mapping[str, str] = {
+    "KVM": _NESTING,
+    "KVM_INTEL": _NESTING,
+    "KVM_AMD": _NESTING,
+    "DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT": "no guest needs it: the fragment debuginfo has DWARF",
+}
+"""What the tool requests and the lab does not, and why."""
+
+
+def extend(kconfig: Kconfig, tree: Path) -> Kconfig:
+    """A request that names the fragment ``virtme``, with what the tool asks of a guest's kernel.
+
+    The fragments' own files win. Raises InfraError if the tool is missing or not understood.
+    """
+    asked = parse(proc.run(_COMMAND).text.splitlines())
+    known = dependencies.declared(asked, tree)
+    left_out = tuple(
+        LeftOutSymbol(name, value, why)
+        for name, value in asked.items()
+        if (why := _why_not(name, value, known))
+    )
+    dropped = {symbol.name for symbol in left_out}
+    symbols = {
+        name: ConfigSymbol(name, value, TOOL, 0)
+        for name, value in asked.items()
+        if name not in dropped
+    }
+    symbols.update({symbol.name: symbol for symbol in kconfig.symbols})
+    ordered = tuple(symbols.values())
+    return replace(kconfig, symbols=ordered, digest=digest(ordered), left_out=left_out)
+
+
+def parse(lines: Iterable[str]) -> dict[str, str]:
+    """What the tool says a guest needs: symbol -> value, as it comes last.
+
+    A module becomes built in: the lab's kernels have none. Raises InfraError if the output has
+    another form than this module knows.
+    """
+    asked: dict[str, str] = {}
+    needed = False
+    for line in map(str.strip, lines):
+        if line.startswith(_SECTION):
+            needed = needed or line == _FIRST_NEEDED
+        elif match := _SET.match(line) or _NOT_SET.match(line):
+            if needed:
+                value = match[2] if match.re is _SET else "n"
+                asked.pop(match[1], None)
+                asked[match[1]] = "y" if value == "m" else value
+        elif line and not line.startswith("#"):
+            raise InfraError(f"{TOOL} --dry-run printed a line that is no request: {line[:80]!r}")
+    if not asked:
+        raise InfraError(
+            f"{TOOL} --dry-run printed no section {_FIRST_NEEDED!r}",
+            hint="this virtme-ng is another one than pyproject.toml asks for: run make setup",
+        )
+    return asked
+
+
+def _why_not(name: str, value: str, known: frozenset[str]) -> str:
+    if name in NOT_WANTED:
+        return NOT_WANTED[name]
+    # Not to have what is to be off is as good as having it off, and is checked as such.
+    return "this tree has no such symbol" if value != "n" and name not in known else ""

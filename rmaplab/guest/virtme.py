@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Guests on the host's userspace, through virtme-ng.
+
+``vng --dry-run`` says which QEMU would bring the host's root folder, read-only, and virtme-ng's own
+init into a guest; the lab starts that QEMU itself, because vng closes every descriptor that it
+inherits (so the lab's channels would not reach QEMU) and because a QEMU that vng started outlives
+a vng that was killed. From vng come the shares, the kernel and its command line; machine, memory
+and vCPUs come from the profile, as for every other guest.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.errors import InfraError
+from rmaplab.guest import command
+from rmaplab.guest.command import Accelerator, Channels, Launch
+from rmaplab.model import Guest
+
+VNG = "vng"
+PROGRAMS = "/run/rmaplab"
+"""Where a virtme guest has the agent, as ``init``, and the workloads, below ``bin``."""
+
+# The agent's complaints go to the console, like those of a fast guest's.
+_START_AGENT = f"exec {PROGRAMS}/init </dev/null >/dev/ttyS0 2>&1"
+# vng names the console and the init itself.
+_CMDLINE = tuple(word for word in command.CMDLINE if not word.startswith(("console=", "rdinit=")))
+# What a person wants of a guest: it runs on any host, and says no more than vng has it say.
+_SHELL_CMDLINE = ("no_timer_check", "random.trust_cpu=on")
+# The profile says these.
+_MACHINE = frozenset({"-machine", "-accel", "-cpu", "-smp", "-m"})
+_CONSOLE = "console"
+
+NEEDS = ("NET_9P_VIRTIO", "9P_FS")
+"""What a kernel needs to mount its root; the Kconfig fragment virtme has it."""
+
+
+def vng_command(kernel_image: Path) -> list[str]:
+    """The vng command that boots a kernel without KVM, runs ``true`` in it and ends."""
+    return [VNG, *_run(kernel_image), "--disable-kvm", "--exec", "true"]
+
+
+def _run(image: Path) -> list[str]:
+    # vng puts its words into a shell's command line without quoting them.
+    return ["--run", shlex.quote(str(image)), "--force-9p", "--skip-modules"]
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment that vng needs: it looks for its own helpers in PATH.
+
+    A user's own ``~/.config/virtme-ng`` must not change what a cell runs on.
+    """
+    own = Path(sys.prefix) / "bin"
+    path = f"{own}{os.pathsep}{variables.get('PATH', os.defpath)}"
+    return {**variables, "PATH": path, "HOME": "/nonexistent"}
+
+
+def ask(guest: Guest, image: Path, programs: Path) -> tuple[str, ...]:
+    """What vng would start for a cell; ``programs`` is the folder that the guest has at PROGRAMS.
+
+    Raises InfraError if vng does not say.
+    """
+    return _dry_run(
+        [
+            *_run(image), "--disable-kvm", "--name", "rmaplab", "--cwd", "/",
+            "--rodir", shlex.quote(f"{PROGRAMS}={programs}"),
+            "--append", shlex.join([*_CMDLINE, *guest.cmdline]),
+            "--exec", _START_AGENT,
+        ]
+    )  # fmt: skip
+
+
+def shell(
+    guest: Guest, image: Path, accelerator: Accelerator, terminal: os.terminal_size
+) -> list[str]:
+    """The QEMU command line of a guest for a person: vng's own channels are the terminal.
+
+    Raises InfraError if vng does not say how to start it.
+    """
+    size = f"virtme_stty_con=rows {terminal.lines} cols {terminal.columns} iutf8"
+    vng = _dry_run(
+        [
+            *_run(image), "--disable-kvm", "--name", f"rmaplab-{guest.name}",
+            "--append", shlex.join([*_SHELL_CMDLINE, *guest.cmdline, size]),
+        ]
+    )  # fmt: skip
+    return [vng[0], *_on_profile(vng, guest, accelerator)]
+
+
+def _dry_run(words: Sequence[str]) -> tuple[str, ...]:
+    done = proc.run([VNG, "--dry-run", *words], env=environment(os.environ), check=False)
+    said = done.text.strip().splitlines()
+    try:
+        argv = tuple(shlex.split(said[-1])) if said and done.ok else ()
+    except ValueError:
+        argv = ()
+    if not argv or not Path(argv[0]).name.startswith("qemu-system-") or "-append" not in argv:
+        raise InfraError(
+            f"vng does not say how it would start a guest: {done.complaint or done.text}"
+        )
+    return argv
+
+
+def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
+    """The argument list that starts a cell's guest: what vng said, on the lab's channels."""
+    return [
+        launch.vng[0],
+        "-nodefaults", "-no-user-config",
+        "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
+        *_with_console(
+            _on_profile(launch.vng, guest, launch.accelerator),
+            f"socket,id={_CONSOLE},fd={channels.console}",
+        ),
+        "-chardev", f"socket,id=qmp,fd={channels.qmp}", "-mon", "chardev=qmp,mode=control",
+        *_agent_port(f"socket,id=agent,fd={channels.agent}"),
+        "-device", "pvpanic-pci", "-action", "panic=none",
+    ]  # fmt: skip
+
+
+def reproduce(guest: Guest, launch: Launch) -> list[str]:
+    """The same guest for a person: console on standard output, agent on a socket."""
+    return [
+        launch.vng[0],
+        "-nodefaults", "-no-user-config",
+        *_with_console(
+            _on_profile(launch.vng, guest, launch.accelerator), f"stdio,id={_CONSOLE},signal=on"
+        ),
+        *_agent_port("socket,id=agent,path=agent.sock,server=on,wait=on"),
+    ]  # fmt: skip
+
+
+def _agent_port(chardev: str) -> list[str]:
+    return [
+        "-device", "virtio-serial-pci,id=rmaplab",
+        "-chardev", chardev,
+        "-device", f"virtserialport,bus=rmaplab.0,chardev=agent,name={command.AGENT_PORT}",
+    ]  # fmt: skip
+
+
+def _on_profile(vng: Sequence[str], guest: Guest, accelerator: Accelerator) -> list[str]:
+    """vng's options with the profile's machine in place of its own."""
+    words = command.machine(guest, accelerator)
+    words += command.memory(guest, Launch(Path(), Path(), accelerator))
+    for option in _options(vng[1:]):
+        if option[0] not in _MACHINE:
+            words += option
+    return words
+
+
+def _with_console(words: Sequence[str], console: str) -> list[str]:
+    """The options with another console; nothing else that vng would talk to is connected."""
+    result: list[str] = []
+    found = False
+    for option in _options(words):
+        if option[0] == "-chardev":
+            name = _id(option[1])
+            found = found or name == _CONSOLE
+            result += [option[0], console if name == _CONSOLE else f"null,id={name}"]
+        else:
+            result += option
+    if not found:
+        raise InfraError("vng would start a guest without a console")
+    return result
+
+
+def _id(chardev: str) -> str:
+    return next(
+        (part.removeprefix("id=") for part in chardev.split(",") if part.startswith("id=")), ""
+    )
+
+
+def _options(words: Sequence[str]) -> Iterator[list[str]]:
+    """QEMU's options, each with its value if it has one."""
+    option: list[str] = []
+    for word in words:
+        if word.startswith("-") and option:
+            yield option
+            option = []
+        option.append(word)
+    if option:
+        yield option
+
+
+def with_vng(launch: Launch, guest: Guest, programs: Path) -> Launch:
+    """How to start a guest on the host's userspace, from how one with an initramfs is started."""
+    return replace(launch, vng=ask(guest, launch.image, programs))

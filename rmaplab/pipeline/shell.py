@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A person's shell on a kernel: built if need be, with what virtme-ng needs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import termios
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.build import initramfs
+from rmaplab.build import kernel as build_kernel
+from rmaplab.build import virtme as virtme_config
+from rmaplab.errors import InfraError
+from rmaplab.guest import accel, command, template, virtme
+from rmaplab.guest.accel import Probe
+from rmaplab.guest.command import Accelerator, Launch
+from rmaplab.log import log
+from rmaplab.model import Build, Guest, Kernel
+from rmaplab.pipeline.kernels import Workshop
+
+
+def run(
+    kernel: Kernel, guest: Guest, workshop: Workshop, asked: str, terminal: os.terminal_size
+) -> int:
+    """Bring the kernel up on the terminal, on the guest's machine; 0 when the person ended it.
+
+    Raises KernelError if the kernel cannot be built, InfraError if QEMU did not end by itself.
+    """
+    proc.require(command.QEMU)
+    request = workshop.request(with_virtme(kernel))
+    built = build_kernel.build(request, workshop.cache, jobs=workshop.jobs)
+
+    def trial() -> Probe:
+        return template.trial(guest, Launch(built.image, _archive(workshop), Accelerator.KVM))
+
+    accelerator = accel.choose(asked, workshop.cache, trial)
+    argv = virtme.shell(guest, built.image, accelerator, terminal)
+    log.info(_greeting(built, guest, accelerator))
+    with _terminal_restored():
+        status = proc.foreground(argv)
+    if status:
+        raise InfraError(f"QEMU ended with status {status}")
+    return 0
+
+
+def with_virtme(kernel: Kernel) -> Kernel:
+    """The kernel with the Kconfig fragment that its guest needs."""
+    if virtme_config.FRAGMENT in kernel.fragments:
+        return kernel
+    return replace(kernel, fragments=(*kernel.fragments, virtme_config.FRAGMENT))
+
+
+def _archive(workshop: Workshop) -> Path:
+    return initramfs.build(
+        workshop.catalogue.root, workshop.catalogue.testcases.values(), workshop.cache
+    )
+
+
+def _greeting(built: Build, guest: Guest, accelerator: Accelerator) -> str:
+    return f"{built.kernel} {built.release} on {guest.name}, {accelerator}; Ctrl-a x ends the guest"
+
+
+@contextlib.contextmanager
+def _terminal_restored() -> Iterator[None]:
+    """QEMU makes the terminal raw, and one that was killed leaves it so."""
+    settings = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, settings)
