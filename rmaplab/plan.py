@@ -19,6 +19,7 @@ from rmaplab.model import (
     Kernel,
     Lab,
     Testcase,
+    Userspace,
 )
 
 FILTER_FIELDS = ("kernel", "guest", "settings", "device", "testcase")
