@@ -195,10 +195,11 @@ class Limits:
 
 
 class Isolation(enum.StrEnum):
-    """What a cell's guest shares with the others: nothing, or the moment after boot."""
+    """What a cell's guest shares with the others: the moment after boot, nothing, or all."""
 
     CLONE = "clone"
     BOOT = "boot"
+    SHARED = "shared"
 
 
 class Userspace(enum.StrEnum):

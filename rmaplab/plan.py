@@ -214,12 +214,19 @@ def _match(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def unmet(testcase: Testcase, guest: Guest) -> str:
-    """The first requirement of a testcase that a guest cannot meet, or an empty string."""
+def _inexact(guest: Guest) -> str:
+    """Why a guest that is to be exact cannot be, or an empty string."""
     if guest.icount and guest.cpus > 1:
         return f"exact mode needs a guest with one vCPU; {guest.name} has {guest.cpus}"
     if guest.icount and guest.userspace is Userspace.HOST:
         return f"exact mode needs a guest of the lab's own initramfs; {guest.name} is none"
+    return ""
+
+
+def unmet(testcase: Testcase, guest: Guest) -> str:
+    """The first requirement of a testcase that a guest cannot meet, or an empty string."""
+    if why := _inexact(guest):
+        return why
     needs = testcase.requires
     if needs.userspace is not None and needs.userspace is not guest.userspace:
         return (

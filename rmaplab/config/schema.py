@@ -133,7 +133,7 @@ class GuestFile(_Model):
     devices: list[str] = []
     swap_mb: Annotated[int, Field(ge=0)] = 0
     cmdline: list[str] = []
-    isolation: Literal["clone", "boot"] = "clone"
+    isolation: Literal["clone", "boot", "shared"] = "clone"
     icount: bool = False
     userspace: Literal["initramfs", "host"] = "initramfs"
     limits: LimitsEntry = LimitsEntry()

@@ -62,7 +62,7 @@ class Started:
     A cell whose guest could not be started, for the lab's fault, is over already.
     """
 
-    def __init__(self, stack: contextlib.AsyncExitStack, session: _Session | None) -> None:
+    def __init__(self, stack: contextlib.AsyncExitStack, session: Session | None) -> None:
         self._stack = stack
         self._session = session
 
@@ -89,7 +89,7 @@ async def start(cell: Cell, bench: Bench, folder: Path, program: str) -> Started
             vm = await stack.enter_async_context(
                 running(cell.guest, bench.launch, folder=folder, transcript=transcript)
             )
-            session = _Session(cell, bench, vm, transcript, program)
+            session = Session(cell, bench, vm, transcript, program)
         except InfraError as error:
             transcript.say("lab", "end", how=str(How.UNUSABLE), detail=error.message)
         return Started(stack.pop_all(), session)
@@ -115,12 +115,16 @@ def skip(cell: Cell, folder: Path, reason: str) -> None:
         transcript.say("lab", "end", how=str(How.NOT_RUN), detail=reason)
 
 
-class _Session:
-    """The conversation of one cell; whatever happens turns into a Death."""
+class Session:
+    """The conversation of one cell; whatever happens turns into a Death.
+
+    ``booted`` says that the guest has had a cell before.
+    """
 
     def __init__(
         self, cell: Cell, bench: Bench, vm: Vm, transcript: Transcript, program: str
     ) -> None:
+        self.booted = False
         self.cell = cell
         self.bench = bench
         self.vm = vm
@@ -129,7 +133,7 @@ class _Session:
         self.stretch = slowdown(cell.guest, bench.launch.accelerator)
         self._limits = cell.guest.limits
 
-    async def to_the_end(self) -> None:
+    async def to_the_end(self) -> Death:
         """Conduct the cell and note how it ended."""
         try:
             death = await self._conduct()
@@ -141,6 +145,7 @@ class _Session:
         self.transcript.say("lab", "end", how=str(death.how), detail=death.detail)
         if death.how is not How.BYE:
             await self.vm.settle()
+        return death
 
     async def _conduct(self) -> Death:
         try:
@@ -170,9 +175,13 @@ class _Session:
             if not self.cell.guest.icount:
                 await self.vm.go()
         else:
-            await prepare.boot(
-                self.vm, self.bench.launch.accelerator, self.transcript, self.bench.counter_files
-            )
+            if not self.booted:
+                await prepare.boot(
+                    self.vm,
+                    self.bench.launch.accelerator,
+                    self.transcript,
+                    self.bench.counter_files,
+                )
             wanted = Wanted(self.cell.settings, required)
             settled = await self._briefly(
                 "settings", settle.settle(self.vm, wanted, self.transcript)

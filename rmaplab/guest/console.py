@@ -32,6 +32,13 @@ class ConsoleLog:
         self.kept = 0
         self.dropped = 0
 
+    def go_on(self, file: BinaryIO) -> None:
+        """Keep what comes from now on in another file; the caller closes the one before."""
+        self.flush()
+        self._file = file
+        self.kept = 0
+        self.dropped = 0
+
     def write(self, chunk: bytes) -> None:
         """Keep a chunk, or count it."""
         room = max(0, KEPT_BYTES - self.kept)
@@ -56,6 +63,13 @@ class Console:
         """Set once QEMU's end is closed and everything before that was read."""
         self.ended = asyncio.Event()
         """Set once the kernel has said its last word, or the console is closed."""
+        self._awaited = b""
+        self._came = asyncio.Event()
+
+    def expect(self, words: bytes) -> asyncio.Event:
+        """An event that is set when a line with these words came."""
+        self._awaited, self._came = words, asyncio.Event()
+        return self._came
 
     async def watch(self, on_panic: Callable[[str], None]) -> None:
         """Read until the console closes; call ``on_panic`` with the line that says so."""
@@ -70,6 +84,8 @@ class Console:
             if match := _DEAD.search(chunk):
                 end = chunk.find(b"\n", match.start())
                 on_panic(chunk[match.start() : end].decode("ascii", "replace").strip())
+            if self._awaited and self._awaited in chunk:
+                self._came.set()
             if _DEAD_END in chunk:
                 self.ended.set()
         self.closed.set()

@@ -33,6 +33,12 @@ class Transcript:
     ) -> None:
         self._file.close()
 
+    def go_on(self, path: Path) -> None:
+        """Write to another file from now on: the next cell's, where cells share a guest."""
+        self._file.close()
+        self._file = path.open("w", encoding="utf-8")
+        self._began = time.monotonic()
+
     def carry_over(self, lines: bytes) -> None:
         """Take over the lines of another transcript, whole and marked as such."""
         self._file.write(lines.decode("utf-8"))

@@ -14,10 +14,11 @@ from rmaplab.build import fragments
 from rmaplab.guest import cell
 from rmaplab.guest.cell import Bench, Started
 from rmaplab.guest.command import Launch
+from rmaplab.guest.shared import SharedGuest
 from rmaplab.guest.template import BootFailed
 from rmaplab.judge import judge
 from rmaplab.log import log
-from rmaplab.model import Build, Cell, CellResult, Observation
+from rmaplab.model import Build, Cell, CellResult, Isolation, Observation
 from rmaplab.pipeline import host
 from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import observe_cell
@@ -61,6 +62,7 @@ class Runner:
         self.launches = launches
         self.templates = templates
         self.seen = seen
+        self.shared: dict[tuple[str, str], SharedGuest] = {}
         self.configs = {
             name: fragments.parse_config(build.config.read_text(encoding="utf-8"))
             for name, build in builds.items()
@@ -81,6 +83,8 @@ class Runner:
                         group.create_task(self._work(line, progress))
             finally:
                 await line.clear()
+                for guest in self.shared.values():
+                    await guest.close()
 
     async def _start_all(self, cells: Sequence[Cell], line: _Line, jobs: int) -> None:
         for wanted in cells:
@@ -93,6 +97,10 @@ class Runner:
         while (taken := await line.take()) is not None:
             if taken.started is not None:
                 await taken.started.carry_out()
+            elif taken.bench is not None and taken.cell.guest.isolation is Isolation.SHARED:
+                key = (taken.cell.kernel, taken.cell.place)
+                shared = self.shared.setdefault(key, SharedGuest())
+                await shared.run(*self._what(taken.cell, taken.bench))
             elif taken.bench is not None:
                 await cell.run(*self._what(taken.cell, taken.bench))
             self._finish(taken.cell, progress)

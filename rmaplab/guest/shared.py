@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Many cells in one guest, one after the other: what other runners do, to compare speeds with.
+
+Nothing is isolated: a cell finds what those before it left, and a taint or a leak of one is seen in
+all that follow. A guest that died is booted anew for the next cell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import BinaryIO
+
+from rmaplab.errors import InfraError
+from rmaplab.guest.cell import Bench, Session
+from rmaplab.guest.transcript import Transcript
+from rmaplab.guest.vm import How, Vm, running
+from rmaplab.model import Cell
+
+_BEGIN, _END = b"rmaplab: begin ", b"rmaplab: end "
+# For the console to bring the mark that the agent sent before it spoke of the workload's end.
+_MARK_LIMIT_S = 5.0
+
+
+class SharedGuest:
+    """One guest for many cells; ``close`` ends it."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._stack = contextlib.AsyncExitStack()
+        self._vm: Vm | None = None
+        self._transcript: Transcript | None = None
+        self._boot = b""
+        self._console: BinaryIO | None = None
+
+    async def run(self, cell: Cell, bench: Bench, folder: Path, program: str) -> None:
+        """Run a cell, its evidence in ``folder``. Never raises for what a guest does."""
+        async with self._turn:
+            booted = self._vm is not None
+            transcript = self._next_transcript(folder)
+            transcript.say("lab", "cell", cell=cell.id)
+            try:
+                vm = await self._next_guest(cell, bench, folder, transcript)
+            except InfraError as error:
+                transcript.say("lab", "end", how=str(How.UNUSABLE), detail=error.message)
+                await self.close()
+                return
+            session = Session(cell, bench, vm, transcript, program)
+            session.booted = booted
+            ended = vm.console.expect(_END)
+            death = await session.to_the_end()
+            if death.how is not How.BYE:
+                await self.close()
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), _MARK_LIMIT_S)
+            if not self._boot:
+                vm.console.log.flush()
+                self._boot = _up_to_mark((folder / "console.log").read_bytes())
+
+    def _next_transcript(self, folder: Path) -> Transcript:
+        path = folder / "agent.jsonl"
+        if self._transcript is None:
+            self._transcript = self._stack.enter_context(Transcript(path))
+        else:
+            self._transcript.go_on(path)
+        return self._transcript
+
+    async def _next_guest(
+        self, cell: Cell, bench: Bench, folder: Path, transcript: Transcript
+    ) -> Vm:
+        if self._vm is None:
+            self._vm = await self._stack.enter_async_context(
+                running(cell.guest, bench.launch, folder=folder, transcript=transcript)
+            )
+            return self._vm
+        before = self._console
+        self._console = (folder / "console.log").open("wb")
+        self._console.write(self._boot)
+        self._vm.console.log.go_on(self._console)
+        if before is not None:
+            before.close()
+        return self._vm
+
+    async def close(self) -> None:
+        """End the guest; the next cell boots another."""
+        await self._stack.aclose()
+        if self._console is not None:
+            self._console.close()
+        self._vm = self._transcript = self._console = None
+        self._boot = b""
+
+
+def _up_to_mark(console: bytes) -> bytes:
+    """The boot: what came before the line of the first workload."""
+    mark = console.find(_BEGIN)
+    return console[: console.rfind(b"\n", 0, mark) + 1] if mark >= 0 else console
