@@ -48,8 +48,9 @@ integration: setup ## tests with a fake kernel tree and real QEMU
 kernel: setup ## tests that build and boot a real kernel
 	@$(BIN)/pytest tests/kernel
 
-bench: setup ## how long full, patched and repeated builds and a boot take
+bench: setup ## what builds, boots and cells cost, against their goals
 	@$(BIN)/python tests/bench_build.py
+	@$(BIN)/python tests/bench_cells.py
 
 clean: ## remove what make made here; the cache is lab.py clean's
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

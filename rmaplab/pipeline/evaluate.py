@@ -117,6 +117,6 @@ def write_reports(evaluation: Evaluation) -> None:
     folder.write(
         "results.json", results.render(judged, comparison, evaluation.build_errors, record.part)
     )
-    folder.write("junit.xml", junit.render(judged, record.kernels))
+    folder.write("junit.xml", junit.pieces(judged, record.kernels))
     folder.write("summary.md", summary.render(record, judged, comparison))
     folder.write("report.html", html.render(record, judged, comparison))

@@ -9,7 +9,9 @@ so that a lab on an unpatched kernel can be green; one that ends otherwise than 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO
 
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
@@ -28,7 +30,9 @@ _NO_XML = re.compile(
 )
 
 
-_ROOT = re.compile(r"<testsuites ([^>]*)>")
+_Text = tuple[dict[str, str], str]
+_AT_ONCE = 100
+_TOTALS = frozenset({"disabled", "errors", "failures", "skipped", "tests", "time"})
 _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -39,48 +43,103 @@ def clean(text: str) -> str:
 
 def render(results: Sequence[CellResult], kernels: Mapping[str, KernelFacts]) -> str:
     """The file's text; the same for the same evidence, byte for byte."""
+    return "".join(pieces(results, kernels))
+
+
+def pieces(results: Sequence[CellResult], kernels: Mapping[str, KernelFacts]) -> Iterator[str]:
+    """The file's text in pieces: thousands of cells with their counters fill more than memory."""
     grouped: dict[tuple[str, str, str], list[CellResult]] = {}
     for result in results:
         cell = result.cell
         grouped.setdefault((cell.kernel, cell.place, cell.settings.name), []).append(result)
-    # A suite at a time: as XML elements they take many times the memory of their text.
-    texts = [_as_text(_suite(key, members, kernels)) for key, members in grouped.items()]
-    texts += [
-        _as_text(_unbuilt(name, facts))
-        for name, facts in kernels.items()
-        if facts.error and not any(key[0] == name for key in grouped)
-    ]
-    return _joined(texts)
+    with _spool() as body:
+        sums: dict[str, str] = {}
+        for key, members in grouped.items():
+            sums = _sum(sums, _write_suite(body, ".".join(key), members, kernels))
+        for name, facts in kernels.items():
+            if facts.error and not any(key[0] == name for key in grouped):
+                attributes, text = _as_text(_unbuilt(name, facts))
+                sums = _sum(sums, attributes)
+                body.write(text)
+        if not sums:
+            yield str(to_xml_report_string([], prettyprint=True))
+            return
+        root = " ".join(f'{name}="{value}"' for name, value in sums.items() if name in _TOTALS)
+        yield f'<?xml version="1.0" ?>\n<testsuites {root}>'
+        yield from _content(body)
+        yield "</testsuites>\n"
 
 
-def _suite(
-    key: tuple[str, str, str], members: Sequence[CellResult], kernels: Mapping[str, KernelFacts]
-) -> TestSuite:
-    return TestSuite(
-        clean(".".join(key)),
-        [*(_case(result) for result in members), *(_unstable(one) for one in unstable(members))],
-        properties=_properties(members, kernels),
-    )
+def _spool() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
 
 
-def _as_text(suite: TestSuite) -> tuple[dict[str, str], str]:
-    """A report of one suite: the attributes of its root element, and what is in there."""
-    text = str(to_xml_report_string([suite], prettyprint=True))
-    root = _ROOT.search(text)
+def _content(spool: IO[str]) -> Iterator[str]:
+    spool.seek(0)
+    while piece := spool.read(1 << 16):
+        yield piece
+
+
+def _write_suite(
+    body: IO[str], name: str, members: Sequence[CellResult], kernels: Mapping[str, KernelFacts]
+) -> dict[str, str]:
+    """Write a suite and return its totals.
+
+    It is put together from small ones: as elements they take far more memory than as text.
+    """
+    sums: dict[str, str] = {}
+    last = (len(members) - 1) // _AT_ONCE
+    with _spool() as properties, _spool() as cases:
+        for number in range(last + 1):
+            some = members[number * _AT_ONCE : (number + 1) * _AT_ONCE]
+            more = unstable(members) if number == last else ()
+            part = TestSuite(
+                clean(name),
+                [*(_case(result) for result in some), *(_unstable(one) for one in more)],
+                properties=(_identity(members, kernels) if not number else {}) | _moved(some),
+            )
+            attributes, inner = _opened("testsuite", _as_text(part)[1])
+            sums = _sum(sums, attributes)
+            own, rest = _opened_properties(inner)
+            properties.write(own)
+            cases.write(rest)
+        head = " ".join(f'{key}="{value}"' for key, value in sums.items())
+        body.write(f"\n\t<testsuite {head}>\n\t\t<properties>")
+        body.writelines(_content(properties))
+        body.write("\n\t\t</properties>")
+        body.writelines(_content(cases))
+        body.write("\n\t</testsuite>\n")
+    return sums
+
+
+def _opened(tag: str, text: str) -> tuple[dict[str, str], str]:
+    """The attributes of the only element of that name, and its content."""
+    root = re.search(rf"<{tag} ([^>]*[^/>])>", text)
     assert root is not None
-    return dict(_ATTRIBUTE.findall(root[1])), text[root.end() : text.rindex("</testsuites>")]
+    return dict(_ATTRIBUTE.findall(root[1])), text[root.end() : text.rindex(f"</{tag}>")]
 
 
-def _joined(texts: Sequence[tuple[dict[str, str], str]]) -> str:
-    """One report of several: the root's attributes are sums."""
-    if not texts:
-        return str(to_xml_report_string([], prettyprint=True))
-    sums = {name: sum(float(attributes[name]) for attributes, _ in texts) for name in texts[0][0]}
-    root = " ".join(
-        f'{name}="{value if name == "time" else int(value)}"' for name, value in sums.items()
-    )
-    inner = "".join(inner for _, inner in texts)
-    return f'<?xml version="1.0" ?>\n<testsuites {root}>{inner}</testsuites>\n'
+def _opened_properties(inner: str) -> tuple[str, str]:
+    """A suite's properties and what comes behind them, without white space at their ends."""
+    start, end = inner.find("<properties>"), inner.find("</properties>")
+    if start < 0:
+        return "", inner.rstrip()
+    own = inner[start + len("<properties>") : end].rstrip()
+    return own, inner[end + len("</properties>") :].rstrip()
+
+
+def _sum(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """Two elements' attributes: counts and times added, the rest as it was."""
+    found = dict(other)
+    for name in _TOTALS & one.keys() & other.keys():
+        number = float(one[name]) + float(other[name])
+        found[name] = str(number if name == "time" else int(number))
+    return found
+
+
+def _as_text(suite: TestSuite) -> _Text:
+    """A report of one suite: the attributes of its root element, and what is in there."""
+    return _opened("testsuites", str(to_xml_report_string([suite], prettyprint=True)))
 
 
 def _unbuilt(name: str, facts: KernelFacts) -> TestSuite:
@@ -92,13 +151,8 @@ def _unbuilt(name: str, facts: KernelFacts) -> TestSuite:
     return TestSuite(clean(name), [case])
 
 
-def _properties(
-    members: Sequence[CellResult], kernels: Mapping[str, KernelFacts]
-) -> dict[str, str]:
-    """The suite's identity, and each testcase's counters that moved.
-
-    junit-xml has properties for suites only, so a counter's name begins with its testcase's.
-    """
+def _identity(members: Sequence[CellResult], kernels: Mapping[str, KernelFacts]) -> dict[str, str]:
+    """What a suite ran on."""
     cell = members[0].cell
     facts = kernels.get(cell.kernel)
     found = {"kernel": cell.kernel, "guest": cell.guest.name, "settings": cell.settings.name,
@@ -111,12 +165,22 @@ def _properties(
             "build": facts.key,
             "release": facts.release,
         }
-    for result in members:
-        for name, change in result.observation.counters.items():
-            if change.delta:
-                text = f"{change.before} -> {change.after} ({change.delta:+d})"
-                found[f"{_name(result)}: {name}"] = text
     return {clean(key): clean(value) for key, value in found.items()}
+
+
+def _moved(members: Sequence[CellResult]) -> dict[str, str]:
+    """The counters of some cells that moved.
+
+    junit-xml has properties for suites only, so a counter's name begins with its testcase's.
+    """
+    return {
+        clean(f"{_name(result)}: {name}"): clean(
+            f"{change.before} -> {change.after} ({change.delta:+d})"
+        )
+        for result in members
+        for name, change in result.observation.counters.items()
+        if change.delta
+    }
 
 
 def _name(result: CellResult) -> str:

@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: GPL-2.0
+"""make bench: what a cell costs, measured in one run; exit code 1 if a goal is missed.
+
+Clones against boots, whole cells against virtme-ng's, cells a minute, the lab's own share, and
+whether exact mode is exact. For figures worth keeping, on an otherwise idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from rmaplab import cli
+from rmaplab.build import initramfs
+from rmaplab.config import labfile
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.guest import cell as guest_cell
+from rmaplab.guest import virtme
+from rmaplab.guest import vm as guest_vm
+from rmaplab.guest.cell import Bench, Prologue
+from rmaplab.guest.command import Accelerator, Launch
+from rmaplab.guest.transcript import Transcript
+from rmaplab.guest.vm import How, Vm
+from rmaplab.model import Build, Cell, Guest, Lab
+from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.templates import Templates
+from rmaplab.plan import plan
+from rmaplab.store.cache import Cache
+
+ROOT = Path(__file__).resolve().parent.parent
+TIMES = 9
+CELLS = 240
+EXACT_REPEATS = 10
+
+CLONE_SHARE = 1 / 25
+VNG_SHARE = 1 / 50
+CELLS_A_MINUTE = 700
+PRIVATE_MB = 40
+LAB_MS = 10.0
+CELL_KB = 2
+
+LAB = """\
+name: bench
+kernels:
+  - name: base
+    tree: debian:linux-source-6.12
+    config: [guest, mm, device]
+guests: [q35]
+settings: [thp-never]
+testcases: [{testcase}]
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; ``ok`` is None where there is no goal."""
+
+    what: str
+    figure: str
+    goal: str = ""
+    ok: bool | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A kernel, a guest and its template."""
+
+    guest: Guest
+    boot: Launch
+    bench: Bench
+    prologue: Prologue
+
+
+def setup(folder: Path) -> Setup:
+    """The bench lab's template, from the lab's cache or made now."""
+    catalogue, cache = Catalogue(), Cache()
+    lab = read_lab(folder, "selftest/nothing")
+    build: Build = Workshop(catalogue, cache, 2).build(lab)["base"]
+    archive = initramfs.build(catalogue.root, catalogue.testcases.values(), cache)
+    boot = Launch(build.image, archive, Accelerator.TCG)
+    cell: Cell = plan(lab).cells[0]
+    templates = Templates(lab, cache, folder / "boots")
+    templates.prepare([cell], {"base": boot}, 1)
+    bench = templates.bench(cell, boot)
+    assert isinstance(bench, Bench)
+    assert bench.prologue is not None
+    return Setup(cell.guest, boot, bench, bench.prologue)
+
+
+def read_lab(folder: Path, testcase: str) -> Lab:
+    """The bench lab with one testcase."""
+    return labfile.read(lab_file(folder, testcase), Catalogue())
+
+
+def lab_file(folder: Path, testcase: str) -> Path:
+    """A lab file with one testcase."""
+    path = folder / f"{testcase.replace('/', '-')}.yaml"
+    path.write_text(LAB.format(testcase=testcase), "utf-8")
+    return path
+
+
+@contextlib.asynccontextmanager
+async def guest(ready: Setup, launch: Launch) -> AsyncIterator[Vm]:
+    """A guest whose evidence nobody keeps."""
+    with tempfile.TemporaryDirectory(prefix="rmaplab-bench-") as scratch:
+        folder = Path(scratch)
+        with Transcript(folder / "agent.jsonl") as transcript:
+            async with guest_vm.running(
+                ready.guest, launch, folder=folder, transcript=transcript
+            ) as machine:
+                yield machine
+
+
+async def boot_s(ready: Setup) -> float:
+    """From QEMU's start to a booted agent's first reply."""
+    began = time.monotonic()
+    async with guest(ready, ready.boot) as machine:
+        await machine.within(120, How.BOOT_LIMIT, machine.agent.event())
+        await machine.within(20, How.READY_LIMIT, machine.agent.ask("ping"))
+        return time.monotonic() - began
+
+
+async def clone_s(ready: Setup) -> float:
+    """From QEMU's start to a clone's first reply."""
+    began = time.monotonic()
+    async with guest(ready, ready.bench.launch) as machine:
+        machine.agent.count_from(ready.prologue.settled.last_request)
+        await machine.go()
+        await machine.within(20, How.READY_LIMIT, machine.agent.ask("ping"))
+        return time.monotonic() - began
+
+
+async def waiting_mb(ready: Setup) -> float:
+    """What a clone that waits has for itself: private pages, in MB."""
+    before = set(children())
+    async with guest(ready, ready.bench.launch):
+        (pid,) = set(children()) - before
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
+    return sum(
+        int(line.split()[1]) / 1024
+        for line in rollup.splitlines()
+        if line.startswith(("Private_Clean:", "Private_Dirty:"))
+    )
+
+
+def children() -> list[int]:
+    """The processes that this one has started."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return [int(pid) for path in tasks for pid in path.read_text("ascii").split()]
+
+
+def median_of(measure: Callable[[], float]) -> float:
+    """The median of some runs."""
+    return statistics.median(measure() for _ in range(TIMES))
+
+
+def lab(folder: Path, *words: str) -> tuple[float, Path]:
+    """Run the lab's command: seconds from start to end, and the run's folder."""
+    output = Path(tempfile.mkdtemp(dir=folder))
+    argv = [sys.executable, "-m", "rmaplab", *words, "--accel", "tcg", "--output", str(output)]
+    began = time.monotonic()
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    took = time.monotonic() - began
+    assert done.returncode in {0, 1}, done.stderr
+    (run,) = output.iterdir()
+    return took, run
+
+
+def clones(ready: Setup) -> Iterator[Row]:
+    """A clone's first reply against a boot's, and what a waiting clone takes."""
+    boot = median_of(lambda: asyncio.run(boot_s(ready)))
+    clone = median_of(lambda: asyncio.run(clone_s(ready)))
+    yield Row("boot to the agent's first reply", f"{boot:.2f} s")
+    yield Row(
+        "clone to the agent's first reply",
+        f"{clone * 1000:.0f} ms, 1/{boot / clone:.0f} of the boot",
+        f"1/{1 / CLONE_SHARE:.0f}",
+        clone <= boot * CLONE_SHARE,
+    )
+    private = asyncio.run(waiting_mb(ready))
+    yield Row(
+        "private memory of a waiting clone",
+        f"{private:.0f} MB",
+        f"< {PRIVATE_MB} MB",
+        private < PRIVATE_MB,
+    )
+
+
+def cells(folder: Path) -> Iterator[Row]:
+    """Trivial isolated cells, as many as the cores bear; the start of the command is taken off."""
+    path = str(lab_file(folder, "selftest/nothing"))
+    jobs = str(len(os.sched_getaffinity(0)))
+    few, _ = lab(folder, "run", path, "--repeat", "2", "--jobs", jobs)
+    many, _ = lab(folder, "run", path, "--repeat", str(CELLS + 2), "--jobs", jobs)
+    minute = 60 * CELLS / (many - few)
+    yield Row(
+        f"trivial cells a minute, --jobs {jobs}",
+        f"{minute:.0f}",
+        f">= {CELLS_A_MINUTE}",
+        minute >= CELLS_A_MINUTE,
+    )
+    one, _ = lab(folder, "run", path, "--repeat", "2", "--jobs", "1")
+    serial, _ = lab(folder, "run", path, "--repeat", "42", "--jobs", "1")
+    cell = (serial - one) / 40
+    yield Row("a trivial cell, one after the other", f"{cell * 1000:.0f} ms")
+    yield from against_vng(cell)
+
+
+def against_vng(cell: float) -> Iterator[Row]:
+    """A cell against virtme-ng's whole command on a kernel that it can boot."""
+    catalogue, cache = Catalogue(), Cache()
+    virtme_lab = labfile.read(catalogue.root / "configs/virtme.yaml", catalogue)
+    kernel = dataclasses.replace(virtme_lab.kernels[0])
+    build = Workshop(catalogue, cache, 2).build(dataclasses.replace(virtme_lab, kernels=(kernel,)))[
+        kernel.name
+    ]
+    argv = virtme.vng_command(build.image)
+    times = []
+    for _ in range(3):
+        began = time.monotonic()
+        subprocess.run(argv, env=virtme.environment(os.environ), capture_output=True, check=False)
+        times.append(time.monotonic() - began)
+    whole = statistics.median(times)
+    yield Row(
+        "the same as: vng --run KERNEL --disable-kvm --exec true",
+        f"{whole:.1f} s, the cell is 1/{whole / cell:.0f}",
+        f"1/{1 / VNG_SHARE:.0f}",
+        cell <= whole * VNG_SHARE,
+    )
+
+
+def exactness(folder: Path) -> Iterator[Row]:
+    """Ten clones of one workload, on an idle machine and on a busy one."""
+    path = str(lab_file(folder, "control/empty"))
+    for title, burners in (("idle", 0), ("both cores busy", len(os.sched_getaffinity(0)))):
+        with busy(burners):
+            _, run = lab(folder, "run", path, "--exact", "--repeat", str(EXACT_REPEATS))
+        found = json.loads((run / "results.json").read_text("utf-8"))["cells"]
+        figures = {cell["instructions"] for cell in found}
+        yield Row(
+            f"exact mode, {len(found)} clones, {title}",
+            ", ".join(f"{figure} instructions" for figure in sorted(figures)),
+            "one figure",
+            len(found) == EXACT_REPEATS and len(figures) == 1 and None not in figures,
+        )
+
+
+@contextlib.contextmanager
+def busy(count: int) -> Iterator[None]:
+    """So many processes that do nothing but compute."""
+    burners = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(count)]
+    for burner in burners:
+        burner.start()
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.join()
+
+
+def _burn() -> None:
+    while True:
+        pass
+
+
+def own_cost(folder: Path) -> Iterator[Row]:
+    """The lab's own CPU and memory a cell, with fake guests that leave a real cell's evidence."""
+    _, run = lab(folder, "run", str(lab_file(folder, "selftest/nothing")))
+    (evidence,) = (run / "cells").iterdir()
+    measured = {}
+    for count in (100, 1000, 10_000):
+        argv = [sys.executable, __file__, "--own-cost", str(count), "--evidence", str(evidence)]
+        done = subprocess.run(
+            [*argv, "--folder", tempfile.mkdtemp(dir=folder)],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        measured[count] = json.loads(done.stdout.splitlines()[-1])
+    for count, cost in measured.items():
+        yield Row(
+            f"the lab's own CPU a cell, {count} cells",
+            f"{cost['cpu_ms']:.1f} ms",
+            f"<= {LAB_MS:.0f} ms",
+            cost["cpu_ms"] <= LAB_MS,
+        )
+    grown = (measured[10_000]["peak_kb"] - measured[1000]["peak_kb"]) / 9000
+    yield Row(
+        "memory that a further cell takes, from 1000 to 10000",
+        f"{grown:.2f} KB",
+        f"< {CELL_KB} KB",
+        grown < CELL_KB,
+    )
+
+
+def fake_run(count: int, evidence: Path, folder: Path) -> None:
+    """Run so many cells with fake guests and print what that cost this process."""
+    copies = {path.name: path.read_bytes() for path in evidence.iterdir() if path.is_file()}
+
+    async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
+        for name in ("agent.jsonl", "console.log", "qemu.log"):
+            (folder / name).write_bytes(copies[name])
+
+    guest_cell.run = run
+    Templates.prepare = lambda self, cells, launches, jobs: None  # type: ignore[method-assign]
+    path = lab_file(folder, "selftest/nothing")
+    sys.argv = ["rmaplab", "run", str(path), "--accel", "tcg", "--repeat", str(count),
+                "--output", str(folder / "reports")]  # fmt: skip
+    warm = resource.getrusage(resource.RUSAGE_SELF)
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(sys.stderr):
+        cli.main()
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = used.ru_utime + used.ru_stime - warm.ru_utime - warm.ru_stime
+    print(json.dumps({"cpu_ms": cpu * 1000 / count, "peak_kb": used.ru_maxrss}))
+
+
+def main() -> int:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--own-cost", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--evidence", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.own_cost:
+        fake_run(options.own_cost, options.evidence, options.folder)
+        return 0
+    with tempfile.TemporaryDirectory(prefix="rmaplab-bench-") as scratch:
+        folder = Path(scratch)
+        ready = setup(folder)
+        rows = [*clones(ready), *cells(folder), *own_cost(folder), *exactness(folder)]
+    table = Table(title="rmaplab bench: cells")
+    for title in ("what", "figure", "goal", ""):
+        table.add_column(title)
+    for row in rows:
+        mark = "" if row.ok is None else "ok" if row.ok else "MISSED"
+        table.add_row(row.what, row.figure, row.goal, mark)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    return 0 if all(row.ok is not False for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
