@@ -237,7 +237,10 @@ int intact_pages(const void *base, int nr);
 /* debugfs split_huge_pages, of the whole system or to ORDER (0: pages). */
 int split_all_thps(void);
 int split_thps(const void *addr, size_t size, int order);
-/* MADV_COLLAPSE: 0 or -errno */
+/*
+ * MADV_COLLAPSE: 0 or -errno.  EAGAIN is tried again a few times: a page that
+ * somebody has locked at that moment is enough for it.
+ */
 int collapse(void *addr, size_t size);
 
 /* -- memcg.c -------------------------------------------------------------- */

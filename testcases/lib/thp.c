@@ -98,8 +98,16 @@ int split_thps(const void *addr, size_t size, int order)
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25	/* since 6.1 */
 #endif
+#define MAX_TRIES	10
 
 int collapse(void *addr, size_t size)
 {
-	return madvise(addr, size, MADV_COLLAPSE) ? -errno : 0;
+	int ret, tries = 0;
+
+	do {
+		ret = madvise(addr, size, MADV_COLLAPSE) ? -errno : 0;
+	} while (ret == -EAGAIN && ++tries < MAX_TRIES);
+	if (tries)
+		diag("MADV_COLLAPSE: EAGAIN %d times", tries);
+	return ret;
 }

@@ -23,8 +23,29 @@ FIXED = (
     "exclusive/soft-dirty-read",
     "exclusive/mprotect-writable",
     "exclusive/unsupported-mappings",
+    "exclusive/mlock",
+    "exclusive/swap-areas",
+    "exclusive/contended",
+    "exclusive/pagemap-scan-wp",
+    "reclaim/pageout-partial-thp",
+    "split/partial-thp",
+    "collapse/madvise-exclusive",
+    "hwpoison/exclusive",
+    "damon/mkold-partial-thp",
+    "offline/movable-block",
+    "demote/slow-node",
 )
-UNCHANGED = ("exclusive/lifecycle", "control/rss", "control/pageout-exclusive", "control/empty")
+UNCHANGED = (
+    "exclusive/lifecycle",
+    "control/rss",
+    "control/pageout-exclusive",
+    "control/empty",
+    "reclaim/swapoff-exclusive",
+    "idle/exclusive",
+    "ksm/exclusive-skipped",
+    "uprobe/exclusive-text",
+    "coherent/migrate",
+)
 
 
 def changes(run: Any, testcase: str) -> set[str]:
