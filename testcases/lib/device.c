@@ -56,16 +56,27 @@ static int dmirror_ioctl(int dev, unsigned long request, const void *addr,
 	return 0;
 }
 
+/*
+ * Where the device copies what it has read to.  It stays: a new mapping would
+ * become part of a neighbour with the same flags, and make that soft-dirty;
+ * and to unmap one drops the mirror of the page behind it.  One a thread.
+ */
+static void *bounce_buffer(unsigned long npages)
+{
+	static __thread size_t size;
+	static __thread char *buf;
+
+	if (size < npages * PAGE_SIZE) {
+		size = npages * PAGE_SIZE;
+		buf = anon_map(size, MADV_NOHUGEPAGE);
+	}
+	return buf;
+}
+
 int dmirror_exclusive(int dev, const void *addr, unsigned long npages)
 {
-	size_t size = npages * PAGE_SIZE;
-	/* The device copies what it reads to here. */
-	char *buf = anon_map(size, MADV_NOHUGEPAGE);
-	int ret;
-
-	ret = dmirror_ioctl(dev, HMM_DMIRROR_EXCLUSIVE, addr, npages, buf, NULL);
-	require_errno(!munmap(buf, size), "munmap");
-	return ret;
+	return dmirror_ioctl(dev, HMM_DMIRROR_EXCLUSIVE, addr, npages,
+			     bounce_buffer(npages), NULL);
 }
 
 int dmirror_read(int dev, const void *addr, void *buf, uint64_t *faults)
@@ -81,15 +92,8 @@ int dmirror_write(int dev, void *addr, const void *buf)
 
 int dmirror_to_device(int dev, void *addr, unsigned long npages)
 {
-	size_t size = npages * PAGE_SIZE;
-	/* The device copies what it migrated to here. */
-	char *buf = anon_map(size, MADV_NOHUGEPAGE);
-	int ret;
-
-	ret = dmirror_ioctl(dev, HMM_DMIRROR_MIGRATE_TO_DEV, addr, npages, buf,
-			    NULL);
-	require_errno(!munmap(buf, size), "munmap");
-	return ret;
+	return dmirror_ioctl(dev, HMM_DMIRROR_MIGRATE_TO_DEV, addr, npages,
+			     bounce_buffer(npages), NULL);
 }
 
 int dmirror_to_system(int dev, void *addr, unsigned long npages)

@@ -90,6 +90,24 @@ void e0_to_device(struct e0 *e)
 		e0_on_device(e), e->nr);
 }
 
+struct e0 e0_map_on_device(enum device_memory kind, int nr)
+{
+	int dev = kind == DEVICE_PRIVATE ? dmirror_open_private() :
+					   dmirror_open_coherent();
+	struct e0 e = e0_map_for(dev, nr);
+
+	e0_to_device(&e);
+	return e;
+}
+
+/* kpageflags shows no page where the kernel does not own the memory. */
+int e0_device_ptes(const struct e0 *e, enum device_memory kind)
+{
+	if (kind == DEVICE_PRIVATE)
+		return e0_count(e, is_device_private);
+	return e0_count(e, is_present) ? e0_flagged(e, PF_NOPAGE) : 0;
+}
+
 int e0_on_device(const struct e0 *e)
 {
 	int i, n = 0;

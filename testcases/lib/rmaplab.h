@@ -35,7 +35,10 @@ struct subtest {
 	const char *name;
 	void (*run)(void);	/* in a child */
 	void (*after)(void);	/* in the parent, once that child is gone */
+	long arg;		/* what subtest_arg() returns in run() */
 };
+
+long subtest_arg(void);
 
 int ktap_run(const struct subtest *tests, size_t nr);
 void diag(const char *fmt, ...) __printf(1, 2);
@@ -205,6 +208,12 @@ void e0_make_exclusive(struct e0 *e);
 /* Migrate all pages to the device's memory; confirmed by the device. */
 void e0_to_device(struct e0 *e);
 int e0_on_device(const struct e0 *e);
+/* The subtest's argument, for tests of the memory of either device. */
+enum device_memory { DEVICE_PRIVATE, DEVICE_COHERENT };
+/* The device of that kind, with NR pages, which are in its memory. */
+struct e0 e0_map_on_device(enum device_memory kind, int nr);
+/* Counts pages in device memory by their PTEs. */
+int e0_device_ptes(const struct e0 *e, enum device_memory kind);
 char *e0_page(const struct e0 *e, int i);
 struct page_facts e0_facts(const struct e0 *e, int i);
 void e0_print(const struct e0 *e);

@@ -30,7 +30,7 @@ FIXED = (
     "reclaim/pageout-partial-thp",
     "split/partial-thp",
     "collapse/madvise-exclusive",
-    "hwpoison/exclusive",
+    "poison/exclusive",
     "damon/mkold-partial-thp",
     "offline/movable-block",
     "demote/slow-node",
@@ -44,7 +44,7 @@ UNCHANGED = (
     "idle/exclusive",
     "ksm/exclusive-skipped",
     "uprobe/exclusive-text",
-    "coherent/migrate",
+    "device/round-trip",
 )
 
 
