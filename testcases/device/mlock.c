@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * mlock and device memory: a locked page counts as mlocked before it migrates
- * to the device, there, and when it is back; and munlock(), also while it is
- * there, brings nr_mlock back to where it began.
+ * to the device, there, and when it is back; munlock() then brings nr_mlock
+ * back to where it began.  (munlock() of a page that is there: device/munlock.)
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -44,32 +44,11 @@ static void test_mlock(void)
 	check_rss_anon();
 }
 
-static void test_munlock_there(void)
-{
-	long long before = nr_mlock();
-	struct e0 e = e0_map_on_device(subtest_arg(), 1);
-
-	e = e0_map_for(e.dev, NR);
-	require_errno(!mlock2(e.base, SIZE, MLOCK_ONFAULT), "mlock2");
-	e0_to_device(&e);
-	require_errno(!munlock(e.base, SIZE), "munlock");
-	check_eq("nr_mlock, unlocked", nr_mlock() - before, 0);
-	dmirror_to_system(e.dev, e.base, 2 * NR);
-	check_eq("nr_mlock, back", nr_mlock() - before, 0);
-	check_eq("pages with KPF_MLOCKED", e0_flagged(&e, PF_MLOCKED), 0);
-	require_errno(!munmap(e.base, SIZE), "munmap");
-	check_eq("nr_mlock, unmapped", nr_mlock() - before, 0);
-}
-
 int main(void)
 {
 	static const struct subtest tests[] = {
 		{ .name = "private", .run = test_mlock, .arg = DEVICE_PRIVATE },
 		{ .name = "coherent", .run = test_mlock,
-		  .arg = DEVICE_COHERENT },
-		{ .name = "private-munlock-there", .run = test_munlock_there,
-		  .arg = DEVICE_PRIVATE },
-		{ .name = "coherent-munlock-there", .run = test_munlock_there,
 		  .arg = DEVICE_COHERENT },
 	};
 
