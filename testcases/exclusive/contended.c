@@ -16,8 +16,8 @@
 
 #include "rmaplab.h"
 
-#define NR	64
-#define ROUNDS	300
+#define NR	16
+#define ROUNDS	60
 
 struct taker {
 	pthread_t thread;

@@ -7,7 +7,7 @@
 #include "rmaplab.h"
 #include "stress.h"
 
-#define ROUNDS 300
+#define ROUNDS 100
 
 static void test_exclusive_migrate(void)
 {

@@ -8,7 +8,7 @@
 #include "rmaplab.h"
 #include "stress.h"
 
-#define ROUNDS 60
+#define ROUNDS 30
 
 static void test_reclaim_fork(void)
 {
