@@ -55,8 +55,7 @@ async def _ready(vm: Vm) -> Event:
 async def _make_ready(vm: Vm, ready: Event, held: tuple[str, ...]) -> None:
     _check(vm.guest, ready)
     await _check_devices(vm)
-    await _check_speed(vm)
-    await _check_movable(vm)
+    await check_memory(vm)
     if vm.guest.swap_mb:
         answer = await vm.agent.ask("swap", str(vm.guest.swap_mb))
         if answer.get("errno"):
@@ -86,6 +85,12 @@ async def _check_devices(vm: Vm) -> None:
     absent = [node for node in nodes if stats.get(node) != "chr"]
     if absent:
         raise Unusable(f"the device node {absent[0]} is not there")
+
+
+async def check_memory(vm: Vm) -> None:
+    """Whether slow nodes and DIMMs are as the profile says. Raises Unusable if not."""
+    await _check_speed(vm)
+    await _check_movable(vm)
 
 
 async def _check_speed(vm: Vm) -> None:
