@@ -12,7 +12,7 @@
 #include "rmaplab.h"
 
 #define NR		64
-#define MAX_ROUNDS	20
+#define MAX_ROUNDS	5
 #define DEMOTION	"/sys/kernel/mm/numa/demotion_enabled"
 #define FAST		0
 #define SLOW		1
