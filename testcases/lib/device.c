@@ -57,19 +57,15 @@ static int dmirror_ioctl(int dev, unsigned long request, const void *addr,
 }
 
 /*
- * Where the device copies what it has read to.  It stays: a new mapping would
- * become part of a neighbour with the same flags, and make that soft-dirty;
- * and to unmap one drops the mirror of the page behind it.  One a thread.
+ * Where the device copies what it has read to; nobody looks at it.  No mapping
+ * of its own: that would become part of a neighbour with the same flags, and
+ * make it soft-dirty, and to unmap it drops the mirror of the page behind it.
  */
 static void *bounce_buffer(unsigned long npages)
 {
-	static __thread size_t size;
-	static __thread char *buf;
+	static char buf[HPAGE_SIZE] __aligned(PAGE_SIZE);
 
-	if (size < npages * PAGE_SIZE) {
-		size = npages * PAGE_SIZE;
-		buf = anon_map(size, MADV_NOHUGEPAGE);
-	}
+	require(npages <= HPAGE_NR, "more than %d pages at once", HPAGE_NR);
 	return buf;
 }
 
