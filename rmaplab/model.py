@@ -166,10 +166,24 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class NumaNode:
-    """A NUMA node of a guest; ``cpus`` are vCPU numbers, maybe none."""
+    """A NUMA node of a guest; ``cpus`` are vCPU numbers, maybe none.
+
+    ``latency_ns`` and ``bandwidth_mb_s`` are what the firmware's HMAT says of its memory, seen from
+    any CPU; 0 for nothing. Nodes that differ in them end up in different memory tiers.
+    """
 
     memory_mb: int
     cpus: tuple[int, ...]
+    latency_ns: int = 0
+    bandwidth_mb_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dimm:
+    """A module of hot-pluggable memory, there from boot, which the kernel onlines as movable."""
+
+    memory_mb: int
+    node: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +233,7 @@ class Guest:
     """The shape of a virtual machine.
 
     With ``icount`` guest time is the count of its instructions (QEMU's -icount): exact mode.
+    ``reserved_mb`` is the memory that kernel parameters keep from the page allocator.
     """
 
     name: str
@@ -234,11 +249,25 @@ class Guest:
     limits: Limits
     icount: bool = False
     userspace: Userspace = Userspace.INITRAMFS
+    dimms: tuple[Dimm, ...] = ()
+    reserved_mb: int = 0
 
     @property
     def memory_mb(self) -> int:
-        """The guest's memory over all nodes."""
-        return sum(node.memory_mb for node in self.nodes)
+        """The guest's memory over all nodes and DIMMs, without what the profile reserves."""
+        nodes = sum(node.memory_mb for node in self.nodes)
+        return nodes + self.movable_mb - self.reserved_mb
+
+    @property
+    def movable_mb(self) -> int:
+        """The memory of the guest's DIMMs, which is all movable."""
+        return sum(dimm.memory_mb for dimm in self.dimms)
+
+    @property
+    def slow_nodes(self) -> int:
+        """How many nodes are slower than the fastest one."""
+        best = min(node.latency_ns for node in self.nodes)
+        return sum(node.latency_ns > best for node in self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +315,8 @@ class Requirements:
     cpus: int = 1
     memory_mb: int = 0
     swap: bool = False
+    movable_mb: int = 0
+    slow_nodes: int = 0
     config: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     userspace: Userspace | None = None

@@ -240,6 +240,8 @@ def unmet(testcase: Testcase, guest: Guest) -> str:
         ("NUMA nodes", needs.nodes, len(guest.nodes)),
         ("vCPUs", needs.cpus, guest.cpus),
         ("MB of memory", needs.memory_mb, guest.memory_mb),
+        ("MB of movable memory", needs.movable_mb, guest.movable_mb),
+        ("slow NUMA nodes", needs.slow_nodes, guest.slow_nodes),
     ):
         if has < need:
             return f"needs {need} {noun}; the guest {guest.name} has {has}"

@@ -11,7 +11,7 @@ import traceback
 import click
 
 from rmaplab import __version__
-from rmaplab.cli import inspect, runs, shell, upkeep
+from rmaplab.cli import inspect, runs, scaffold, shell, upkeep
 from rmaplab.cli.options import common_options
 from rmaplab.errors import ExitCode, InfraError, RmaplabError
 from rmaplab.log import log
@@ -31,7 +31,13 @@ def cli() -> None:
 
 
 cli.params += common_options()
-for verb in (*runs.VERBS, *inspect.VERBS, *shell.VERBS, *upkeep.VERBS):
+for verb in (
+    *runs.VERBS,
+    *inspect.VERBS,
+    *scaffold.VERBS,
+    *shell.VERBS,
+    *upkeep.VERBS,
+):
     verb.params += common_options()
     cli.add_command(verb)
 

@@ -12,6 +12,7 @@ from rmaplab.config.yamlsource import Document, near_miss
 from rmaplab.errors import FileMistakes, Mistake
 from rmaplab.model import (
     Device,
+    Dimm,
     Guest,
     HugepageSettings,
     Isolation,
@@ -28,6 +29,11 @@ DEVICES: tuple[Device, ...] = (
         "dmirror",
         "hmm_dmirror with private memory (lib/test_hmm.c)",
         ("/dev/hmm_dmirror0", "/dev/hmm_dmirror1"),
+    ),
+    Device(
+        "dmirror-coherent",
+        "hmm_dmirror with memory that the CPU can access; the profile has to reserve it",
+        ("/dev/hmm_dmirror2", "/dev/hmm_dmirror3"),
     ),
 )
 
@@ -112,6 +118,8 @@ class Catalogue:
                 cpus=needs.cpus,
                 memory_mb=needs.memory_mb,
                 swap=needs.swap,
+                movable_mb=needs.movable_mb,
+                slow_nodes=needs.slow_nodes,
                 config=tuple(needs.config),
                 files=tuple(needs.files),
                 userspace=Userspace(needs.userspace) if needs.userspace else None,
@@ -156,6 +164,7 @@ def _guest(document: Document) -> Guest | None:
     if entry is None:
         return None
     _check_devices(document, ("devices",), entry.devices)
+    _check_memory(document, entry)
     cpus = sorted(cpu for node in entry.nodes for cpu in node.cpus)
     if not cpus or cpus != list(range(len(cpus))):
         document.complain(("nodes",), f"the nodes' cpus have to be 0 to N-1, each once; got {cpus}")
@@ -170,7 +179,10 @@ def _guest(document: Document) -> Guest | None:
         machine=entry.machine,
         cpu=entry.cpu,
         cpus=len(cpus),
-        nodes=tuple(NumaNode(node.memory_mb, tuple(node.cpus)) for node in entry.nodes),
+        nodes=tuple(
+            NumaNode(node.memory_mb, tuple(node.cpus), node.latency_ns, node.bandwidth_mb_s)
+            for node in entry.nodes
+        ),
         devices=tuple(device for device in DEVICES if device.name in entry.devices),
         swap_mb=entry.swap_mb,
         cmdline=tuple(entry.cmdline),
@@ -178,4 +190,18 @@ def _guest(document: Document) -> Guest | None:
         limits=Limits(entry.limits.boot_s, entry.limits.ready_s, entry.limits.silence_s),
         icount=entry.icount,
         userspace=Userspace(entry.userspace),
+        dimms=tuple(Dimm(dimm.memory_mb, dimm.node) for dimm in entry.dimms),
+        reserved_mb=entry.reserved_mb,
     )
+
+
+def _check_memory(document: Document, entry: schema.GuestFile) -> None:
+    """What one field cannot say by itself."""
+    for number, dimm in enumerate(entry.dimms):
+        if dimm.node >= len(entry.nodes):
+            document.complain(("dimms", number), f"there is no node {dimm.node}")
+    if entry.reserved_mb >= sum(node.memory_mb for node in entry.nodes):
+        document.complain(("reserved_mb",), "it is all of the nodes' memory")
+    speeds = [value for node in entry.nodes for value in (node.latency_ns, node.bandwidth_mb_s)]
+    if any(speeds) and not all(speeds):
+        document.complain(("nodes",), "latency_ns and bandwidth_mb_s: every node needs both")

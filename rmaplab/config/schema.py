@@ -113,6 +113,15 @@ class NodeEntry(_Model):
 
     memory_mb: Annotated[int, Field(ge=64, le=1 << 20)]
     cpus: list[Annotated[int, Field(ge=0)]] = []
+    latency_ns: Annotated[int, Field(ge=0, le=65534)] = 0
+    bandwidth_mb_s: Annotated[int, Field(ge=0, le=65534)] = 0
+
+
+class DimmEntry(_Model):
+    """A DIMM of a guest profile; a memory block of x86 is 128 MB."""
+
+    memory_mb: Annotated[int, Field(ge=128, le=1 << 20, multiple_of=128)]
+    node: Annotated[int, Field(ge=0)] = 0
 
 
 class LimitsEntry(_Model):
@@ -130,6 +139,8 @@ class GuestFile(_Model):
     machine: Literal["q35", "pc"]
     cpu: str
     nodes: Annotated[list[NodeEntry], Field(min_length=1)]
+    dimms: list[DimmEntry] = []
+    reserved_mb: Annotated[int, Field(ge=0)] = 0
     devices: list[str] = []
     swap_mb: Annotated[int, Field(ge=0)] = 0
     cmdline: list[str] = []
@@ -147,6 +158,8 @@ class RequiresEntry(_Model):
     cpus: Annotated[int, Field(ge=1)] = 1
     memory_mb: Annotated[int, Field(ge=0)] = 0
     swap: bool = False
+    movable_mb: Annotated[int, Field(ge=0)] = 0
+    slow_nodes: Annotated[int, Field(ge=0)] = 0
     config: list[str] = []
     files: list[str] = []
     userspace: Literal["initramfs", "host"] | None = None

@@ -93,6 +93,19 @@ def ram_file(folder: Path, node: int) -> Path:
     return folder / f"node{node}.ram"
 
 
+def dimm_file(folder: Path, number: int) -> Path:
+    """The RAM file of a DIMM of a template."""
+    return folder / f"dimm{number}.ram"
+
+
+def ram_files(guest: Guest, folder: Path) -> list[tuple[Path, int]]:
+    """Every RAM file of a guest's template, and its size in MB."""
+    return [
+        *((ram_file(folder, n), node.memory_mb) for n, node in enumerate(guest.nodes)),
+        *((dimm_file(folder, n), dimm.memory_mb) for n, dimm in enumerate(guest.dimms)),
+    ]
+
+
 def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
     """The argument list that starts a guest."""
     return [
@@ -119,8 +132,10 @@ def machine(guest: Guest, accelerator: Accelerator) -> list[str]:
     if accelerator is Accelerator.TCG:
         accel += ",thread=multi" if guest.cpus > 1 else ",thread=single"
     kind = guest.machine
-    if len(guest.nodes) == 1:
+    if not _is_numa(guest):
         kind += ",memory-backend=node0"
+    if _has_hmat(guest):
+        kind += ",hmat=on"
     # A socket a vCPU: siblings of one package on different nodes make the kernel warn at boot.
     smp = f"{guest.cpus},sockets={guest.cpus},cores=1,threads=1"
     exact = [*_ICOUNT, *_EXACT_RTC] if guest.icount else []
@@ -129,24 +144,66 @@ def machine(guest: Guest, accelerator: Accelerator) -> list[str]:
 
 def memory(guest: Guest, launch: Launch) -> list[str]:
     """The options for memory and NUMA nodes."""
-    words = ["-m", f"{guest.memory_mb}M"]
+    size = sum(node.memory_mb for node in guest.nodes)
+    slots = f",slots={len(guest.dimms)},maxmem={size + guest.movable_mb}M" if guest.dimms else ""
+    words = ["-m", f"{size}M{slots}"]
     for number, node in enumerate(guest.nodes):
-        backend = f"memory-backend-ram,id=node{number},size={node.memory_mb}M"
-        if launch.ram is not None:
-            share = "off" if launch.is_restored and not launch.keeps else "on"
-            backend = (
-                f"memory-backend-file,id=node{number},size={node.memory_mb}M,"
-                f"mem-path={ram_file(launch.ram, number)},share={share}"
-            )
-        words += ["-object", backend]
-        if len(guest.nodes) > 1:
-            cpus = "".join(f",cpus={cpu}" for cpu in node.cpus)
-            words += ["-numa", f"node,nodeid={number},memdev=node{number}{cpus}"]
+        path = ram_file(launch.ram, number) if launch.ram is not None else None
+        words += ["-object", _backend(f"node{number}", node.memory_mb, path, launch)]
+        if _is_numa(guest):
+            words += ["-numa", _node(guest, number)]
+    words += _hmat(guest)
+    for number, dimm in enumerate(guest.dimms):
+        path = dimm_file(launch.ram, number) if launch.ram is not None else None
+        words += ["-object", _backend(f"dimm{number}", dimm.memory_mb, path, launch)]
+        words += ["-device", f"pc-dimm,memdev=dimm{number},node={dimm.node}"]
     return words
 
 
+def _backend(name: str, size_mb: int, path: Path | None, launch: Launch) -> str:
+    if path is None:
+        return f"memory-backend-ram,id={name},size={size_mb}M"
+    share = "off" if launch.is_restored and not launch.keeps else "on"
+    return f"memory-backend-file,id={name},size={size_mb}M,mem-path={path},share={share}"
+
+
+def _node(guest: Guest, number: int) -> str:
+    cpus = guest.nodes[number].cpus
+    words = f"node,nodeid={number},memdev=node{number}" + "".join(f",cpus={cpu}" for cpu in cpus)
+    # With an HMAT, QEMU wants to know which CPUs a node without any is nearest to.
+    return words if cpus or not _has_hmat(guest) else f"{words},initiator={_initiators(guest)[0]}"
+
+
+def _hmat(guest: Guest) -> list[str]:
+    """Latency and bandwidth of every node's memory, from every node that has CPUs."""
+    if not _has_hmat(guest):
+        return []
+    words = []
+    for initiator in _initiators(guest):
+        for target, node in enumerate(guest.nodes):
+            pair = f"hmat-lb,initiator={initiator},target={target},hierarchy=memory,data-type="
+            words += ["-numa", f"{pair}access-latency,latency={node.latency_ns}"]
+            words += ["-numa", f"{pair}access-bandwidth,bandwidth={node.bandwidth_mb_s}M"]
+    return words
+
+
+def _initiators(guest: Guest) -> list[int]:
+    return [number for number, node in enumerate(guest.nodes) if node.cpus]
+
+
+def _is_numa(guest: Guest) -> bool:
+    # QEMU takes DIMMs only where nodes are described: the kernel learns a DIMM's node by ACPI.
+    return len(guest.nodes) > 1 or bool(guest.dimms)
+
+
+def _has_hmat(guest: Guest) -> bool:
+    return any(node.latency_ns for node in guest.nodes)
+
+
 def _boot(guest: Guest, launch: Launch) -> list[str]:
-    line = " ".join([*CMDLINE, *guest.cmdline])
+    # A DIMM in ZONE_MOVABLE can be offlined again.
+    dimms = ["memhp_default_state=online_movable"] if guest.dimms else []
+    line = " ".join([*CMDLINE, *dimms, *guest.cmdline])
     return ["-kernel", str(launch.image), "-initrd", str(launch.initramfs), "-append", line]
 
 

@@ -15,6 +15,9 @@ from rmaplab.model import Guest
 # A guest that runs at all has most of its memory; the kernel keeps some for itself.
 MEMORY_SHARE = 0.75
 
+_NODES = "/sys/devices/system/node"
+_BLOCKS = "/sys/devices/system/memory"
+
 
 class Unusable(Exception):
     """The guest is not what was asked for: the lab's fault, never a test result."""
@@ -52,6 +55,7 @@ async def _ready(vm: Vm) -> Event:
 async def _make_ready(vm: Vm, ready: Event, held: tuple[str, ...]) -> None:
     _check(vm.guest, ready)
     await _check_devices(vm)
+    await check_memory(vm)
     if vm.guest.swap_mb:
         answer = await vm.agent.ask("swap", str(vm.guest.swap_mb))
         if answer.get("errno"):
@@ -81,3 +85,39 @@ async def _check_devices(vm: Vm) -> None:
     absent = [node for node in nodes if stats.get(node) != "chr"]
     if absent:
         raise Unusable(f"the device node {absent[0]} is not there")
+
+
+async def check_memory(vm: Vm) -> None:
+    """Whether slow nodes and DIMMs are as the profile says. Raises Unusable if not."""
+    await _check_speed(vm)
+    await _check_movable(vm)
+
+
+async def _check_speed(vm: Vm) -> None:
+    """Whether the kernel found what the HMAT says of each node (admin-guide/mm/numaperf.rst)."""
+    for number, node in enumerate(vm.guest.nodes):
+        for name, unit, wanted in (
+            ("latency", "ns", node.latency_ns), ("bandwidth", "MB/s", node.bandwidth_mb_s),
+        ):  # fmt: skip
+            path = f"{_NODES}/node{number}/access0/initiators/read_{name}"
+            if wanted and (got := await _read(vm, path)) != str(wanted):
+                raise Unusable(
+                    f"node {number} has a {name} of {got or 'nothing'} {unit}, "
+                    f"the profile says {wanted}"
+                )
+
+
+async def _check_movable(vm: Vm) -> None:
+    """Whether the DIMMs' memory is online and movable (admin-guide/mm/memory-hotplug.rst)."""
+    if not vm.guest.dimms:
+        return
+    block = int(await _read(vm, f"{_BLOCKS}/block_size_bytes") or "0", 16)
+    zones = (await vm.agent.ask("read", f"{_BLOCKS}/memory*/valid_zones"))["files"]
+    got = sum(text.split()[:1] == ["Movable"] for text in zones.values()) * block >> 20
+    if got != vm.guest.movable_mb:
+        raise Unusable(f"the guest has {got} MB of movable memory, not {vm.guest.movable_mb}")
+
+
+async def _read(vm: Vm, path: str) -> str:
+    files: dict[str, str] = (await vm.agent.ask("read", path))["files"]
+    return files.get(path, "").strip()

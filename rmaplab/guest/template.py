@@ -27,7 +27,7 @@ from rmaplab import proc
 from rmaplab.errors import InfraError, KernelError
 from rmaplab.guest import prepare
 from rmaplab.guest.accel import Probe
-from rmaplab.guest.command import QEMU, Channels, Launch, qemu, ram_file, slowdown
+from rmaplab.guest.command import QEMU, Channels, Launch, qemu, ram_files, slowdown
 from rmaplab.guest.settle import Wanted, settle
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import GuestDied, How, LimitReached, Vm, running
@@ -86,9 +86,9 @@ async def save(
     The evidence of the boot stays there, or in ``scratch`` if the boot failed: then BootFailed is
     raised for the kernel's fault, InfraError for the lab's.
     """
-    for number, node in enumerate(guest.nodes):
-        with ram_file(folder, number).open("wb") as file:
-            file.truncate(node.memory_mb << 20)
+    for path, size_mb in ram_files(guest, folder):
+        with path.open("wb") as file:
+            file.truncate(size_mb << 20)
 
     async def make_ready(vm: Vm, transcript: Transcript) -> None:
         await prepare.boot(vm, launch.accelerator, transcript, held)
@@ -107,8 +107,8 @@ async def save_settled(
     Raises as ``save`` does. If the kernel lacks what the settings need, only that is saved.
     """
     assert launch.ram is not None
-    for number in range(len(guest.nodes)):
-        proc.run(["cp", "--reflink=auto", "--sparse=always", ram_file(launch.ram, number), folder])
+    for path, _ in ram_files(guest, launch.ram):
+        proc.run(["cp", "--reflink=auto", "--sparse=always", path, folder])
 
     async def settle_down(vm: Vm, transcript: Transcript) -> None:
         await vm.go()

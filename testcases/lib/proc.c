@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "rmaplab.h"
@@ -108,6 +109,17 @@ void check_rss_anon(void)
 	diag("RssAnon: %lld kB", counter);
 }
 
+bool wait_again(int *waited_ms, int limit_ms)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	if (*waited_ms >= limit_ms)
+		return false;
+	nanosleep(&pause, NULL);
+	++*waited_ms;
+	return true;
+}
+
 long long read_number(const char *path)
 {
 	FILE *f = fopen(path, "re");
@@ -119,6 +131,20 @@ long long read_number(const char *path)
 	n = fscanf(f, "%lld", &value);
 	fclose(f);
 	return n == 1 ? value : -1;
+}
+
+bool read_text(const char *path, char *text, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	bool ok;
+
+	if (!f)
+		return false;
+	ok = fgets(text, size, f);
+	fclose(f);
+	if (ok)
+		text[strcspn(text, "\n")] = '\0';
+	return ok;
 }
 
 int write_text(const char *path, const char *text)

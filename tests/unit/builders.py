@@ -14,6 +14,7 @@ from rmaplab.model import (
     CellResult,
     CounterChange,
     Device,
+    Dimm,
     Exclusion,
     Expectation,
     Fault,
@@ -54,6 +55,7 @@ def guest(
     isolation: Isolation = Isolation.BOOT,
     limits: Limits = _LIMITS,
     cmdline: Sequence[str] = (),
+    dimms: Sequence[Dimm] = (),
 ) -> Guest:
     return Guest(
         name=name,
@@ -67,6 +69,7 @@ def guest(
         cmdline=tuple(cmdline),
         isolation=isolation,
         limits=limits,
+        dimms=tuple(dimms),
     )
 
 

@@ -51,8 +51,19 @@ testcase_file.__test__ = False  # type: ignore[attr-defined]
 def test_a_profile_becomes_a_guest(tmp_path: Path) -> None:
     guest = guests(tmp_path, GUEST)["mine"]
     assert (guest.cpus, guest.memory_mb, len(guest.nodes)) == (3, 768, 2)
-    assert guest.devices == DEVICES
+    assert guest.devices == DEVICES[:1]
     assert guest.limits.boot_s > 0
+
+
+def test_a_profile_has_slow_memory_dimms_and_reserved_memory(tmp_path: Path) -> None:
+    text = (
+        GUEST.replace("cpus: [0]", "cpus: [0], latency_ns: 10, bandwidth_mb_s: 9000")
+        .replace("cpus: [1, 2]", "cpus: [1, 2], latency_ns: 90, bandwidth_mb_s: 900")
+    )  # fmt: skip
+    guest = guests(
+        tmp_path, f"{text}dimms: [{{memory_mb: 128, node: 1}}]\nreserved_mb: 64\n"
+    )["mine"]  # fmt: skip
+    assert (guest.slow_nodes, guest.movable_mb, guest.memory_mb) == (1, 128, 768 + 128 - 64)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +79,10 @@ def test_a_profile_becomes_a_guest(tmp_path: Path) -> None:
         ("devices:", "limits: {boot_s: 0}\ndevices:", "mine.yaml:7: limits.boot_s:"),
         ("devices:", "userspace: hots\ndevices:", "mine.yaml:7: userspace:"),
         ("devices:", "userspace: host\ndevices:", "mine.yaml:7: a guest that has the host's files"),
+        ("devices:", "dimms: [{memory_mb: 128, node: 2}]\ndevices:", "there is no node 2"),
+        ("devices:", "dimms: [{memory_mb: 100}]\ndevices:", "dimms.0.memory_mb:"),
+        ("devices:", "reserved_mb: 768\ndevices:", "it is all of the nodes' memory"),
+        ("[0]", "[0], latency_ns: 9", "latency_ns and bandwidth_mb_s: every node needs both"),
     ],
 )
 def test_a_broken_profile_says_where(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -79,6 +79,12 @@ def test_a_testcase_is_left_out_under_settings_that_make_no_sense_for_it() -> No
             ON_HOST,
             "needs an initramfs; the guest virtme has the host's userspace",
         ),
+        (
+            Requirements(movable_mb=128),
+            BARE,
+            "needs 128 MB of movable memory; the guest bare has 0",
+        ),
+        (Requirements(slow_nodes=1), TWO_NODES, "needs 1 slow NUMA nodes; the guest numa has 0"),
     ],
 )
 def test_an_unmet_requirement_stays_a_cell_that_says_why_it_is_skipped(

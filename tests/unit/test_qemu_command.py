@@ -7,13 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from rmaplab.guest.command import CMDLINE, Accelerator, Channels, Launch, qemu, ram_file, reproduce
-from rmaplab.model import Guest, NumaNode
+from rmaplab.guest.command import (
+    CMDLINE,
+    Accelerator,
+    Channels,
+    Launch,
+    qemu,
+    ram_file,
+    ram_files,
+    reproduce,
+)
+from rmaplab.model import Dimm, Guest, NumaNode
 
 from .builders import guest
 
 ONE = guest()
 TWO = guest("numa", nodes=[NumaNode(512, (0,)), NumaNode(256, (1, 2))], cmdline=["mce=off"])
+TIERED = guest(
+    "tiered",
+    nodes=[
+        NumaNode(512, (0,), latency_ns=10, bandwidth_mb_s=9000),
+        NumaNode(512, (), latency_ns=100, bandwidth_mb_s=900),
+    ],
+)
+WITH_DIMM = guest("dimm", dimms=[Dimm(256, 0)])
 CHANNELS = Channels(console=5, agent=6, qmp=7)
 
 
@@ -61,11 +78,41 @@ def test_each_node_has_its_memory_and_its_cpus() -> None:
     assert after(argv, "-append")[0].endswith(" mce=off")
 
 
+def test_a_node_without_cpus_says_how_slow_its_memory_is() -> None:
+    argv = qemu(TIERED, launch(), CHANNELS)
+    assert after(argv, "-machine") == ["q35,hmat=on"]
+    memory = "hmat-lb,initiator=0,target={},hierarchy=memory,data-type=access-{}"
+    assert after(argv, "-numa") == [
+        "node,nodeid=0,memdev=node0,cpus=0",
+        "node,nodeid=1,memdev=node1,initiator=0",
+        memory.format(0, "latency,latency=10"),
+        memory.format(0, "bandwidth,bandwidth=9000M"),
+        memory.format(1, "latency,latency=100"),
+        memory.format(1, "bandwidth,bandwidth=900M"),
+    ]
+
+
+def test_a_dimm_has_a_slot_a_file_of_its_own_and_is_onlined_as_movable() -> None:
+    folder = Path("/t")
+    argv = qemu(WITH_DIMM, launch(ram=folder), CHANNELS)
+    assert after(argv, "-m") == ["512M,slots=1,maxmem=768M"]
+    assert after(argv, "-numa") == ["node,nodeid=0,memdev=node0,cpus=0"]
+    assert after(argv, "-object")[-1] == (
+        "memory-backend-file,id=dimm0,size=256M,mem-path=/t/dimm0.ram,share=on"
+    )
+    assert "pc-dimm,memdev=dimm0,node=0" in after(argv, "-device")
+    assert "memhp_default_state=online_movable" in after(argv, "-append")[0].split()
+    assert ram_files(WITH_DIMM, folder) == [
+        (folder / "node0.ram", 512),
+        (folder / "dimm0.ram", 256),
+    ]
+
+
 def test_kvm_is_asked_for_by_name_and_nothing_falls_back() -> None:
     assert after(qemu(ONE, launch(Accelerator.KVM), CHANNELS), "-accel") == ["kvm"]
 
 
-@pytest.mark.parametrize("which", [ONE, TWO])
+@pytest.mark.parametrize("which", [ONE, TWO, TIERED, WITH_DIMM])
 def test_a_guest_has_no_network_no_host_folder_and_a_sandbox(which: Guest) -> None:
     words = " ".join(qemu(which, launch(), CHANNELS))
     for word in ("netdev", "virtio-net", "-nic", "virtfs", "9p", "vhost-user-fs", "-drive"):
@@ -87,10 +134,11 @@ def test_a_template_writes_its_ram_to_files_that_its_clones_read_privately() -> 
     assert after(clone, "-incoming") == ["defer"]
 
 
-def test_a_template_and_its_clone_are_the_same_machine_but_for_that() -> None:
+@pytest.mark.parametrize("which", [TWO, TIERED, WITH_DIMM])
+def test_a_template_and_its_clone_are_the_same_machine_but_for_that(which: Guest) -> None:
     folder = Path("/t")
-    template = qemu(TWO, launch(ram=folder), CHANNELS)
-    clone = qemu(TWO, launch(ram=folder, state=folder / "state"), CHANNELS)
+    template = qemu(which, launch(ram=folder), CHANNELS)
+    clone = qemu(which, launch(ram=folder, state=folder / "state"), CHANNELS)
     same = [word.replace("share=off", "share=on") for word in clone[:-2]]
     assert same == template
 

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Demotion: with demotion_enabled, reclaim moves anonymous pages of the fast
+ * node to the slower one.  Exclusive pages go there like any others, which
+ * revokes the device's access; the unpatched kernel leaves them where they are,
+ * for it takes them for unmapped and in use by somebody else.
+ *
+ * The guest has no swap: reclaim would go on and swap the slow node's out.
+ */
+#include <string.h>
+
+#include "rmaplab.h"
+
+#define NR		64
+#define MAX_ROUNDS	5
+#define DEMOTION	"/sys/kernel/mm/numa/demotion_enabled"
+#define FAST		0
+#define SLOW		1
+
+static int on_node(const struct e0 *e, int node)
+{
+	int i, n = 0;
+
+	for (i = 0; i < e->nr; i++)
+		n += is_present(pagemap_entry(e0_page(e, i))) &&
+		     node_of(e0_page(e, i)) == node;
+	return n;
+}
+
+static struct e0 map_fast(void)
+{
+	struct e0 e;
+	int ret;
+
+	require_memcg();
+	require_node(SLOW);
+	ret = write_text(DEMOTION, "1");
+	require(!ret, DEMOTION ": %s", strerror(-ret));
+	allocate_on(FAST);
+	e = e0_map(NR);
+	allocate_anywhere();
+	require(on_node(&e, FAST) == NR, "%d of %d pages are on the fast node",
+		on_node(&e, FAST), NR);
+	return e;
+}
+
+static void demote(const struct e0 *e)
+{
+	int round, ret;
+
+	for (round = 0; round < MAX_ROUNDS; round++) {
+		ret = memcg_reclaim_anon(16UL << 20);
+		diag("memory.reclaim: %d, on the slow node: %d", ret,
+		     on_node(e, SLOW));
+		if (on_node(e, SLOW) == NR)
+			break;
+	}
+}
+
+static void test_ordinary(void)
+{
+	struct e0 e = map_fast();
+
+	demote(&e);
+	check_eq("pages on the slow node", on_node(&e, SLOW), NR);
+	check_rss_anon();
+	check_eq("pages intact", e0_intact(&e), NR);
+}
+
+static void test_exclusive(void)
+{
+	struct e0 e = map_fast();
+
+	e0_make_exclusive(&e);
+	demote(&e);
+	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), 0);
+	check_eq("pages on the slow node", on_node(&e, SLOW), NR);
+	check_eq("pages mirrored", e0_mirrored(&e), 0);
+	check_rss_anon();
+	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("sum of mapcounts", e0_mapcounts(&e), NR);
+}
+
+int main(void)
+{
+	static const struct subtest tests[] = {
+		{ .name = "ordinary", .run = test_ordinary },
+		{ .name = "exclusive", .run = test_exclusive },
+	};
+
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}

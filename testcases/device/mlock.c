@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * mlock and device memory: a locked page counts as mlocked before it migrates
+ * to the device, there, and when it is back; munlock() then brings nr_mlock
+ * back to where it began.  (munlock() of a page that is there: device/munlock.)
+ */
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/mman.h>
+
+#include "rmaplab.h"
+
+#define NR	8
+#define SIZE	(NR * 2 * PAGE_SIZE)
+
+/* drop_caches drains the batches in which mlock and munlock wait. */
+static long long nr_mlock(void)
+{
+	int ret = write_text("/proc/sys/vm/drop_caches", "1");
+
+	require(!ret, "drop_caches: %s", strerror(-ret));
+	require(read_number("/proc/sys/vm/stat_refresh") == -1,
+		"stat_refresh is not empty");
+	return vmstat("nr_mlock");
+}
+
+static void test_mlock(void)
+{
+	long long before = nr_mlock();
+	struct e0 e = e0_map_on_device(subtest_arg(), 1);
+
+	e = e0_map_for(e.dev, NR);
+	require_errno(!mlock2(e.base, SIZE, MLOCK_ONFAULT), "mlock2");
+	check_eq("nr_mlock", nr_mlock() - before, NR);
+	e0_to_device(&e);
+	check_eq("nr_mlock, on the device", nr_mlock() - before, NR);
+	dmirror_to_system(e.dev, e.base, 2 * NR);
+	check_eq("pages on the device", e0_on_device(&e), 0);
+	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("nr_mlock, back", nr_mlock() - before, NR);
+	check_eq("pages with KPF_MLOCKED", e0_flagged(&e, PF_MLOCKED), NR);
+	require_errno(!munlock(e.base, SIZE), "munlock");
+	check_eq("nr_mlock, unlocked", nr_mlock() - before, 0);
+	check_rss_anon();
+}
+
+int main(void)
+{
+	static const struct subtest tests[] = {
+		{ .name = "private", .run = test_mlock, .arg = DEVICE_PRIVATE },
+		{ .name = "coherent", .run = test_mlock,
+		  .arg = DEVICE_COHERENT },
+	};
+
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}

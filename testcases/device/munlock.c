@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * munlock() of pages in device memory, then they come back and are unmapped:
+ * nr_mlock is where it began, and no page is left mlocked.
+ *
+ * Neither kernel does that.  Migration to the device mlocks the new page with
+ * its reverse mapping (__folio_add_anon_rmap() calls mlock_vma_folio()), but
+ * mlock_pte_range() leaves device memory out, and free_zone_device_folio() does
+ * not take back what a page that is freed counts for: nr_mlock stays too high
+ * for good.
+ */
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/mman.h>
+
+#include "rmaplab.h"
+
+#define NR	8
+#define SIZE	(NR * 2 * PAGE_SIZE)
+
+/* drop_caches drains the batches in which mlock and munlock wait. */
+static long long nr_mlock(void)
+{
+	int ret = write_text("/proc/sys/vm/drop_caches", "1");
+
+	require(!ret, "drop_caches: %s", strerror(-ret));
+	require(read_number("/proc/sys/vm/stat_refresh") == -1,
+		"stat_refresh is not empty");
+	return vmstat("nr_mlock");
+}
+
+static void test_munlock(void)
+{
+	long long before = nr_mlock();
+	struct e0 e = e0_map_on_device(subtest_arg(), 1);
+
+	e = e0_map_for(e.dev, NR);
+	require_errno(!mlock2(e.base, SIZE, MLOCK_ONFAULT), "mlock2");
+	e0_to_device(&e);
+	require_errno(!munlock(e.base, SIZE), "munlock");
+	check_eq("nr_mlock, unlocked", nr_mlock() - before, 0);
+	dmirror_to_system(e.dev, e.base, 2 * NR);
+	check_eq("nr_mlock, back", nr_mlock() - before, 0);
+	check_eq("pages with KPF_MLOCKED", e0_flagged(&e, PF_MLOCKED), 0);
+	require_errno(!munmap(e.base, SIZE), "munmap");
+	check_eq("nr_mlock, unmapped", nr_mlock() - before, 0);
+}
+
+int main(void)
+{
+	static const struct subtest tests[] = {
+		{ .name = "private", .run = test_munlock, .arg = DEVICE_PRIVATE },
+		{ .name = "coherent", .run = test_munlock,
+		  .arg = DEVICE_COHERENT },
+	};
+
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}

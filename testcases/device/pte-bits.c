@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Soft-dirty and uffd-wp survive the way to a device's memory and back: what
+ * was clean is clean after a read, what was protected is protected still.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "rmaplab.h"
+
+#define NR	8
+#define SIZE	(NR * 2 * PAGE_SIZE)
+
+static void clear_soft_dirty(void)
+{
+	int ret = write_text("/proc/self/clear_refs", "4");
+
+	require(!ret, "clear_refs: %s", strerror(-ret));
+}
+
+static void go_home(const struct e0 *e)
+{
+	int ret = dmirror_to_system(e->dev, e->base, 2 * NR);
+
+	check(!ret, "MIGRATE_TO_SYS: %s", strerror(-ret));
+	check_eq("pages on the device", e0_on_device(e), 0);
+}
+
+static void test_clean(void)
+{
+	struct e0 e = e0_map_on_device(subtest_arg(), 1);
+
+	e = e0_map_for(e.dev, NR);
+	clear_soft_dirty();
+	check_eq("pages soft-dirty", e0_count(&e, is_soft_dirty), 0);
+	e0_to_device(&e);
+	check_eq("pages soft-dirty, on the device", e0_count(&e, is_soft_dirty),
+		 0);
+	go_home(&e);
+	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages soft-dirty, back", e0_count(&e, is_soft_dirty), 0);
+}
+
+static void test_dirty(void)
+{
+	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+
+	check_eq("pages soft-dirty, on the device", e0_count(&e, is_soft_dirty),
+		 NR);
+	go_home(&e);
+	check_eq("pages soft-dirty, back", e0_count(&e, is_soft_dirty), NR);
+}
+
+static void test_uffd_wp(void)
+{
+	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	int uffd = uffd_open_wp(e.base, SIZE);
+
+	uffd_protect(uffd, e.base, SIZE, true);
+	check_eq("pages uffd-wp, on the device", e0_count(&e, is_uffd_wp), NR);
+	go_home(&e);
+	check_eq("pages uffd-wp, back", e0_count(&e, is_uffd_wp), NR);
+	check_eq("pages intact", e0_intact(&e), NR);
+	e0_to_device(&e);
+	check_eq("pages uffd-wp, there again", e0_count(&e, is_uffd_wp), NR);
+	uffd_protect(uffd, e.base, SIZE, false);
+	check_eq("pages uffd-wp, unprotected", e0_count(&e, is_uffd_wp), 0);
+	check_eq("pages intact", e0_intact(&e), NR);
+}
+
+int main(void)
+{
+	static const struct subtest tests[] = {
+		{ .name = "private-clean", .run = test_clean,
+		  .arg = DEVICE_PRIVATE },
+		{ .name = "coherent-clean", .run = test_clean,
+		  .arg = DEVICE_COHERENT },
+		{ .name = "private-dirty", .run = test_dirty,
+		  .arg = DEVICE_PRIVATE },
+		{ .name = "coherent-dirty", .run = test_dirty,
+		  .arg = DEVICE_COHERENT },
+		{ .name = "private-uffd-wp", .run = test_uffd_wp,
+		  .arg = DEVICE_PRIVATE },
+		{ .name = "coherent-uffd-wp", .run = test_uffd_wp,
+		  .arg = DEVICE_COHERENT },
+	};
+
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}

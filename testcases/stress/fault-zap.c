@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Faults against zaps, while a device takes the pages exclusively: each page is
+ * what was written to it last, or zeros after it was zapped, for the CPU and for
+ * the device; in the end RssAnon adds up and each page is mapped once.
+ */
+#include "rmaplab.h"
+#include "stress.h"
+
+#define ROUNDS 100
+
+static void test_fault_zap(void)
+{
+	static const struct stress_actor actors[] = {
+		{ .name = "write", .op = stress_write },
+		{ .name = "check", .op = stress_check },
+		{ .name = "zap", .op = stress_zap },
+		{ .name = "exclusive", .op = stress_exclusive },
+		{ .name = "device read", .op = stress_device_read },
+	};
+
+	stress_run(actors, ARRAY_SIZE(actors));
+}
+
+int main(int argc, char **argv)
+{
+	static const struct subtest tests[] = {
+		{ .name = "fault-zap", .run = test_fault_zap },
+	};
+
+	stress_arguments(argc, argv, ROUNDS);
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Special memory is read back: a guest that has other than its profile says is unusable."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rmaplab.guest.prepare import Unusable, check_memory
+from rmaplab.model import Dimm, Guest, NumaNode
+
+from .builders import guest
+
+BLOCKS = "/sys/devices/system/memory"
+SPEED = "/sys/devices/system/node/node{}/access0/initiators/read_{}"
+TIERED = guest(
+    nodes=[
+        NumaNode(512, (0,), latency_ns=10, bandwidth_mb_s=9000),
+        NumaNode(512, (), latency_ns=100, bandwidth_mb_s=900),
+    ]
+)
+WITH_DIMM = guest(dimms=[Dimm(256, 0)])
+SPEEDS = {
+    SPEED.format(0, "latency"): "10\n",
+    SPEED.format(0, "bandwidth"): "9000\n",
+    SPEED.format(1, "latency"): "100\n",
+    SPEED.format(1, "bandwidth"): "900\n",
+}
+ZONES = {
+    f"{BLOCKS}/block_size_bytes": "8000000\n",
+    f"{BLOCKS}/memory0/valid_zones": "none\n",
+    f"{BLOCKS}/memory32/valid_zones": "Movable\n",
+    f"{BLOCKS}/memory33/valid_zones": "Movable Normal\n",
+}
+
+
+def check(which: Guest, files: dict[str, str]) -> None:
+    """Check a guest whose files these are."""
+
+    async def ask(name: str, *globs: str) -> dict[str, Any]:
+        assert name == "read"
+        found = {p: t for p, t in files.items() if any(fnmatch.fnmatch(p, g) for g in globs)}
+        return {"files": found}
+
+    vm: Any = SimpleNamespace(guest=which, agent=SimpleNamespace(ask=ask))
+    asyncio.run(check_memory(vm))
+
+
+def test_a_plain_guest_needs_no_file() -> None:
+    check(guest(), {})
+
+
+def test_nodes_are_as_slow_as_the_profile_says() -> None:
+    check(TIERED, SPEEDS)
+
+
+@pytest.mark.parametrize("path", SPEEDS)
+def test_a_node_that_is_faster_or_says_nothing_is_unusable(path: str) -> None:
+    with pytest.raises(Unusable, match=r"of 7 .*, the profile says"):
+        check(TIERED, {**SPEEDS, path: "7\n"})
+    with pytest.raises(Unusable, match="of nothing"):
+        check(TIERED, {p: text for p, text in SPEEDS.items() if p != path})
+
+
+def test_dimms_are_all_movable() -> None:
+    check(WITH_DIMM, ZONES)
+
+
+@pytest.mark.parametrize("text", ["Normal\n", "none\n", ""])
+def test_a_dimm_that_is_not_movable_is_unusable(text: str) -> None:
+    with pytest.raises(Unusable, match="128 MB of movable memory, not 256"):
+        check(WITH_DIMM, {**ZONES, f"{BLOCKS}/memory33/valid_zones": text})
+
+
+def test_a_guest_without_memory_blocks_is_unusable() -> None:
+    with pytest.raises(Unusable, match="0 MB of movable memory, not 256"):
+        check(WITH_DIMM, {})
