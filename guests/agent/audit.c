@@ -312,9 +312,9 @@ void audit_serve_marks(long id)
 }
 
 /*
- * A look at every page takes 70 ms in a guest of 1 GB under TCG.  It is needed
- * only if the sums disagree, which count() sees, or if no mark showed where the
- * workload had its pages.
+ * A look at every page is dear: docs/audit.md.  It is needed only if the sums
+ * disagree, which count() sees, or if no mark showed where the workload had its
+ * pages.
  */
 void audit_end(long id)
 {

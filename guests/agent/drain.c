@@ -22,13 +22,13 @@
 
 #define CGROUP_STAT	"/sys/fs/cgroup/cgroup.stat"
 #define POLL_NS		2000000L
-#define MAX_POLLS	100
-#define WAIT_POLLS	1000
+#define FIRST_WAIT_MS	300
+#define LONG_WAIT_MS	1500
 /* Page cache (1), and no line in the kernel log (4): fs/drop_caches.c */
 #define DROP_QUIETLY	"5"
 #define FREE_TRIES	10
 /* With swap slots on the lists of the CPUs the cgroup may stay for ever. */
-#define SWAP_POLLS	25
+#define SWAP_WAIT_MS	60
 
 static unsigned long boot_freeswap;
 
@@ -112,6 +112,14 @@ static long dying_cgroups(void)
 	return field(slurp(CGROUP_STAT), "nr_dying_descendants ");
 }
 
+static long long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
 static unsigned long freeswap(void)
 {
 	struct sysinfo si;
@@ -123,14 +131,16 @@ static unsigned long freeswap(void)
  * A removed cgroup goes after a few RCU grace periods, and with it what it
  * kept.  It stays as long as a page or a swap slot is charged to it.
  */
-static int wait_for_dying_cgroups(int max)
+static int wait_for_dying_cgroups(long long wait_ms)
 {
 	struct timespec pause = { .tv_nsec = POLL_NS };
+	long long deadline;
 	int polls;
 
 	if (freeswap() < boot_freeswap)
-		max = SWAP_POLLS;
-	for (polls = 0; polls < max && dying_cgroups() > 0; polls++)
+		wait_ms = SWAP_WAIT_MS;
+	deadline = now_ms() + wait_ms;
+	for (polls = 0; dying_cgroups() > 0 && now_ms() < deadline; polls++)
 		nanosleep(&pause, NULL);
 	return polls;
 }
@@ -152,7 +162,7 @@ void drain_request(const struct request *rq)
 			complain("mlockall", errno);
 		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	}
-	polls = wait_for_dying_cgroups(rq->nr > 1 ? WAIT_POLLS : MAX_POLLS);
+	polls = wait_for_dying_cgroups(rq->nr > 1 ? LONG_WAIT_MS : FIRST_WAIT_MS);
 	err = drain_lru();
 	count_free(&free, &pcp);
 	event_begin("drained", rq->id);

@@ -215,4 +215,6 @@ def _is_missing(changes: Changes, name: str) -> bool:
 
 
 def _lines(entries: Iterable[Entry]) -> list[str]:
-    return [f"FAILED: {entry}" for entry in entries]
+    # A cgroup that cannot go is mostly the consequence of another account.
+    ordered = sorted(entries, key=lambda entry: entry.account == DYING)
+    return [f"FAILED: {entry}" for entry in ordered]
