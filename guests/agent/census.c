@@ -434,14 +434,22 @@ bool census_take(bool trust_kernel_threads)
 	return true;
 }
 
-/* At boot, the agent is the only process that is not a kernel thread. */
+static void note_nothing(const struct place *at, uint64_t entry)
+{
+	(void)at;
+	(void)entry;
+}
+
+/* What has no memory at boot is a kernel thread. */
 static void note_kernel_threads(void)
 {
 	static pid_t pids[MAX_PROCESSES];
 	int i, nr = list_numbers("/proc", pids, MAX_PROCESSES);
 
+	nr_mms = 0;
 	for (i = 0; i < nr; i++)
-		if (pids[i] > 1 && pids[i] < CACHED_PIDS)
+		if (pids[i] < CACHED_PIDS &&
+		    !visit_task(pids[i], pids[i], note_nothing))
 			kernel_thread[pids[i] / 8] |= 1 << pids[i] % 8;
 }
 

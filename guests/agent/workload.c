@@ -127,13 +127,12 @@ static ssize_t write_some(int fd, void *buf, size_t len)
 	return write(fd, buf, len);
 }
 
+#define INIT_PATH "PATH=/bin"
+#define HOST_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 static void __noreturn child_exec(int go_read, char *marked)
 {
-	static char init_path[] = "PATH=/bin";
-	static char host_path[] = "PATH=/usr/local/sbin:/usr/local/bin:"
-				  "/usr/sbin:/usr/bin:/sbin:/bin";
-	char *env[] = { is_init ? init_path : host_path, "TMPDIR=/tmp", NULL,
-			NULL, NULL };
+	const char *env[5] = { is_init ? INIT_PATH : HOST_PATH, "TMPDIR=/tmp" };
 	static char words[MAX_REQUEST], *argv[MAX_WORDS + 1];
 	sigset_t none;
 	struct go go;
@@ -151,7 +150,7 @@ static void __noreturn child_exec(int go_read, char *marked)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	env[2] = marked;
 	env[marked ? 3 : 2] = go.exact ? "RMAPLAB_EXACT=1" : NULL;
-	execve(argv[0], argv, env);
+	execve(argv[0], argv, (char **)env);
 	child_fail(argv[0]);
 }
 

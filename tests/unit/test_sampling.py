@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rmaplab.collect import transcript
-from rmaplab.guest.cell import SAMPLES, Bench, Ledger, _Session
+from rmaplab.guest.cell import SAMPLES, Bench, Ledger, Session
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
 
@@ -46,7 +46,7 @@ def sampled(tmp_path: Path, agent: FakeAgent, ledger: Ledger | None) -> transcri
     with Transcript(tmp_path / "agent.jsonl") as said:
         vm: Any = SimpleNamespace(agent=agent)
         bench = Bench(LAUNCH, (), ledger=ledger)
-        asyncio.run(_Session(builders.cell(), bench, vm, said, "/bin/x")._sample())
+        asyncio.run(Session(builders.cell(), bench, vm, said, "/bin/x")._sample())
     return transcript.read(tmp_path / "agent.jsonl")
 
 
