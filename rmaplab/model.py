@@ -327,6 +327,8 @@ class Testcase:
     """An in-guest workload: ``walkers`` are the rmap walkers it drives.
 
     ``source`` is its C file, or a script that a program of the host's userspace runs.
+    ``leaves`` are the ledger's accounts (or patterns of some) that it does not give back: by how
+    much exactly, or None for any amount.
     """
 
     name: str
@@ -339,6 +341,7 @@ class Testcase:
     limit_s: float
     args: tuple[str, ...]
     source: Path
+    leaves: Mapping[str, int | None] = field(default_factory=dict)
 
     @property
     def is_script(self) -> bool:
@@ -403,6 +406,8 @@ class Lab:
     ``devices`` are the device sets to vary, as Cell.devices spells them; none if the guests keep
     what their profiles say. ``repeats`` are those of single testcases, by name, ``repeat`` those
     of the others. ``cap`` is how many cells a run may have, 0 for any number.
+    ``audit`` and ``ledger`` say whether the reverse map is recounted in every cell, and whether
+    what a workload took has to be given back (docs/audit.md).
     """
 
     name: str
@@ -418,6 +423,8 @@ class Lab:
     exclusions: tuple[Exclusion, ...] = ()
     inclusions: tuple[Inclusion, ...] = ()
     cap: int = 0
+    audit: bool = True
+    ledger: bool = True
 
     @property
     def every_testcase(self) -> tuple[Testcase, ...]:
@@ -514,6 +521,11 @@ class Subtest:
     def is_labs(self) -> bool:
         """Whether the lab added it: how the workload exited, what it left behind."""
         return self.name.startswith(LAB_SUBTEST)
+
+
+FREE = "agent:free"
+"""The name, among a sample's files, of the free pages that the agent counted: nr_free_pages and
+those on the CPUs' lists."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,7 @@ int main(void)
 		give_up("signalfd");
 	if (!port_open())
 		give_up("no virtio port named org.rmaplab.agent");
+	audit_init();
 	touch_memory();
 	say_ready();
 	for (;;) {

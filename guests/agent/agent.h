@@ -18,6 +18,7 @@
 
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define __noreturn		__attribute__((noreturn))
+#define __aligned(n)		__attribute__((aligned(n)))
 
 struct word {
 	char *s;	/* decoded, with a NUL behind it */
@@ -60,6 +61,9 @@ void event_string(const char *key, const char *s);
 void event_raw(const char *key, const char *json);
 void event_open(const char *key);
 void event_close(void);
+void event_list(const char *key);
+void event_item(void);		/* an object in a list; event_close() ends it */
+void event_list_end(void);
 void event_end(void);
 void event_error(long id, const char *message);
 
@@ -97,6 +101,21 @@ bool cell_join(void);
 int cell_count(void);
 void cell_kill(void);
 int cell_remove(void);		/* errno, 0 is fine */
+bool cell_freeze(bool freeze);
+
+/* drain.c: bring counters to rest */
+void drain_request(const struct request *rq);
+
+/* audit.c: recount the reverse map, see audit.h */
+void audit_init(void);
+bool audit_wanted(void);
+void audit_request(const struct request *rq);
+bool audit_open(int *to);
+int audit_fd(void);
+void audit_close(void);
+char *audit_environment(int fd);
+void audit_serve_marks(long id);
+void audit_end(long id);
 
 /* workload.c: the one running workload */
 bool workload_init(void);

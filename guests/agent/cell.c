@@ -6,15 +6,20 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
 
 #define CELL	"/sys/fs/cgroup/cell"
+#define FREEZE_POLL_NS	200000L
+#define FREEZE_TRIES	10000
 
 /* Visit the processes of a cgroup and of those below it; returns how many. */
 static int each_process(const char *cgroup, void (*visit)(pid_t pid))
@@ -55,6 +60,47 @@ void cell_kill(void)
 	/* cgroup.kill came with Linux 5.14. */
 	if (!write_file(CELL "/cgroup.kill", "1"))
 		each_process(CELL, kill_process);
+}
+
+static bool is_frozen(int fd)
+{
+	char text[256];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return strstr(text, "frozen 1");
+}
+
+/*
+ * Freezing is done when the last process has come to a stop on its way back to
+ * user space; the notification of that may lag by 10 ms.
+ */
+static bool wait_until_frozen(void)
+{
+	int fd = open(CELL "/cgroup.events", O_RDONLY | O_CLOEXEC);
+	struct timespec pause = { .tv_nsec = FREEZE_POLL_NS };
+	bool frozen = false;
+	int tries;
+
+	if (fd < 0)
+		return false;
+	for (tries = 0; tries < FREEZE_TRIES; tries++) {
+		frozen = is_frozen(fd);
+		if (frozen)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	close(fd);
+	return frozen;
+}
+
+bool cell_freeze(bool freeze)
+{
+	if (!write_file(CELL "/cgroup.freeze", freeze ? "1" : "0"))
+		return false;
+	return !freeze || wait_until_frozen();
 }
 
 /* A workload may have made cgroups of its own: remove those first. */

@@ -115,6 +115,26 @@ void event_close(void)
 	first_key = false;
 }
 
+void event_list(const char *key)
+{
+	event_raw(key, "[");
+	first_key = true;
+}
+
+void event_item(void)
+{
+	if (!first_key)
+		put(",");
+	put("{");
+	first_key = true;
+}
+
+void event_list_end(void)
+{
+	put("]");
+	first_key = false;
+}
+
 void event_end(void)
 {
 	put("}");

@@ -263,6 +263,8 @@ static const struct {
 	{ "stat", 1, MAX_WORDS, serve_stat },
 	{ "swap", 1, 1, serve_swap },
 	{ "stage", 0, 0, workload_stage },
+	{ "audit", 1, 2, audit_request },
+	{ "drain", 0, 1, drain_request },
 	{ "run", 3, MAX_WORDS, workload_start },
 	{ "run-exact", 3, MAX_WORDS, workload_start_exact },
 	{ "stop", 0, 0, serve_stop },

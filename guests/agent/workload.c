@@ -127,16 +127,12 @@ static ssize_t write_some(int fd, void *buf, size_t len)
 	return write(fd, buf, len);
 }
 
-static void __noreturn child_exec(int go_read)
+#define INIT_PATH "PATH=/bin"
+#define HOST_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static void __noreturn child_exec(int go_read, char *marked)
 {
-	static char * const plain[] = { "PATH=/bin", "TMPDIR=/tmp", NULL };
-	static char * const exact[] = {
-		"PATH=/bin", "TMPDIR=/tmp", "RMAPLAB_EXACT=1", NULL
-	};
-	static char * const host[] = {
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"TMPDIR=/tmp", NULL
-	};
+	const char *env[5] = { is_init ? INIT_PATH : HOST_PATH, "TMPDIR=/tmp" };
 	static char words[MAX_REQUEST], *argv[MAX_WORDS + 1];
 	sigset_t none;
 	struct go go;
@@ -152,12 +148,15 @@ static void __noreturn child_exec(int go_read)
 		child_fail("setuid");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(argv[0], argv, !is_init ? host : go.exact ? exact : plain);
+	env[2] = marked;
+	env[marked ? 3 : 2] = go.exact ? "RMAPLAB_EXACT=1" : NULL;
+	execve(argv[0], argv, (char **)env);
 	child_fail(argv[0]);
 }
 
-static void __noreturn child_wait(int go_read, int out, int err)
+static void __noreturn child_wait(int go_read, int out, int err, int marks)
 {
+	char *marked = audit_environment(marks);
 	int null = open("/dev/null", O_RDONLY);
 
 	if (dup2(err, STDERR_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
@@ -166,12 +165,14 @@ static void __noreturn child_wait(int go_read, int out, int err)
 		child_fail("/dev/null");
 	if (null > STDERR_FILENO)
 		close(null);
+	if (marks >= 0 && !marked)
+		child_fail("descriptor for audits");
 	if (!cell_join())
 		child_fail("cgroup.procs");
 	/* The agent is not for the OOM killer, what it starts is. */
 	write_file("/proc/self/oom_score_adj", "0");
 	setsid();
-	child_exec(go_read);
+	child_exec(go_read, marked);
 }
 
 static void close_pair(int *pair)
@@ -182,7 +183,7 @@ static void close_pair(int *pair)
 
 static bool spawn(void)
 {
-	int go[2], out[2], err[2];
+	int go[2], out[2], err[2], marks;
 
 	if (pipe2(go, O_CLOEXEC))
 		return false;
@@ -195,15 +196,18 @@ static bool spawn(void)
 		close_pair(out);
 		return false;
 	}
-	w.pid = fork();
+	/* Without its marks the workload would run on unaudited. */
+	w.pid = audit_open(&marks) ? fork() : -1;
 	if (!w.pid) {
 		/* Or it would wait for ever if the agent closed its end. */
 		close(go[1]);
-		child_wait(go[0], out[1], err[1]);
+		child_wait(go[0], out[1], err[1], marks);
 	}
 	close(go[0]);
 	close(out[1]);
 	close(err[1]);
+	if (marks >= 0)
+		close(marks);
 	if (w.pid < 0) {
 		close(go[1]);
 		close(out[0]);
@@ -404,6 +408,9 @@ static bool finish(void)
 		return false;
 	stream_close(&w.out);
 	stream_close(&w.err);
+	audit_close();
+	if (audit_wanted())
+		audit_end(w.id);
 	kmsg_mark("end ", w.program);
 	report_exit(cell_remove());
 	w.phase = IDLE;
@@ -528,7 +535,7 @@ void workload_poll(void)
 {
 	struct signalfd_siginfo si;
 	bool room, input;
-	struct pollfd pfd[4];
+	struct pollfd pfd[5];
 
 	if (workload_running()) {
 		advance();
@@ -552,7 +559,12 @@ void workload_poll(void)
 	pfd[1] = (struct pollfd){ .fd = child_fd, .events = POLLIN };
 	pfd[2] = (struct pollfd){ .fd = room ? w.out.fd : -1, .events = POLLIN };
 	pfd[3] = (struct pollfd){ .fd = room ? w.err.fd : -1, .events = POLLIN };
-	poll(pfd, 4, input ? 0 : sleep_time());
+	pfd[4] = (struct pollfd){ .fd = audit_fd(), .events = POLLIN };
+	poll(pfd, 5, input ? 0 : sleep_time());
+	if (pfd[4].revents & POLLIN)
+		audit_serve_marks(w.id);
+	else if (pfd[4].revents)
+		audit_close();
 	while (read(child_fd, &si, sizeof(si)) > 0)
 		;
 	/* An orphan of an earlier run, or of no run. */

@@ -86,6 +86,12 @@ def run_options(function: F) -> F:
             "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
             show_default=True, help="Where the run's folder goes.",
         ),
+        click.option(
+            "--no-audit", is_flag=True, help="Do not recount the reverse map from outside."
+        ),
+        click.option(
+            "--no-ledger", is_flag=True, help="Do not check that a workload gave back what it took."
+        ),
         repeat_option, exact_option, jobs_option, filter_option, sample_option, tree_option,
         format_option,
     ):  # fmt: skip

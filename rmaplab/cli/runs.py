@@ -61,6 +61,11 @@ def read_lab(
     return replace(lab, repeat=repeat, repeats={}) if repeat else lab
 
 
+def _checked(lab: Lab, no_audit: bool, no_ledger: bool) -> Lab:
+    """The lab without the checks that the options turn off."""
+    return replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger and not no_ledger)
+
+
 @click.command()
 @lab_argument
 @tree_option
@@ -83,11 +88,14 @@ def run(
     *,
     lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str,
     sample: str, tree: str, exact: bool, form: str,
+    no_audit: bool, no_ledger: bool,
 ) -> int:  # fmt: skip
     """Build, boot, run, judge, report."""
     catalogue = Catalogue()
     asked = Asked(
-        lab=read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
+        lab=_checked(
+            read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit, no_ledger
+        ),
         command=_again(),
         output=output,
         filter=expression,
@@ -106,12 +114,15 @@ def ab(
     *,
     lab: Path, series: str, accel: str, output: Path, repeat: int | None, jobs: int,
     expression: str, sample: str, tree: str, exact: bool, form: str,
+    no_audit: bool, no_ledger: bool,
 ) -> int:  # fmt: skip
     """The same lab on base and on base plus a series, compared."""
     catalogue = Catalogue()
     if not series:
         raise UserError("--series names no series")
-    base = read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact)
+    base = _checked(
+        read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit, no_ledger
+    )
     asked = Asked(
         lab=kernels.ab_lab(base, series),
         command=_again(),

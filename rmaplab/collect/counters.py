@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 
-from rmaplab.model import CounterChange, CounterSample
+from rmaplab.model import FREE, CounterChange, CounterSample
 
 _MM = "/sys/kernel/mm"
 
@@ -32,13 +32,15 @@ FILES = (
 TAINTED = "kernel.tainted"
 
 _VMSTAT = re.compile(
-    r"nr_(anon|mapped|mlock|unevictable|swapcached|isolated|file_pages|shmem|zone_(in)?active_anon)"
+    r"nr_(anon|mapped|mlock|unevictable|swapcached|isolated|file_|shmem|writeback|foll_pin|slab"
+    r"|kernel_stack|page_table|zspages|zone_((in)?active|unevictable))"
     r"|pgmigrate_|thp_|pswp|pgsteal_|pgscan_|pgfault|pgmajfault|numa_(pte|hint|pages)|unevictable_"
     r"|compact_(stall|fail|success)|htlb_|swap_ra|ksm_|nr_hugetlb|nr_free_pages"
 )
 _MEMINFO = re.compile(
     r"MemFree|AnonPages|Mapped|Shmem|AnonHugePages|Swap(Total|Free|Cached)|Mlocked|Unevictable"
-    r"|HugePages_(Total|Free|Rsvd|Surp)|HardwareCorrupted"
+    r"|HugePages_(Total|Free|Rsvd|Surp)|HardwareCorrupted|MemTotal|Committed_AS|Percpu"
+    r"|VmallocUsed"
 )
 
 
@@ -56,6 +58,7 @@ def sample(files: Mapping[str, str]) -> CounterSample:
 # Files with one number each: the path, and the counter's name made from its groups.
 _SINGLE = (
     (re.compile("/proc/sys/kernel/tainted"), TAINTED),
+    (re.compile(FREE), "agent.free"),
     (re.compile(rf"{_MM}/transparent_hugepage/hugepages-(\w+)/stats/(\w+)"), "mthp.{}.{}"),
     (re.compile(rf"{_MM}/ksm/(\w+)"), "ksm.{}"),
     (re.compile(rf"{_MM}/hugepages/hugepages-(\w+)/(\w+)"), "hugetlb.{}.{}"),

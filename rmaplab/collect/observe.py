@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rmaplab.collect import counters, transcript
+from rmaplab.collect import audit, counters, ledger, transcript
 from rmaplab.collect.ktap import parse_ktap
 from rmaplab.collect.splats import parse_console
 from rmaplab.collect.transcript import Saved
@@ -69,7 +69,7 @@ def observe(folder: Path) -> Observation:
         fault=fault,
         detail=detail,
         skip=saved.skip if outcome is Outcome.COMPLETED else "",
-        subtests=_subtests(saved),
+        subtests=_subtests(saved, changes),
         splats=splats,
         counters=changes,
         settings_read=saved.settings,
@@ -114,14 +114,15 @@ def _of_completed(saved: Saved, splats: tuple[Splat, ...]) -> tuple[Outcome, Fau
     return Outcome.COMPLETED, Fault.NONE, ""
 
 
-def _subtests(saved: Saved) -> tuple[Subtest, ...]:
-    """The workload's own results, then what the lab saw of its end."""
+def _subtests(saved: Saved, changes: Mapping[str, CounterChange]) -> tuple[Subtest, ...]:
+    """The workload's own results, then what the lab saw of its end and found out by itself."""
     if saved.skip or (saved.exit is None and not saved.stdout):
         return ()
     report = parse_ktap(saved.stdout)
     status = saved.exit.get("status") if saved.exit is not None else None
+    ours = (*audit.subtests(saved), *ledger.subtests(saved, changes))
     if report.skip_all is not None and not report.subtests and status in {0, KSFT_SKIP}:
-        return (Subtest("plan", Verdict.SKIP, report.skip_all),)
+        return (Subtest("plan", Verdict.SKIP, report.skip_all), *ours)
     found = list(report.subtests)
     if report.bailed_out is not None:
         found.append(Subtest(LAB_SUBTEST + "bail out", Verdict.FAIL, report.bailed_out))
@@ -135,7 +136,7 @@ def _subtests(saved: Saved) -> tuple[Subtest, ...]:
             Subtest(LAB_SUBTEST + "output within bounds", Verdict.ERROR, f"dropped {said}")
         )
     failed = any(subtest.verdict is Verdict.FAIL for subtest in found)
-    return (*found, *_exit_subtests(saved, failed))
+    return (*found, *_exit_subtests(saved, failed), *ours)
 
 
 def _instructions(stdout: Sequence[str]) -> int | None:

@@ -4,12 +4,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rmaplab.model import FREE
+
 Line = dict[str, Any]
+
+_AUDIT = {
+    "name": str, "error": str, "kinds": dict, "listed": list, "sums": dict, "left_out": dict,
+    "pages": int,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDue:
+    """What the lab wrote down for a cell's ledger: see ``collect.ledger``.
+
+    ``leaves`` maps accounts to the exact change, or None for any; ``error`` says why there are no
+    bounds, if there should be.
+    """
+
+    bounds: Mapping[str, tuple[int, int]]
+    leaves: Mapping[str, int | None]
+    cpus: int
+    error: str
 
 
 @dataclass(slots=True)
@@ -20,7 +41,8 @@ class Saved:
     agent's word on the workload, None if there was none. ``phase`` is the last one begun.
     ``garbled`` is the first line that makes no sense, empty if all do. ``console_dropped`` counts
     the bytes of console that were not kept; ``guest_end`` is QEMU's word that the guest panicked or
-    ended itself, empty if it said none.
+    ended itself, empty if it said none. ``audits`` are the agent's, ``audit_due`` says that it was
+    asked for them; ``ledger`` is None if none was asked for.
     """
 
     how: str = ""
@@ -38,21 +60,38 @@ class Saved:
     garbled: str = ""
     console_dropped: int = 0
     guest_end: str = ""
+    audits: list[Line] = field(default_factory=list)
+    audit_due: bool = False
+    ledger: LedgerDue | None = None
+
+
+def first_sample(said: bytes) -> Mapping[str, str]:
+    """The sample before a workload, in a transcript of a guest's settling; empty if there is none.
+
+    The files by path, as in ``Saved.samples``.
+    """
+    return _read(_lines(said.decode("utf-8", "replace"))).samples.get("before", {})
 
 
 def read(path: Path) -> Saved:
     """Read a transcript. A line that is cut or is no JSON ends it: what is before still counts."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return _read(_lines(text))
+
+
+def _read(lines: Iterable[Line]) -> Saved:
     saved = Saved()
     labels: dict[int, str] = {}
     files: dict[int, dict[str, str]] = {}
-    for line in _lines(path):
+    free: dict[int, int] = {}
+    for line in lines:
         at = line.get("at")
         if isinstance(at, int | float):
             saved.duration_s = float(at)
         try:
             match line.get("from"):
                 case "lab":
-                    _from_lab(saved, line, labels)
+                    _from_lab(saved, line, labels, free)
                 case "agent":
                     _from_agent(saved, line, files)
                 case "qemu":
@@ -62,14 +101,14 @@ def read(path: Path) -> Saved:
     for number, label in labels.items():
         if number in files:
             saved.samples[label] = files[number]
+            if number in free:
+                files[number][FREE] = str(free[number])
     return saved
 
 
-def _lines(path: Path) -> list[Line]:
-    if not path.exists():
-        return []
+def _lines(text: str) -> list[Line]:
     found: list[Line] = []
-    for raw in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for raw in text.splitlines():
         try:
             line = json.loads(raw)
         except ValueError:
@@ -80,7 +119,7 @@ def _lines(path: Path) -> list[Line]:
     return found
 
 
-def _from_lab(saved: Saved, line: Line, labels: dict[int, str]) -> None:
+def _from_lab(saved: Saved, line: Line, labels: dict[int, str], free: dict[int, int]) -> None:
     match line.get("ev"):
         case "end":
             saved.how, saved.detail = str(line["how"]), str(line["detail"])
@@ -93,7 +132,20 @@ def _from_lab(saved: Saved, line: Line, labels: dict[int, str]) -> None:
         case "setting":
             saved.settings[str(line["path"])] = str(line["got"])
         case "sample":
-            labels[int(line["id"])] = str(line["label"])
+            number = int(line["id"])
+            labels[number] = str(line["label"])
+            if "free" in line:
+                free[number] = int(line["free"])
+        case "audit":
+            saved.audit_due = True
+        case "ledger":
+            saved.ledger = _ledger(line)
+
+
+def _ledger(line: Line) -> LedgerDue:
+    bounds = {str(name): (int(low), int(high)) for name, (low, high) in line["bounds"].items()}
+    leaves = {str(k): None if v is None else int(v) for k, v in line["leaves"].items()}
+    return LedgerDue(bounds, leaves, int(line["cpus"]), str(line["error"]))
 
 
 def _from_qemu(saved: Saved, line: Line) -> None:
@@ -114,6 +166,8 @@ def _from_agent(saved: Saved, line: Line, files: dict[int, dict[str, str]]) -> N
             saved.stderr.append(str(line.get("text", "")))
         case "flood":
             saved.floods.append(line)
+        case "audit":
+            saved.audits.append(_checked_audit(line))
         case "exit":
             saved.exit = line
             if "start_t" in line and "end_t" in line:
@@ -123,3 +177,16 @@ def _from_agent(saved: Saved, line: Line, files: dict[int, dict[str, str]]) -> N
                 if not isinstance(text, str):
                     raise TypeError(f"{path} is no text")
                 files.setdefault(line["id"], {})[path] = text
+
+
+def _checked_audit(line: Line) -> Line:
+    """An audit of the shape that ``collect.audit`` reads; TypeError or KeyError if it is not."""
+    for key, kind in _AUDIT.items():
+        if not isinstance(line[key], kind):
+            raise TypeError(f"audit: {key}")
+    int(line["sums"]["anon"]), bool(line["sums"]["agree"])
+    for page in line["listed"]:
+        int(page["flags"], 16), int(page["mappers"]), str(page["kind"])
+        for at in page["maps"]:
+            int(at["pid"]), str(at["addr"]), str(at["entry"])
+    return line

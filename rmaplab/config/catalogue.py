@@ -128,6 +128,7 @@ class Catalogue:
             limit_s=entry.limit_s,
             args=tuple(entry.args),
             source=source,
+            leaves={k: None if v == "any" else v for k, v in entry.leaves.items()},
         )
 
 

@@ -63,6 +63,8 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         exclusions=exclusions,
         inclusions=inclusions,
         cap=entry.cap or 0,
+        audit=entry.audit,
+        ledger=entry.ledger,
     )
     _check_rows(document, lab)
     document.check()

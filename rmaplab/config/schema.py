@@ -105,6 +105,8 @@ class LabFile(_Model):
     exclude: list[ExcludeEntry] = []
     include: list[IncludeEntry] = []
     cap: Annotated[int, Field(ge=1)] | None = None
+    audit: bool = True
+    ledger: bool = True
     expect: list[ExpectEntry] = []
 
 
@@ -178,6 +180,7 @@ class TestcaseFile(_Model):
     settings: Annotated[list[str], Field(min_length=1)]
     limit_s: Seconds
     args: list[str] = []
+    leaves: dict[Pattern, int | Literal["any"]] = {}
 
 
 M = TypeVar("M", bound=_Model)

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +31,8 @@ from rmaplab.model import Cell
 
 T = TypeVar("T")
 
+# How often to drain and sample, while the ledger does not balance.
+SAMPLES = 4
 # Beyond the agent's own limit: for its kill to be carried out and said.
 KILL_GRACE_S = 5.0
 
@@ -44,16 +46,32 @@ class Prologue:
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger:
+    """What a cell's ledger is drawn up with; it goes into the transcript, to be judged from there.
+
+    ``bounds`` are the calibrated ones, ``error`` why there are none. ``balances`` says of a sample
+    after a cell whether it need not be taken again; None if the sample before is not known.
+    """
+
+    bounds: Mapping[str, tuple[int, int]]
+    error: str = ""
+    balances: Callable[[Mapping[str, str], Cell], bool] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """What a cell runs on: how its guest is started, the counters' files to sample.
 
     ``prologue`` is that of the settled template which ``launch`` restores; without one the guest
-    boots and is settled in the cell.
+    boots and is settled in the cell. ``audit`` is as in ``Wanted``; without ``ledger`` none is
+    drawn up.
     """
 
     launch: Launch
     counter_files: tuple[str, ...]
     prologue: Prologue | None = None
+    audit: tuple[str, ...] | None = None
+    ledger: Ledger | None = None
 
 
 class Started:
@@ -153,9 +171,7 @@ class Session:
             limit = self.cell.testcase.limit_s * self.stretch
             prepare.phase(self.transcript, "test", limit)
             await self._test(limit)
-            await self._briefly(
-                "after", settle.sample(self.vm.agent, settle.AFTER, self.transcript)
-            )
+            await self._briefly("after", self._sample())
         except GuestDied as died:
             return died.death
         except LimitReached as reached:
@@ -182,7 +198,7 @@ class Session:
                     self.transcript,
                     self.bench.counter_files,
                 )
-            wanted = Wanted(self.cell.settings, required)
+            wanted = Wanted(self.cell.settings, required, self.bench.audit)
             settled = await self._briefly(
                 "settings", settle.settle(self.vm, wanted, self.transcript)
             )
@@ -209,6 +225,23 @@ class Session:
         return Death(
             How.TEST_LIMIT, f"{reached}; the agent lives, the workload is stuck in the kernel"
         )
+
+    async def _sample(self) -> None:
+        """Sample until the ledger balances: what is on its way back may come a moment later."""
+        ledger, agent = self.bench.ledger, self.vm.agent
+        if ledger is None:
+            await settle.sample(agent, settle.AFTER, self.transcript)
+            return
+        self.transcript.say(
+            "lab", "ledger", bounds=dict(ledger.bounds), error=ledger.error,
+            leaves=dict(self.cell.testcase.leaves), cpus=self.cell.guest.cpus,
+        )  # fmt: skip
+        how: tuple[str, ...] = () if ledger.balances else ("wait",)
+        for _ in range(SAMPLES):
+            after = await settle.drained_sample(agent, settle.AFTER, self.transcript, *how)
+            if ledger.balances is None or ledger.balances(after, self.cell):
+                return
+            how = ("wait",)
 
     async def _test(self, limit: float) -> None:
         testcase = self.cell.testcase

@@ -16,7 +16,7 @@ from rmaplab.guest.agent import Agent
 from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Vm
-from rmaplab.model import HugepageSettings, Write
+from rmaplab.model import FREE, HugepageSettings, Write
 
 BEFORE = "before"
 AFTER = "after"
@@ -24,10 +24,14 @@ AFTER = "after"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a guest is settled for: its settings, and files that a workload may require."""
+    """What a guest is settled for: its settings, and files that a workload may require.
+
+    ``audit`` is what the agent is to audit, as the words of its request; None for no audit.
+    """
 
     settings: HugepageSettings
     required: tuple[str, ...]
+    audit: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,10 @@ async def settle(vm: Vm, wanted: Wanted, transcript: Transcript) -> Settled:
         return Settled(skip, absent, agent.last_request)
     for write in settings.writes:
         await _apply(agent, settings.name, write, transcript)
-    await sample(agent, BEFORE, transcript)
+    if wanted.audit is not None:
+        await agent.ask("audit", "on", *wanted.audit)
+        transcript.say("lab", "audit")
+    await drained_sample(agent, BEFORE, transcript)
     # After the sample: the process that is to become the workload is not there at the end.
     await agent.ask("stage")
     return Settled("", absent, agent.last_request)
@@ -113,11 +120,28 @@ def chosen(text: str) -> str:
     return text[start + 1 : end] if 0 <= start < end else text.strip()
 
 
-async def sample(agent: Agent, label: str, transcript: Transcript) -> None:
-    """Have the agent read the counters' files that it holds; the transcript keeps them."""
+async def drained_sample(
+    agent: Agent, label: str, transcript: Transcript, *how: str
+) -> dict[str, str]:
+    """Drain what the kernel keeps for later, then sample; ``how`` are the words of ``drain``."""
+    drained = await agent.ask("drain", *how)
+    free = drained["free"] + drained["pcp"]
+    files = await sample(agent, label, transcript, free=free)
+    return {**files, FREE: str(free)}
+
+
+async def sample(agent: Agent, label: str, transcript: Transcript, **facts: int) -> dict[str, str]:
+    """Have the agent read the counters' files that it holds; the transcript keeps them.
+
+    Returns their content by path.
+    """
     number = await agent.send("sample")
-    transcript.say("lab", "sample", label=label, id=number)
+    transcript.say("lab", "sample", label=label, id=number, **facts)
+    files: dict[str, str] = {}
     while True:
         event = await agent.event()
-        if event.get("id") == number and event.get("last", event["ev"] != "files"):
-            return
+        if event.get("id") != number:
+            continue
+        files.update(event.get("files", {}))
+        if event.get("last", event["ev"] != "files"):
+            return files

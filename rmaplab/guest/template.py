@@ -66,7 +66,8 @@ def key(guest: Guest, launch: Launch, held: tuple[str, ...]) -> str:
 def settled_key(booted: str, wanted: Wanted) -> str:
     """The content address of a template with settings, made from the one of key ``booted``."""
     writes = [part for w in wanted.settings.writes for part in (w.path, w.value, w.expect)]
-    return digest_of("settled", booted, str(len(writes)), *writes, *wanted.required)
+    audit = "none" if wanted.audit is None else " ".join(("audit", *wanted.audit))
+    return digest_of("settled", booted, audit, str(len(writes)), *writes, *wanted.required)
 
 
 def _cpu_model() -> str:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import initramfs
+from rmaplab.build import fragments, initramfs
 from rmaplab.errors import InfraError, Interrupted, KernelError, RmaplabError, UserError
 from rmaplab.guest import accel, command, template
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
 from rmaplab.model import Build, Cell, Lab, Observation
-from rmaplab.pipeline import host
+from rmaplab.pipeline import calibration, host
 from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import Workshop
@@ -148,7 +148,13 @@ def _carry_out(
     folder.write_record(record)
     launches = {name: Launch(build.image, archive, accelerator) for name, build in builds.items()}
     jobs = jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
-    templates = Templates(record.lab, workshop.cache, folder.path / "boots")
+    templates = Templates(
+        record.lab,
+        workshop.cache,
+        folder.path / "boots",
+        empty=workshop.catalogue.testcases[calibration.EMPTY],
+        averaged=frozenset(name for name, build in builds.items() if _averages(build)),
+    )
     templates.prepare(cells, launches, jobs)
     boots = host.launches(cells, launches, workshop)
     runner = Runner(folder, record, builds, boots, templates, seen=seen)
@@ -227,6 +233,12 @@ def default_jobs(guest_mb: int) -> int:
     """How many guests at once: a core each, within three quarters of the free memory."""
     by_memory = available_mb() * 3 // 4 // max(1, guest_mb)
     return max(1, min(len(os.sched_getaffinity(0)), by_memory))
+
+
+def _averages(build: Build) -> bool:
+    """Whether a kernel's kpagecount shows an average for the pages of a large folio."""
+    config = fragments.parse_config(build.config.read_text(encoding="utf-8"))
+    return config.get("NO_PAGE_MAPCOUNT", "n") != "n"
 
 
 def _keep_build(folder: RunFolder, build: Build) -> None:

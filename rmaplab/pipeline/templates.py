@@ -16,17 +16,29 @@ from rmaplab.guest.command import Launch
 from rmaplab.guest.settle import Settled, Wanted
 from rmaplab.guest.template import BootFailed
 from rmaplab.log import log
-from rmaplab.model import Cell, Guest, HugepageSettings, Isolation, Lab
+from rmaplab.model import Cell, Guest, HugepageSettings, Isolation, Lab, Testcase, Userspace
+from rmaplab.pipeline import calibration
+from rmaplab.pipeline.calibration import AS_BOOTED, UNCALIBRATED, Calibration
 from rmaplab.store.cache import Cache, remove
 
 Key = tuple[str, str, str]  # kernel, place, settings
 
 
 class Templates:
-    """Makes templates, or finds them in the cache; ``evidence`` is where failed boots go."""
+    """Makes templates, or finds them in the cache; ``evidence`` is where failed boots go.
 
-    def __init__(self, lab: Lab, cache: Cache, evidence: Path) -> None:
+    ``empty`` is the workload that calibrates the ledgers, ``averaged`` are the kernels that have
+    no mapcount for the pages of a large folio.
+    """
+
+    def __init__(
+        self, lab: Lab, cache: Cache, evidence: Path, *, empty: Testcase, averaged: frozenset[str]
+    ) -> None:
         self._cache = cache
+        self._lab = lab
+        self._empty = empty
+        self._averaged = averaged
+        self._calibrations: dict[tuple[str, str], Calibration] = {}
         self._evidence = evidence
         files = {path for testcase in lab.every_testcase for path in testcase.requires.files}
         self._required = tuple(sorted(files))
@@ -51,6 +63,9 @@ class Templates:
                 boots = [(k, place, guest, launches[k]) for (k, place), guest in guests.items()]
                 booted = pool.map(lambda boot: self._boot(*boot), boots)
                 self._booted.update(zip(guests, booted, strict=True))
+                if self._lab.ledger:
+                    found = pool.map(lambda item: self._calibrate(*item), guests.items())
+                    self._calibrations.update(zip(guests, found, strict=True))
                 settled = pool.map(lambda item: self._settle(item[0], *item[1]), wanted.items())
                 self._known.update(zip(wanted, settled, strict=True))
             except BaseException:
@@ -78,7 +93,50 @@ class Templates:
 
     def bench(self, cell: Cell, boot: Launch) -> Bench | BootFailed:
         """How to run a cell: on a clone, on a boot, or not: the failed boot of its template."""
-        return self._known.get(_key(cell)) or Bench(boot, counters.FILES)
+        if cell.guest.userspace is Userspace.HOST:
+            # A distribution's programs come and go: nothing there is at rest.
+            return Bench(boot, counters.FILES)
+        bench = self._known.get(_key(cell)) or Bench(
+            boot, counters.FILES, audit=self._audit(cell.kernel)
+        )
+        if isinstance(bench, BootFailed) or not self._lab.ledger:
+            return bench
+        found = self._calibrations.get((cell.kernel, cell.place), UNCALIBRATED)
+        return dataclasses.replace(bench, ledger=found.ledger(bench.prologue))
+
+    def _audit(self, kernel: str) -> tuple[str, ...] | None:
+        """The words of the agent's request, None for no audit."""
+        if not self._lab.audit:
+            return None
+        return ("no-page-mapcount",) if kernel in self._averaged else ()
+
+    def _calibrate(self, boot: tuple[str, str], guest: Guest) -> Calibration:
+        """The bounds of a booted template's ledgers: found beside it, or measured now."""
+        booted = self._booted[boot]
+        if isinstance(booted, BootFailed):
+            return UNCALIBRATED  # its cells say that it does not boot
+        assert booted.ram is not None
+        if (found := calibration.read(booted.ram)) is not None:
+            return found
+        bench = self._settle((*boot, AS_BOOTED.name), guest, AS_BOOTED)
+        if isinstance(bench, BootFailed):
+            return Calibration({}, "the guest dies before it runs a workload")
+        title = " on ".join(boot)
+        with self._cache.lock("templates", f"{booted.ram.name}.calibration"):
+            found = calibration.read(booted.ram)
+            if found is None:
+                log.info(f"calibrating the ledger of {title}")
+
+                async def measure() -> None:
+                    await calibration.measure(guest, bench, self._empty, booted_folder)
+
+                booted_folder = booted.ram
+                self._carry_out(measure())
+                found = calibration.read(booted.ram)
+        assert found is not None
+        if found.error:
+            log.warn(f"the ledger of {title} is not calibrated: {found.error}")
+        return found
 
     def _boot(self, kernel: str, place: str, guest: Guest, launch: Launch) -> Launch | BootFailed:
         def make(folder: Path, scratch: Path) -> None:
@@ -95,7 +153,7 @@ class Templates:
         if isinstance(booted, BootFailed):
             return booted
         assert booted.ram is not None
-        wanted = Wanted(settings, self._required)
+        wanted = Wanted(settings, self._required, self._audit(key[0]))
 
         def make(folder: Path, scratch: Path) -> None:
             self._carry_out(template.save_settled(guest, booted, wanted, folder, scratch))

@@ -150,6 +150,7 @@ static int run_subtest(const struct subtest *t)
 	if (pid < 0)
 		bail_out("fork: %s", strerror(errno));
 	if (!pid) {
+		audit_at_exit(t->name);
 		measure_whole_begin();
 		t->run();
 		measure_whole_end();

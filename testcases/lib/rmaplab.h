@@ -64,6 +64,15 @@ void measure_end(void);
 void measure_whole_begin(void);
 void measure_whole_end(void);
 
+/* -- audit.c: recounts of the reverse map, by the agent ------------------- */
+
+/*
+ * Say that our memory is at rest, and wait until the agent has audited it:
+ * docs/audit.md.  Each subtest's exit is a mark, this is for others.
+ */
+void audit_mark(const char *name);
+void audit_at_exit(const char *name);
+
 /* -- proc.c: numbers from procfs and sysfs ------------------------------ */
 
 /* The number behind KEY at the start of a line; -1 if there is none. */

@@ -15,6 +15,7 @@ KNOWN = {
     "selftest/fail": ("completed", "fail"),
     "selftest/flood": ("completed", "error"),
     "selftest/hang": ("timeout", "fail"),
+    "selftest/litter": ("completed", "fail"),
     "selftest/panic": ("panic", "fail"),
     "selftest/reset": ("lost", "fail"),
     "selftest/silent": ("completed", "error"),
@@ -31,6 +32,13 @@ def test_ends_as_it_should(selftest_run: Any, testcase: str) -> None:
 def test_hostile_output_forges_no_result(selftest_run: Any) -> None:
     (cell,) = selftest_run.cells("selftest/hostile")
     assert cell["verdict"] != "pass"
+
+
+def test_what_a_test_leaves_is_found_by_the_ledger(selftest_run: Any) -> None:
+    (cell,) = selftest_run.cells("selftest/litter")
+    (wrong,) = [one for one in cell["subtests"] if one["verdict"] != "pass"]
+    assert wrong["name"] == "lab: ledger"
+    assert "vmstat.nr_shmem changed by +64, allowed is 0" in wrong["detail"]
 
 
 def test_a_panic_is_known_long_before_its_limit(selftest_run: Any) -> None:

@@ -93,7 +93,7 @@ def lab_file(tmp_path: Path) -> Path:
 class FakeTemplates:
     """Every guest boots: nothing is saved."""
 
-    def __init__(self, *words: object) -> None:
+    def __init__(self, *words: object, **options: object) -> None:
         pass
 
     def prepare(self, *words: object) -> None:

@@ -40,6 +40,7 @@ def test_each_file_gives_its_counters() -> None:
         "ksm.pages_shared": 9,
         "meminfo.AnonPages": 28,
         "meminfo.HugePages_Free": 8,
+        "meminfo.MemTotal": 500000,
         "mthp.64kB.anon_fault_alloc": 6,
         "vmstat.nr_anon_pages": 7,
         "vmstat.nr_free_pages": 100,

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The census: walk the page tables of every process through /proc/PID/maps and
+ * /proc/PID/pagemap, and count the entries that map each page.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "audit.h"
+
+#define PAGE_SHIFT	12
+#define CHUNK		4096	/* pagemap entries a read */
+#define MAX_PROCESSES	4096
+#define CACHED_PIDS	32768
+/* The offset of a PTE marker is a few flag bits, include/linux/swapops.h. */
+#define MAX_MARKER	16
+
+struct census census = { .page = MAP_FAILED };
+
+static unsigned long boot_pfns;		/* what was prefaulted at boot */
+static uint8_t kernel_thread[CACHED_PIDS / 8];
+static long special_vmas;		/* of the present walk */
+
+/* -- memory for the counts ---------------------------------------------- */
+
+/* The page frame behind the last one of RAM. */
+static unsigned long ram_end(void)
+{
+	FILE *f = fopen("/proc/iomem", "re");
+	unsigned long long start, last, end = 0;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%llx-%llx : System RAM", &start, &last) == 2 &&
+		    strstr(line, "System RAM") && last > end)
+			end = last;
+	if (f)
+		fclose(f);
+	return (end + 1) >> PAGE_SHIFT;
+}
+
+static size_t page_bytes(unsigned long pfns)
+{
+	return pfns * sizeof(*census.page);
+}
+
+static void *reserve(size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	/* khugepaged would change how many pages the agent itself has. */
+	if (at != MAP_FAILED)
+		madvise(at, bytes, MADV_NOHUGEPAGE);
+	return at;
+}
+
+static bool set_size(unsigned long pfns)
+{
+	void *page = reserve(page_bytes(pfns));
+	void *block = reserve(pfns / BLOCK_PAGES);
+
+	if (page == MAP_FAILED || block == MAP_FAILED)
+		return false;
+	if (census.nr_pfns) {
+		munmap(census.page, page_bytes(census.nr_pfns));
+		munmap(census.block, census.nr_pfns / BLOCK_PAGES);
+	}
+	census.page = page;
+	census.block = block;
+	census.nr_pfns = pfns;
+	return true;
+}
+
+static unsigned long wanted_pfns(void)
+{
+	return (ram_end() + BLOCK_PAGES - 1) / BLOCK_PAGES * BLOCK_PAGES;
+}
+
+/* Memory may have been plugged in since boot. */
+static bool grow(void)
+{
+	unsigned long pfns = wanted_pfns();
+
+	return pfns <= census.nr_pfns || set_size(pfns);
+}
+
+/* Where pages were found stays known: those that are gone are looked at too. */
+static void forget_pages(void)
+{
+	unsigned long b, nr = census.nr_pfns / BLOCK_PAGES;
+
+	for (b = 0; b < nr; b++)
+		if (census.block[b])
+			memset(census.page + b * BLOCK_PAGES, 0,
+			       page_bytes(BLOCK_PAGES));
+	census.processes = 0;
+	census.ptes = 0;
+	census.exclusive = 0;
+	census.device = 0;
+	census.unlearned = 0;
+	census.unknown = 0;
+}
+
+void census_forget_blocks(void)
+{
+	forget_pages();
+	memset(census.block, 0, census.nr_pfns / BLOCK_PAGES);
+}
+
+/* -- entries ------------------------------------------------------------- */
+
+/*
+ * The order of the types is that of include/linux/swap.h, from the highest one
+ * down: markers, device-exclusive, device-private (2), migration (3), hwpoison,
+ * swap areas.  Only the exclusive ones differ between trees, and are learned.
+ */
+#define PRIVATE_TYPES	2
+#define MIGRATION_TYPES	3
+
+static bool is_migration(uint64_t entry)
+{
+	uint32_t types = exclusive_types();
+	int lowest;
+
+	if (!types)
+		return false;
+	lowest = __builtin_ctz(types) - PRIVATE_TYPES - MIGRATION_TYPES;
+	return (int)PM_SWAP_TYPE(entry) >= lowest &&
+	       (int)PM_SWAP_TYPE(entry) < lowest + MIGRATION_TYPES;
+}
+
+bool entry_page(uint64_t entry, uint64_t *pfn, uint32_t *how)
+{
+	*how = 0;
+	if (entry & PM_PRESENT) {
+		*pfn = PM_PFN(entry);
+		return true;
+	}
+	if (!(entry & PM_SWAP) || PM_SWAP_OFFSET(entry) < MAX_MARKER)
+		return false;
+	/* Swap areas take the types from 0 up. */
+	if (!PM_SWAP_TYPE(entry))
+		return false;
+	switch (exclusive_types_state()) {
+	case 0:
+		break;
+	case -ENODEV:
+		return false;
+	case -EAGAIN:
+		census.unlearned++;
+		return false;
+	default:
+		census.unknown++;
+		return false;
+	}
+	*pfn = PM_SWAP_OFFSET(entry);
+	if (exclusive_types() & (1U << PM_SWAP_TYPE(entry)))
+		*how = FOUND_EXCLUSIVE;
+	else if (is_migration(entry))
+		*how = FOUND_MIGRATION;
+	else
+		return false;
+	return true;
+}
+
+static void count_entry(const struct place *at, uint64_t entry)
+{
+	uint64_t pfn;
+	uint32_t how;
+
+	if (!entry_page(entry, &pfn, &how)) {
+		/* Private device memory lies beyond all RAM. */
+		census.device += PM_SWAP_OFFSET(entry) >= census.nr_pfns &&
+				 PM_SWAP_TYPE(entry);
+		return;
+	}
+	if (pfn >= census.nr_pfns) {
+		census.device++;
+		return;
+	}
+	if (at->anon)
+		how |= FOUND_ANON;
+	if (at->shared)
+		how |= FOUND_SHARED;
+	census.page[pfn] |= how;
+	if (!(how & FOUND_MIGRATION))
+		census.page[pfn]++;
+	census.block[pfn / BLOCK_PAGES] = 1;
+	census.ptes++;
+	census.exclusive += !!(how & FOUND_EXCLUSIVE);
+}
+
+/* -- VMAs ---------------------------------------------------------------- */
+
+static void visit_range(int pagemap, struct place *at, unsigned long end,
+			void (*visit)(const struct place *at, uint64_t entry))
+{
+	static uint64_t entry[CHUNK];
+	unsigned long page = at->addr >> PAGE_SHIFT, last = end >> PAGE_SHIFT;
+	ssize_t i, n;
+
+	for (; page < last; page += n) {
+		n = last - page < CHUNK ? last - page : CHUNK;
+		n = pread(pagemap, entry, n * sizeof(entry[0]),
+			  page * sizeof(entry[0]));
+		n /= (ssize_t)sizeof(entry[0]);
+		if (n <= 0)
+			break;
+		for (i = 0; i < n; i++) {
+			if (!(entry[i] & (PM_PRESENT | PM_SWAP)))
+				continue;
+			at->addr = (page + i) << PAGE_SHIFT;
+			visit(at, entry[i]);
+		}
+	}
+}
+
+/*
+ * Frames without a struct page of their own, or that a driver put there: what
+ * is mapped by remap_pfn_range() and vmf_insert_pfn() has no mapcount.
+ */
+static bool is_special(const char *name)
+{
+	if (!strncmp(name, "[vvar", 5) || !strcmp(name, "[vsyscall]"))
+		return true;
+	/* Shared anonymous memory is "/dev/zero (deleted)". */
+	return !strncmp(name, "/dev/", 5) && strncmp(name, "/dev/zero", 9) &&
+	       strncmp(name, "/dev/shm/", 9);
+}
+
+/* One line of /proc/PID/maps: START-END PERMS OFFSET DEV INODE NAME */
+static void visit_vma(int pagemap, pid_t pid, char *line,
+		      void (*visit)(const struct place *at, uint64_t entry))
+{
+	struct place at = { .pid = pid };
+	unsigned long end, inode;
+	char *s = line, *name;
+	int field;
+
+	at.addr = strtoul(s, &s, 16);
+	end = strtoul(s + 1, &s, 16);
+	at.shared = s[4] == 's';
+	for (field = 0; field < 3 && s; field++)
+		s = strchr(s + 1, ' ');		/* PERMS, OFFSET, DEV */
+	if (!s)
+		return;
+	inode = strtoul(s, &name, 10);
+	name += strspn(name, " ");
+	if (is_special(name)) {
+		special_vmas++;
+		return;
+	}
+	at.anon = !at.shared && !inode && strcmp(name, "[vdso]");
+	visit_range(pagemap, &at, end, visit);
+}
+
+static void visit_vmas(int maps, int pagemap, pid_t pid,
+		       void (*visit)(const struct place *at, uint64_t entry))
+{
+	static char buf[16384];
+	char *line, *nl;
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(maps, buf + len, sizeof(buf) - 1 - len)) > 0) {
+		len += n;
+		buf[len] = '\0';
+		for (line = buf; (nl = strchr(line, '\n')); line = nl + 1) {
+			*nl = '\0';
+			visit_vma(pagemap, pid, line, visit);
+		}
+		len = buf + len - line;
+		memmove(buf, line, len);
+	}
+}
+
+/* -- processes ----------------------------------------------------------- */
+
+/*
+ * One of each set of processes that share an mm (vfork, CLONE_VM): kcmp()
+ * orders them.  Without it (no CONFIG_KCMP) every process counts.
+ */
+static pid_t mms[MAX_PROCESSES];
+static int nr_mms;
+
+static bool is_new_mm(pid_t pid)
+{
+	int low = 0, high = nr_mms, mid;
+	long order;
+
+	if (nr_mms == MAX_PROCESSES)
+		return true;
+	while (low < high) {
+		mid = (low + high) / 2;
+		order = syscall(SYS_kcmp, pid, mms[mid], KCMP_VM, 0, 0);
+		if (!order)
+			return false;
+		if (order == 1)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	memmove(mms + low + 1, mms + low, (nr_mms - low) * sizeof(mms[0]));
+	mms[low] = pid;
+	nr_mms++;
+	return true;
+}
+
+static pid_t number(const char *name)
+{
+	char *end;
+	long pid = strtol(name, &end, 10);
+
+	return *end || end == name ? 0 : pid;
+}
+
+/*
+ * The numbers among the names of a directory.  Not with opendir(): what it
+ * allocates would come and go between the census and what it is compared with.
+ */
+static int list_numbers(const char *path, pid_t *list, int max)
+{
+	static char buf[32768] __aligned(8);
+	struct dirent *entry;
+	int fd, nr = 0;
+	long n, at;
+	pid_t pid;
+
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	while ((n = syscall(SYS_getdents64, fd, buf, sizeof(buf))) > 0) {
+		for (at = 0; at < n; at += entry->d_reclen) {
+			entry = (struct dirent *)(buf + at);
+			pid = number(entry->d_name);
+			if (pid && nr < max)
+				list[nr++] = pid;
+		}
+	}
+	close(fd);
+	return nr;
+}
+
+/* False: the task has no memory: a kernel thread, a zombie, or gone. */
+static bool visit_task(pid_t pid, pid_t tid,
+		       void (*visit)(const struct place *at, uint64_t entry))
+{
+	int maps, pagemap;
+	bool has_mm;
+	char path[64], byte;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/maps", pid, tid);
+	maps = open(path, O_RDONLY | O_CLOEXEC);
+	if (maps < 0)
+		return false;
+	has_mm = pread(maps, &byte, 1, 0) == 1;
+	if (has_mm && is_new_mm(tid)) {
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/pagemap", pid,
+			 tid);
+		pagemap = open(path, O_RDONLY | O_CLOEXEC);
+		visit_vmas(maps, pagemap, pid, visit);
+		if (pagemap >= 0)
+			close(pagemap);
+	}
+	close(maps);
+	return has_mm;
+}
+
+/* The leader of a process may have exited before its other threads. */
+static void visit_other_threads(pid_t pid, void (*visit)(const struct place *at,
+							 uint64_t entry))
+{
+	static pid_t tids[MAX_PROCESSES];
+	char path[64];
+	int i, nr;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	nr = list_numbers(path, tids, MAX_PROCESSES);
+	for (i = 0; i < nr; i++)
+		if (tids[i] != pid && visit_task(pid, tids[i], visit))
+			return;
+}
+
+static bool is_kernel_thread(pid_t pid)
+{
+	return pid < CACHED_PIDS && kernel_thread[pid / 8] & (1 << pid % 8);
+}
+
+/*
+ * Skipping the kernel threads that were there at boot saves most of the walk.
+ * It is safe until a PID comes again: so do not do it when in doubt.
+ */
+void each_entry(void (*visit)(const struct place *at, uint64_t entry),
+		bool trust_kernel_threads)
+{
+	static pid_t pids[MAX_PROCESSES];
+	int i, nr = list_numbers("/proc", pids, MAX_PROCESSES);
+
+	nr_mms = 0;
+	special_vmas = 0;
+	for (i = 0; i < nr; i++) {
+		if (trust_kernel_threads && is_kernel_thread(pids[i]))
+			continue;
+		if (!visit_task(pids[i], pids[i], visit))
+			visit_other_threads(pids[i], visit);
+	}
+}
+
+/* Learning forks, so it is not done in the midst of a walk. */
+bool census_take(bool trust_kernel_threads)
+{
+	if (!grow())
+		return false;
+	forget_pages();
+	each_entry(count_entry, trust_kernel_threads);
+	if (census.unlearned) {
+		exclusive_types_learn();
+		forget_pages();
+		each_entry(count_entry, trust_kernel_threads);
+	}
+	census.processes = nr_mms;
+	census.special = special_vmas;
+	return true;
+}
+
+static void note_nothing(const struct place *at, uint64_t entry)
+{
+	(void)at;
+	(void)entry;
+}
+
+/* What has no memory at boot is a kernel thread. */
+static void note_kernel_threads(void)
+{
+	static pid_t pids[MAX_PROCESSES];
+	int i, nr = list_numbers("/proc", pids, MAX_PROCESSES);
+
+	nr_mms = 0;
+	for (i = 0; i < nr; i++)
+		if (pids[i] < CACHED_PIDS &&
+		    !visit_task(pids[i], pids[i], note_nothing))
+			kernel_thread[pids[i] / 8] |= 1 << pids[i] % 8;
+}
+
+/* The agent's own memory has to be what it was, for the ledger. */
+void census_shrink(void)
+{
+	if (census.nr_pfns == boot_pfns || !set_size(boot_pfns))
+		return;
+	memset(census.page, 0, page_bytes(boot_pfns));
+	memset(census.block, 0, boot_pfns / BLOCK_PAGES);
+}
+
+bool census_init(void)
+{
+	if (!set_size(wanted_pfns()))
+		return false;
+	boot_pfns = census.nr_pfns;
+	note_kernel_threads();
+	return boot_pfns != 0;
+}

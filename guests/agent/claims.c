@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The claims: what /proc/kpagecount, /proc/kpageflags and /proc/vmstat say of
+ * the pages, compared with the census.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "audit.h"
+
+#define CHUNK		4096UL	/* PFNs a read */
+#define PAGE_SHIFT	12
+
+/* include/uapi/linux/kernel-page-flags.h */
+#define KPF_MMAP		(1ULL << 11)
+#define KPF_ANON		(1ULL << 12)
+#define KPF_COMPOUND_HEAD	(1ULL << 15)
+#define KPF_COMPOUND_TAIL	(1ULL << 16)
+#define KPF_HUGE		(1ULL << 17)
+#define KPF_HWPOISON		(1ULL << 19)
+#define KPF_NOPAGE		(1ULL << 20)
+#define KPF_THP			(1ULL << 22)
+#define KPF_ZERO_PAGE		(1ULL << 24)
+
+/*
+ * CONFIG_NO_PAGE_MAPCOUNT: the pages of a large folio have no mapcount of
+ * their own, and kpagecount shows an average.
+ */
+bool no_page_mapcount;
+
+static int count_fd = -1, flags_fd = -1, vmstat_fd = -1, refresh_fd = -1;
+static uint64_t count[CHUNK], flags[CHUNK];
+
+bool claims_init(void)
+{
+	count_fd = open("/proc/kpagecount", O_RDONLY | O_CLOEXEC);
+	flags_fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+	vmstat_fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+	refresh_fd = open("/proc/sys/vm/stat_refresh", O_RDONLY | O_CLOEXEC);
+	return count_fd >= 0 && flags_fd >= 0 && vmstat_fd >= 0 &&
+	       refresh_fd >= 0;
+}
+
+const char *mismatch_kind_name(enum mismatch_kind kind)
+{
+	static const char *const names[] = {
+		[COUNT] = "count",
+		[EXCLUSIVE] = "exclusive",
+		[NOT_FOUND] = "not-found",
+		[FLAGS] = "flags",
+		[MIGRATION] = "migration",
+	};
+
+	return names[kind];
+}
+
+/* -- single pages -------------------------------------------------------- */
+
+static uint64_t flags_of(uint64_t pfn)
+{
+	uint64_t value = KPF_NOPAGE;
+
+	if (pread(flags_fd, &value, sizeof(value), pfn * sizeof(value)) < 0)
+		return KPF_NOPAGE;
+	return value;
+}
+
+static uint64_t head_of(uint64_t pfn, uint64_t its_flags)
+{
+	while (pfn && its_flags & KPF_COMPOUND_TAIL)
+		its_flags = flags_of(--pfn);
+	return pfn;
+}
+
+static uint64_t mix(uint64_t digest, uint64_t value)
+{
+	return (digest ^ value) * 0x100000001b3ULL;	/* FNV-1a, a word a step */
+}
+
+static void mismatch(struct claims *c, enum mismatch_kind kind, uint64_t pfn,
+		     long claimed, uint64_t its_flags)
+{
+	long counted = census.page[pfn] & FOUND_COUNT;
+
+	c->digest = mix(mix(c->digest, pfn * 8 + kind), counted << 24 ^ claimed);
+	c->mismatches++;
+	c->kind[kind]++;
+	if (c->nr_listed == MAX_LISTED)
+		return;
+	c->listed[c->nr_listed++] = (struct mismatch){
+		.kind = kind,
+		.pfn = pfn,
+		.head = head_of(pfn, its_flags),
+		.flags = its_flags,
+		.counted = counted,
+		.claimed = claimed,
+	};
+}
+
+/* What speaks against the flags of a page that is mapped. */
+static bool flags_fit(uint32_t found, uint64_t f)
+{
+	if (!(f & KPF_MMAP))
+		return false;
+	if (f & KPF_HUGE)
+		return true;
+	if (found & FOUND_SHARED)
+		return !(f & KPF_ANON);
+	return f & KPF_ANON || !(found & (FOUND_ANON | FOUND_EXCLUSIVE));
+}
+
+/* The kernel's sums count a page once, however often it is mapped. */
+static void add_to_sums(struct claims *c, uint64_t f)
+{
+	if (f & KPF_HUGE)
+		return;
+	if (f & KPF_ANON)
+		c->anon++;
+	else
+		c->file++;
+}
+
+static void compare_page(struct claims *c, uint64_t pfn, long claimed,
+			 uint64_t f)
+{
+	uint32_t found = census.page[pfn];
+	long counted = found & FOUND_COUNT;
+
+	if (!found && !claimed)
+		return;
+	c->pages++;
+	if (f & KPF_ZERO_PAGE) {
+		c->zero++;
+		return;
+	}
+	if (f & KPF_NOPAGE) {
+		c->device++;
+		return;
+	}
+	if (no_page_mapcount && f & (KPF_COMPOUND_HEAD | KPF_COMPOUND_TAIL)) {
+		c->large++;
+		return;
+	}
+	if (claimed)
+		add_to_sums(c, f);
+	if (found & FOUND_MIGRATION)
+		mismatch(c, MIGRATION, pfn, claimed, f);
+	else if (!counted)
+		mismatch(c, NOT_FOUND, pfn, claimed, f);
+	else if (counted != claimed)
+		mismatch(c, found & FOUND_EXCLUSIVE ? EXCLUSIVE : COUNT, pfn,
+			 claimed, f);
+	else if (!flags_fit(found, f))
+		mismatch(c, FLAGS, pfn, claimed, f);
+}
+
+/* -- ranges -------------------------------------------------------------- */
+
+static bool read_array(int fd, uint64_t *to, uint64_t pfn, unsigned long nr)
+{
+	size_t bytes = nr * sizeof(*to);
+	ssize_t n;
+
+	/* Behind the last PFN there is nothing: no count, no page. */
+	memset(to, 0, bytes);
+	n = pread(fd, to, bytes, pfn * sizeof(*to));
+	return n >= 0;
+}
+
+static bool any_claimed(const uint64_t *counts)
+{
+	unsigned long i;
+
+	for (i = 0; i < BLOCK_PAGES; i++)
+		if (counts[i])
+			return true;
+	return false;
+}
+
+/* NR PFNs from PFN, of which the counts are read. */
+static bool compare_blocks(struct claims *c, uint64_t pfn, unsigned long nr)
+{
+	unsigned long b, i;
+
+	for (b = 0; b < nr; b += BLOCK_PAGES) {
+		if (!census.block[(pfn + b) / BLOCK_PAGES] &&
+		    !any_claimed(count + b))
+			continue;
+		if (!read_array(flags_fd, flags, pfn + b, BLOCK_PAGES))
+			return false;
+		for (i = 0; i < BLOCK_PAGES; i++)
+			compare_page(c, pfn + b + i, count[b + i], flags[i]);
+	}
+	return true;
+}
+
+static bool compare_found(struct claims *c)
+{
+	unsigned long b, nr = census.nr_pfns / BLOCK_PAGES;
+
+	for (b = 0; b < nr; b++) {
+		if (!census.block[b])
+			continue;
+		if (!read_array(count_fd, count, b * BLOCK_PAGES, BLOCK_PAGES) ||
+		    !compare_blocks(c, b * BLOCK_PAGES, BLOCK_PAGES))
+			return false;
+	}
+	return true;
+}
+
+static bool compare_chunk(struct claims *c, uint64_t pfn)
+{
+	unsigned long nr = census.nr_pfns - pfn;
+
+	if (nr > CHUNK)
+		nr = CHUNK;
+	return read_array(count_fd, count, pfn, nr) && compare_blocks(c, pfn, nr);
+}
+
+static bool compare_all(struct claims *c)
+{
+	uint64_t pfn;
+
+	for (pfn = 0; pfn < census.nr_pfns; pfn += CHUNK)
+		if (!compare_chunk(c, pfn))
+			return false;
+	return true;
+}
+
+/* -- the kernel's sums --------------------------------------------------- */
+
+static long long field(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	return at ? strtoll(at + strlen(name), NULL, 10) : -1;
+}
+
+/* Reading stat_refresh folds the differences of all CPUs. */
+static bool read_sums(struct claims *c)
+{
+	static char text[32768];
+	ssize_t n;
+
+	n = pread(refresh_fd, text, 1, 0);
+	n = pread(vmstat_fd, text, sizeof(text) - 1, 0);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	c->nr_anon_pages = field(text, "\nnr_anon_pages ");
+	c->nr_mapped = field(text, "\nnr_mapped ");
+	return true;
+}
+
+/*
+ * NR_ANON_MAPPED and NR_FILE_MAPPED against the pages that claim to be mapped:
+ * so a page that claims it, and that no process maps, shows without a look at
+ * every page.  Device memory is in the sums and not in kpagecount.
+ */
+bool claims_sums_agree(const struct claims *c)
+{
+	if (census.device || c->device || c->large)
+		return true;
+	return c->anon == c->nr_anon_pages && c->file == c->nr_mapped;
+}
+
+bool claims_compare(struct claims *c, bool every_page)
+{
+	memset(c, 0, sizeof(*c));
+	if (!(every_page ? compare_all(c) : compare_found(c)) || !read_sums(c))
+		return false;
+	if (!claims_sums_agree(c))
+		c->digest = mix(mix(c->digest, c->anon - c->nr_anon_pages),
+				c->file - c->nr_mapped);
+	return true;
+}

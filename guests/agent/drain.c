@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a kernel keeps for later, brought to rest before counters are sampled:
+ * pages on their way to the LRU, a removed cgroup, and, when asked to wait, what
+ * an RCU grace period holds back, clean page cache, and the agent's own pages
+ * that were swapped out.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <linux/mempolicy.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+#define CGROUP_STAT	"/sys/fs/cgroup/cgroup.stat"
+#define POLL_NS		2000000L
+#define FIRST_WAIT_MS	300
+#define LONG_WAIT_MS	1500
+/* Page cache (1), and no line in the kernel log (4): fs/drop_caches.c */
+#define DROP_QUIETLY	"5"
+#define FREE_TRIES	10
+/* With swap slots on the lists of the CPUs the cgroup may stay for ever. */
+#define SWAP_WAIT_MS	60
+
+static unsigned long boot_freeswap;
+
+/* lru_cache_disable() in do_pages_move() drains the batches of all CPUs. */
+static int drain_lru(void)
+{
+	static char here = 1;
+	void *page = &here;
+	int node = 0, status;
+
+	if (syscall(SYS_move_pages, 0, 1UL, &page, &node, &status, MPOL_MF_MOVE))
+		return errno;
+	return 0;
+}
+
+/* Free pages on the lists of the CPUs, which nr_free_pages does not count. */
+static long pages_on_cpu_lists(const char *zoneinfo)
+{
+	static const char key[] = "\n              count:";
+	const char *at = zoneinfo;
+	long pages = 0;
+
+	while ((at = strstr(at, key))) {
+		at += sizeof(key) - 1;
+		pages += atol(at);
+	}
+	return pages;
+}
+
+/* A small file of /proc; what does not fit is cut. */
+static const char *slurp(const char *path)
+{
+	static char text[65536];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n;
+
+	while (fd >= 0 && len < sizeof(text) - 1) {
+		n = read(fd, text + len, sizeof(text) - 1 - len);
+		if (n <= 0)
+			break;
+		len += n;
+	}
+	if (fd >= 0)
+		close(fd);
+	text[len] = '\0';
+	return text;
+}
+
+static long field(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+
+	return at ? atol(at + strlen(key)) : -1;
+}
+
+/*
+ * Free pages, wherever: between two looks at the CPUs' lists that show the same
+ * no page went from them to the free ones, or came back.
+ */
+static void count_free(long *free, long *pcp)
+{
+	struct timespec pause = { .tv_nsec = POLL_NS };
+	long again;
+	int tries;
+
+	again = pages_on_cpu_lists(slurp("/proc/zoneinfo"));
+	for (tries = 0; tries < FREE_TRIES; tries++) {
+		*pcp = again;
+		slurp("/proc/sys/vm/stat_refresh");
+		*free = field(slurp("/proc/vmstat"), "nr_free_pages ");
+		again = pages_on_cpu_lists(slurp("/proc/zoneinfo"));
+		if (again == *pcp)
+			break;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static long dying_cgroups(void)
+{
+	return field(slurp(CGROUP_STAT), "nr_dying_descendants ");
+}
+
+static long long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static unsigned long freeswap(void)
+{
+	struct sysinfo si;
+
+	return sysinfo(&si) ? 0 : si.freeswap;
+}
+
+/*
+ * A removed cgroup goes after a few RCU grace periods, and with it what it
+ * kept.  It stays as long as a page or a swap slot is charged to it.
+ */
+static int wait_for_dying_cgroups(long long wait_ms)
+{
+	struct timespec pause = { .tv_nsec = POLL_NS };
+	long long deadline;
+	int polls;
+
+	if (freeswap() < boot_freeswap)
+		wait_ms = SWAP_WAIT_MS;
+	deadline = now_ms() + wait_ms;
+	for (polls = 0; dying_cgroups() > 0 && now_ms() < deadline; polls++)
+		nanosleep(&pause, NULL);
+	return polls;
+}
+
+/* drain [wait] */
+void drain_request(const struct request *rq)
+{
+	long free, pcp;
+	int polls, err;
+
+	if (!boot_freeswap)
+		boot_freeswap = freeswap();
+	if (rq->nr > 1) {
+		/* Clean page cache may be charged to the cgroup. */
+		write_file("/proc/sys/vm/drop_caches", DROP_QUIETLY);
+		/* Locked pages give their swap slots back. */
+		if (freeswap() < boot_freeswap &&
+		    (mlockall(MCL_CURRENT) || munlockall()))
+			complain("mlockall", errno);
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	}
+	polls = wait_for_dying_cgroups(rq->nr > 1 ? LONG_WAIT_MS : FIRST_WAIT_MS);
+	err = drain_lru();
+	count_free(&free, &pcp);
+	event_begin("drained", rq->id);
+	event_int("errno", err);
+	event_int("free", free);
+	event_int("pcp", pcp);
+	event_int("polls", polls);
+	event_end();
+}

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The agent's audits, read back: docs/audit.md. What does not agree becomes a result of the lab's.
+
+An audit that was due and did not come is an error, never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rmaplab.collect.transcript import Saved
+from rmaplab.model import LAB_SUBTEST, Subtest, Verdict
+
+NAME = LAB_SUBTEST + "audit "
+END = "end"
+
+# include/uapi/linux/kernel-page-flags.h; those that say something about a mapping. No KSM (21),
+# which 6.12 shows for every anonymous page (fs/proc/page.c, a mask of two bits tested for any).
+_FLAGS = {
+    2: "REFERENCED", 5: "LRU", 7: "SLAB", 10: "BUDDY", 11: "MMAP", 12: "ANON", 13: "SWAPCACHE",
+    14: "SWAPBACKED", 15: "HEAD", 16: "TAIL", 17: "HUGE", 18: "UNEVICTABLE", 19: "HWPOISON",
+    20: "NOPAGE", 22: "THP", 24: "ZERO_PAGE", 26: "PGTABLE", 32: "RESERVED",
+    33: "MLOCKED",
+}  # fmt: skip
+
+_MEANING = {
+    "count": "have another mapcount than entries that map them",
+    "exclusive": "have another mapcount than entries that map them",
+    "not-found": "claim to be mapped, and no process maps them",
+    "flags": "have flags that do not fit how they are mapped",
+    "migration": "have a migration entry that nobody removed",
+}
+
+
+def subtests(saved: Saved) -> list[Subtest]:
+    """The audits that failed, one result a mark and kind of mismatch, by name."""
+    found: dict[str, Subtest] = {}
+    for audit in saved.audits:
+        for subtest in _of(audit):
+            found.setdefault(subtest.name, subtest)
+    came = any(audit.get("name") == END for audit in saved.audits)
+    if saved.audit_due and saved.exit is not None and not came:
+        found[NAME + END] = Subtest(NAME + END, Verdict.ERROR, "the audit did not come")
+    return list(found.values())
+
+
+def _of(audit: dict[str, Any]) -> Iterator[Subtest]:
+    name = NAME + str(audit["name"])
+    if audit["error"]:
+        yield Subtest(name, Verdict.ERROR, str(audit["error"]))
+        return
+    for kind, count in audit["kinds"].items():
+        lines = [_line(page) for page in audit["listed"] if page["kind"] == kind]
+        said = f"FAILED: {count} pages {_MEANING.get(kind, kind)}"
+        yield Subtest(f"{name}: {kind}", Verdict.FAIL, "\n".join([said, *lines]))
+    sums = audit["sums"]
+    if not sums["agree"]:
+        yield Subtest(
+            f"{name}: sums",
+            Verdict.FAIL,
+            f"FAILED: pages that claim to be mapped: {sums['anon']} anonymous, {sums['file']} "
+            f"others; vmstat: nr_anon_pages {sums['nr_anon_pages']}, nr_mapped {sums['nr_mapped']}",
+        )
+
+
+def _line(page: dict[str, Any]) -> str:
+    flags = int(page["flags"], 16)
+    names = "|".join(name for bit, name in _FLAGS.items() if flags >> bit & 1)
+    maps = ", ".join(f"pid {at['pid']} at {at['addr']} ({at['entry']})" for at in page["maps"])
+    more = page["mappers"] - len(page["maps"])
+    if more > 0:
+        maps += f" and {more} more"
+    return (
+        f"pfn {page['pfn']} (folio {page['head']}): {page['counted']} entries, kpagecount "
+        f"{page['claimed']}, {names or 'no flags'}; mapped by {maps or 'nobody'}"
+    )

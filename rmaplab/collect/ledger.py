@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The ledger: what a workload took has to be given back. Pure.
+
+Each account is a counter, or a sum of counters, before and after a cell, after its processes are
+gone and the agent has drained what the kernel keeps for later (docs/audit.md).
+
+Most accounts have to be exactly what they were. Those that the kernel's own work moves get bounds
+from a calibration: an empty workload on ``CALIBRATION_CLONES`` clones of the same template.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rmaplab.collect.transcript import Saved
+from rmaplab.model import LAB_SUBTEST, CounterChange, Subtest, Verdict
+
+NAME = LAB_SUBTEST + "ledger"
+CALIBRATION_CLONES = 20
+
+Changes = Mapping[str, CounterChange]
+Bounds = Mapping[str, tuple[int, int]]
+
+# -- the accounts --------------------------------------------------------------------------------
+
+# Exactly as before, by the counters' names.
+EXACT = (
+    "vmstat.nr_anon_pages", "vmstat.nr_mapped", "vmstat.nr_mlock", "vmstat.nr_unevictable",
+    "vmstat.nr_isolated_anon", "vmstat.nr_isolated_file", "vmstat.nr_shmem",
+    "vmstat.nr_swapcached", "vmstat.nr_writeback",
+    "vmstat.nr_anon_transparent_hugepages", "vmstat.nr_shmem_hugepages",
+    "vmstat.nr_shmem_pmdmapped", "vmstat.nr_file_hugepages", "vmstat.nr_file_pmdmapped",
+    "meminfo.Committed_AS", "meminfo.MemTotal", "meminfo.SwapTotal", "meminfo.HardwareCorrupted",
+    "meminfo.HugePages_Total", "meminfo.HugePages_Free", "meminfo.HugePages_Rsvd",
+    "meminfo.HugePages_Surp", "cgroup.nr_descendants",
+)  # fmt: skip
+# Of each size: gauges, not the event counters beside them.
+EXACT_FAMILIES = (
+    re.compile(r"mthp\.\w+\.nr_anon(_partially_mapped)?"),
+    re.compile(r"hugetlb\.\w+\.(nr|free|resv|surplus)_hugepages"),
+)
+# Reclaim, or a workload that drops caches, may take of these what was there before.
+MAY_FALL = ("vmstat.nr_file_pages", "lru.file")
+# A page that lost its last mapping and keeps a reference stays on a list of the LRU.
+_LRU = {
+    "lru.anon": ("vmstat.nr_zone_active_anon", "vmstat.nr_zone_inactive_anon"),
+    "lru.file": ("vmstat.nr_zone_active_file", "vmstat.nr_zone_inactive_file"),
+}
+PINS = "pins"
+"""nr_foll_pin_acquired less nr_foll_pin_released: GUP's pins that nobody gave back."""
+SWAP = "meminfo.SwapFree"
+DYING = "cgroup.nr_dying_descendants"
+UNACCOUNTED = "pages.unaccounted"
+"""RAM, in pages, that no counter knows: neither free, nor on the LRU, nor the kernel's."""
+TABLES = "vmstat.nr_page_table_pages"
+
+# Bounds of the accounts that the kernel's own work moves, in pages a CPU: the least width to either
+# side of what the calibration saw, and the most that a calibration may widen them to. A busy
+# workload fills caches of the CPUs that an empty one does not (kvfree_rcu's, for one): 17 pages a
+# CPU were seen. A kernel that leaks in the empty workload too must not calibrate its leak away.
+_NOISE = {UNACCOUNTED: (24, 48), TABLES: (2, 8)}
+
+# include/linux/swap_slots.h, up to 6.13: each CPU keeps up to SWAP_SLOTS_CACHE_SIZE slots to give
+# out and as many to give back, which SwapFree does not count.
+_SLOTS_KB_A_CPU = 2 * 64 * 4
+
+_KNOWN = {
+    "agent.free": 1, "vmstat.nr_zone_active_anon": 1,
+    "vmstat.nr_zone_inactive_anon": 1, "vmstat.nr_zone_active_file": 1,
+    "vmstat.nr_zone_inactive_file": 1, "vmstat.nr_zone_unevictable": 1,
+    "vmstat.nr_slab_reclaimable": 1, "vmstat.nr_slab_unreclaimable": 1,
+    "vmstat.nr_page_table_pages": 1, "vmstat.nr_zspages": 1,
+}  # fmt: skip
+_KNOWN_KB = (
+    "vmstat.nr_kernel_stack", "meminfo.Percpu", "meminfo.VmallocUsed", "meminfo.HardwareCorrupted",
+)  # fmt: skip
+_HUGETLB_POOL = re.compile(r"hugetlb\.(\d+)kB\.nr_hugepages")
+
+
+_ANY = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An account that does not balance: by how much it changed, and what it may."""
+
+    account: str
+    change: int
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        allowed = f"{self.low} to {self.high}"
+        if self.low == -_ANY:
+            allowed = f"at most {self.high}"
+        elif self.low == self.high:
+            allowed = str(self.high)
+        return f"{self.account} changed by {self.change:+d}, allowed is {allowed}"
+
+
+def is_account(pattern: str) -> bool:
+    """Whether a testcase's ``leaves`` may name this: an account, or a pattern of some."""
+    known = (*EXACT, *MAY_FALL, *_LRU, PINS, SWAP, DYING, UNACCOUNTED, TABLES)
+    return bool(fnmatch.filter(known, pattern)) or pattern.startswith(("mthp.", "hugetlb."))
+
+
+def balance(
+    changes: Changes, bounds: Bounds, leaves: Mapping[str, int | None], cpus: int
+) -> list[Entry]:
+    """The accounts that do not balance.
+
+    ``bounds`` are those of ``calibrate``; an account of the calibrated kind that has none is left
+    out. ``leaves`` is what the testcase says that it leaves: the exact change of an account (or of
+    those that match a pattern), or None for any.
+    """
+    found = []
+    for account, change in measure(changes).items():
+        low, high = _allowed(account, changes, bounds, cpus)
+        declared = [v for pattern, v in leaves.items() if fnmatch.fnmatchcase(account, pattern)]
+        if any(value is None or value == change for value in declared):
+            continue
+        if not low <= change <= high:
+            found.append(Entry(account, change, low, high))
+    return found
+
+
+def _allowed(account: str, changes: Changes, bounds: Bounds, cpus: int) -> tuple[int, int]:
+    if account in _NOISE:
+        return bounds.get(account, (-_ANY, _ANY))
+    if account in MAY_FALL:
+        return -_ANY, 0
+    if account == SWAP:
+        return -_SLOTS_KB_A_CPU * cpus, 0
+    if account == DYING and _delta(changes, SWAP):
+        return 0, 1  # a slot that a CPU keeps is still charged to the cgroup that had it
+    return 0, 0
+
+
+def measure(changes: Changes) -> dict[str, int]:
+    """The change of each account that this kernel shows, in the counter's own unit."""
+    found: dict[str, int] = {}
+    for name in changes:
+        exact = name in EXACT or any(family.fullmatch(name) for family in EXACT_FAMILIES)
+        if exact or name in {*MAY_FALL, SWAP, DYING, TABLES}:
+            found[name] = _delta(changes, name)
+    for name, lists in _LRU.items():
+        if all(one in changes for one in lists):
+            found[name] = sum(_delta(changes, one) for one in lists)
+    acquired, released = "vmstat.nr_foll_pin_acquired", "vmstat.nr_foll_pin_released"
+    if acquired in changes and released in changes:
+        found[PINS] = _delta(changes, acquired) - _delta(changes, released)
+    if "agent.free" in changes:
+        found[UNACCOUNTED] = _unaccounted(changes)
+    return found
+
+
+def _unaccounted(changes: Changes) -> int:
+    pages = sum(_delta(changes, name) * times for name, times in _KNOWN.items())
+    pages += sum(_delta(changes, name) // 4 for name in _KNOWN_KB)
+    for name in changes:
+        if pool := _HUGETLB_POOL.fullmatch(name):
+            pages += _delta(changes, name) * (int(pool[1]) // 4)
+    return pages - _delta(changes, "meminfo.MemTotal") // 4
+
+
+def _delta(changes: Changes, name: str) -> int:
+    change = changes.get(name)
+    return (change.delta or 0) if change is not None else 0
+
+
+# -- calibration ---------------------------------------------------------------------------------
+
+
+def calibrate(empties: Sequence[Changes], cpus: int) -> dict[str, tuple[int, int]]:
+    """Bounds of the accounts that the kernel's own work moves, from cells of an empty workload.
+
+    From the least to the greatest change that was seen, and as much again to either side.
+    """
+    bounds = {}
+    for account, (least, most) in _NOISE.items():
+        seen = [measured[account] for measured in map(measure, empties) if account in measured]
+        if not seen:
+            continue
+        margin, limit = max(least * cpus, max(seen) - min(seen)), most * cpus
+        bounds[account] = (max(-limit, min(seen) - margin), min(limit, max(seen) + margin))
+    return bounds
+
+
+# -- a cell's result -----------------------------------------------------------------------------
+
+
+def subtests(saved: Saved, changes: Changes) -> list[Subtest]:
+    """The ledger's result if it does not balance, or if it was due and cannot be drawn up."""
+    due = saved.ledger
+    if due is None or saved.exit is None or saved.exit.get("timeout") or saved.how != "bye":
+        return []
+    if not {"before", "after"} <= saved.samples.keys():
+        return [Subtest(NAME, Verdict.ERROR, "a sample of the counters is missing")]
+    missing = [name for name in ("vmstat.nr_anon_pages", SWAP) if _is_missing(changes, name)]
+    if missing:
+        return [Subtest(NAME, Verdict.ERROR, f"the samples have no {missing[0]}")]
+    if due.error:
+        return [Subtest(NAME, Verdict.ERROR, f"not calibrated: {due.error}")]
+    entries = balance(changes, due.bounds, due.leaves, due.cpus)
+    if not entries:
+        return []
+    return [Subtest(NAME, Verdict.FAIL, "\n".join(_lines(entries)))]
+
+
+def _is_missing(changes: Changes, name: str) -> bool:
+    return name not in changes or changes[name].delta is None
+
+
+def _lines(entries: Iterable[Entry]) -> list[str]:
+    # A cgroup that cannot go is mostly the consequence of another account.
+    ordered = sorted(entries, key=lambda entry: entry.account == DYING)
+    return [f"FAILED: {entry}" for entry in ordered]

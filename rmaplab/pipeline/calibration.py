@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The bounds of a template's ledger: what an empty workload moves, on many clones of it.
+
+They are kept beside the template, so they are measured once for each kernel, guest and initramfs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmaplab.build import initramfs
+from rmaplab.collect import counters, ledger, transcript
+from rmaplab.guest import cell
+from rmaplab.guest.cell import Bench, Ledger, Prologue
+from rmaplab.model import Cell, Guest, HugepageSettings, Testcase
+
+EMPTY = "control/empty"
+"""The testcase that a calibration runs."""
+_FILE = "ledger.json"
+# Raise it when the rule changes that makes bounds of what was seen.
+_RECIPE = 1
+AS_BOOTED = HugepageSettings("as-booted", "as the guest boots", ())
+"""The settings that a calibration runs under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The bounds of a template's calibrated accounts; ``error`` says why there are none."""
+
+    bounds: Mapping[str, tuple[int, int]]
+    error: str = ""
+
+    def ledger(self, prologue: Prologue | None) -> Ledger:
+        """What the ledger of a cell with that prologue is drawn up with."""
+        if prologue is None:
+            return Ledger(self.bounds, self.error)
+        before = counters.sample(transcript.first_sample(prologue.transcript))
+
+        def balances(after: Mapping[str, str], of: Cell) -> bool:
+            changes = counters.changes(before, counters.sample(after))
+            leaves = of.testcase.leaves
+            return not ledger.balance(changes, self.bounds, leaves, of.guest.cpus)
+
+        return Ledger(self.bounds, self.error, balances)
+
+
+# A guest that boots for one cell has no clones to calibrate with: its ledger has the exact
+# accounts alone.
+UNCALIBRATED = Calibration({})
+
+
+def read(folder: Path) -> Calibration | None:
+    """The calibration of the template in ``folder``; None if there is none that can be used."""
+    try:
+        saved = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        if saved["recipe"] != _RECIPE:
+            return None
+        bounds = {str(name): (int(low), int(high)) for name, (low, high) in saved["bounds"].items()}
+        return Calibration(bounds, str(saved["error"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+async def measure(guest: Guest, bench: Bench, empty: Testcase, folder: Path) -> Calibration:
+    """Run the empty workload on clones, and keep what they show in ``folder``."""
+    with tempfile.TemporaryDirectory(prefix="rmaplab-calibration-") as scratch:
+        changes = await _run_all(guest, bench, empty, Path(scratch))
+    least = ledger.CALIBRATION_CLONES // 2
+    error = ""
+    if len(changes) < least:
+        error = f"only {len(changes)} of {ledger.CALIBRATION_CLONES} clones ran {empty.name}"
+    found = Calibration({} if error else ledger.calibrate(changes, guest.cpus), error)
+    _keep(folder / _FILE, found, changes)
+    return found
+
+
+def _keep(path: Path, found: Calibration, changes: list[ledger.Changes]) -> None:
+    facts = {
+        "recipe": _RECIPE,
+        "bounds": dict(found.bounds),
+        "error": found.error,
+        "clones": len(changes),
+        "seen": [ledger.measure(change) for change in changes],
+    }
+    half = path.with_name(f".{path.name}.half")
+    half.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    half.replace(path)
+
+
+async def _run_all(
+    guest: Guest, bench: Bench, empty: Testcase, scratch: Path
+) -> list[ledger.Changes]:
+    bench = dataclasses.replace(bench, ledger=Ledger({}, balances=_any_will_do))
+    program = initramfs.program_path(empty)
+    slots = asyncio.Semaphore(len(os.sched_getaffinity(0)))
+
+    async def one(number: int) -> ledger.Changes | None:
+        wanted = Cell(f"calibration.{number}", "", guest, AS_BOOTED, empty, number)
+        folder = scratch / str(number)
+        folder.mkdir()
+        async with slots:
+            await cell.run(wanted, bench, folder, program)
+        return _changes(folder)
+
+    done = await asyncio.gather(*map(one, range(ledger.CALIBRATION_CLONES)))
+    return [changes for changes in done if changes is not None]
+
+
+def _any_will_do(_after: Mapping[str, str], _of: Cell) -> bool:
+    """Nothing is expected of the calibration's own cells."""
+    return True
+
+
+def _changes(folder: Path) -> ledger.Changes | None:
+    """What a clone's cell changed; None if it did not come to its end."""
+    saved = transcript.read(folder / "agent.jsonl")
+    if saved.how != "bye" or not {"before", "after"} <= saved.samples.keys():
+        return None
+    before, after = (counters.sample(saved.samples[label]) for label in ("before", "after"))
+    return counters.changes(before, after)

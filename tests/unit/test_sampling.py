@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Sampling after a cell: once if the ledger balances, again and more patiently if it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rmaplab.collect import transcript
+from rmaplab.guest.cell import SAMPLES, Bench, Ledger, Session
+from rmaplab.guest.command import Accelerator, Launch
+from rmaplab.guest.transcript import Transcript
+
+from . import builders
+
+LAUNCH = Launch(Path("/nonexistent"), Path("/nonexistent"), Accelerator.TCG)
+
+
+class FakeAgent:
+    """Each sample shows one anonymous page less than the one before, from ``pages`` on."""
+
+    def __init__(self, pages: int) -> None:
+        self.pages = pages
+        self.drains: list[tuple[str, ...]] = []
+
+    async def ask(self, name: str, *words: str) -> dict[str, Any]:
+        assert name == "drain"
+        self.drains.append(words)
+        return {"free": 100, "pcp": 5}
+
+    async def send(self, name: str) -> int:
+        assert name == "sample"
+        return len(self.drains)
+
+    async def event(self) -> dict[str, Any]:
+        self.pages -= 1
+        files = {"/proc/vmstat": f"nr_anon_pages {self.pages + 1}\n"}
+        return {"ev": "files", "id": len(self.drains), "files": files, "last": True}
+
+
+def sampled(tmp_path: Path, agent: FakeAgent, ledger: Ledger | None) -> transcript.Saved:
+    with Transcript(tmp_path / "agent.jsonl") as said:
+        vm: Any = SimpleNamespace(agent=agent)
+        bench = Bench(LAUNCH, (), ledger=ledger)
+        asyncio.run(Session(builders.cell(), bench, vm, said, "/bin/x")._sample())
+    return transcript.read(tmp_path / "agent.jsonl")
+
+
+def until(pages: int) -> Ledger:
+    """A ledger that balances once so many pages are left."""
+    return Ledger(
+        {"pages.unaccounted": (-24, 24)},
+        balances=lambda after, _cell: after["/proc/vmstat"] == f"nr_anon_pages {pages}\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("pages", "drains"),
+    [(7, [()]), (9, [(), ("wait",), ("wait",)]), (70, [()] + [("wait",)] * (SAMPLES - 1))],
+)
+def test_samples_are_taken_until_the_ledger_balances(
+    tmp_path: Path, pages: int, drains: list[tuple[str, ...]]
+) -> None:
+    agent = FakeAgent(pages)
+    sampled(tmp_path, agent, until(7))
+    assert agent.drains == drains
+
+
+def test_without_a_sample_before_the_first_one_waits(tmp_path: Path) -> None:
+    agent = FakeAgent(9)
+    sampled(tmp_path, agent, Ledger({}))
+    assert agent.drains == [("wait",)]
+
+
+def test_without_a_ledger_nothing_is_drained(tmp_path: Path) -> None:
+    agent = FakeAgent(9)
+    saved = sampled(tmp_path, agent, None)
+    assert agent.drains == []
+    assert saved.ledger is None
+
+
+def test_what_the_ledger_is_judged_by_is_in_the_transcript(tmp_path: Path) -> None:
+    saved = sampled(tmp_path, FakeAgent(7), until(7))
+    assert saved.ledger is not None
+    assert saved.ledger.bounds == {"pages.unaccounted": (-24, 24)}
