@@ -10,24 +10,15 @@
  * (the lab).
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-#include <linux/userfaultfd.h>
 
 #include "rmaplab.h"
 
 #define NR		8
 #define E0_SIZE		(NR * 2 * PAGE_SIZE)
-#define UFFD_WAIT_MS	5000
 
 static struct e0 e0_exclusive(void)
 {
@@ -66,28 +57,6 @@ static void test_fork_cow(void)
 	check_rss_anon();
 }
 
-static sigjmp_buf segv_return;
-
-static void on_segv(int signal)
-{
-	(void)signal;
-	siglongjmp(segv_return, 1);
-}
-
-static bool write_segfaults(char *addr)
-{
-	struct sigaction action = { .sa_handler = on_segv }, old;
-	volatile bool segv = true;
-
-	require_errno(!sigaction(SIGSEGV, &action, &old), "sigaction");
-	if (!sigsetjmp(segv_return, 1)) {
-		*(volatile char *)addr = 0;
-		segv = false;
-	}
-	require_errno(!sigaction(SIGSEGV, &old, NULL), "sigaction");
-	return segv;
-}
-
 static void test_mprotect_segv(void)
 {
 	struct e0 e = e0_exclusive();
@@ -96,18 +65,18 @@ static void test_mprotect_segv(void)
 	require_errno(!mprotect(e.base, E0_SIZE, PROT_READ), "mprotect(R)");
 	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
 	for (i = 0; i < NR; i++)
-		segv += write_segfaults(e0_page(&e, i));
+		segv += access_signal(e0_page(&e, i), true) == SIGSEGV;
 	check_eq("writes that got SIGSEGV", segv, NR);
 	check_eq("pages intact", e0_intact(&e), NR);
 	/* Also when the entry is gone already. */
 	for (i = 0, segv = 0; i < NR; i++)
-		segv += write_segfaults(e0_page(&e, i));
+		segv += access_signal(e0_page(&e, i), true) == SIGSEGV;
 	check_eq("writes that got SIGSEGV, after a read", segv, NR);
 	check_eq("pages intact", e0_intact(&e), NR);
 	require_errno(!mprotect(e.base, E0_SIZE, PROT_READ | PROT_WRITE),
 		      "mprotect(RW)");
 	for (i = 0; i < NR; i++)
-		check(!write_segfaults(e0_page(&e, i)),
+		check(!access_signal(e0_page(&e, i), true),
 		      "page %d is not writable again", i);
 }
 
@@ -172,37 +141,6 @@ static void test_exit(void)
 
 /* -- userfaultfd write protection ---------------------------------------- */
 
-static int uffd_register_wp(char *base)
-{
-	struct uffdio_api api = {
-		.api = UFFD_API,
-		.features = UFFD_FEATURE_PAGEFAULT_FLAG_WP,
-	};
-	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)base, .len = E0_SIZE },
-		.mode = UFFDIO_REGISTER_MODE_WP,
-	};
-	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (uffd < 0)
-		skip("userfaultfd: %s", strerror(errno));
-	if (ioctl(uffd, UFFDIO_API, &api))
-		skip("no userfaultfd write protection: %s", strerror(errno));
-	require_errno(!ioctl(uffd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER");
-	return uffd;
-}
-
-static void uffd_protect(int uffd, char *addr, size_t size, bool protect)
-{
-	struct uffdio_writeprotect wp = {
-		.range = { .start = (uintptr_t)addr, .len = size },
-		.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
-	};
-
-	require_errno(!ioctl(uffd, UFFDIO_WRITEPROTECT, &wp),
-		      "UFFDIO_WRITEPROTECT");
-}
-
 static void *write_pages(void *arg)
 {
 	const struct e0 *e = arg;
@@ -213,32 +151,11 @@ static void *write_pages(void *arg)
 	return NULL;
 }
 
-/* Whether a write-protection event for ADDR comes. */
-static bool uffd_event(int uffd, const char *addr)
-{
-	struct pollfd pfd = { .fd = uffd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	if (poll(&pfd, 1, UFFD_WAIT_MS) != 1)
-		return false;
-	if (read(uffd, &msg, sizeof(msg)) != sizeof(msg))
-		return false;
-	return msg.event == UFFD_EVENT_PAGEFAULT &&
-	       (msg.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP) &&
-	       (msg.arg.pagefault.address & ~(PAGE_SIZE - 1)) ==
-	       (uintptr_t)addr;
-}
-
-static bool is_uffd_wp(uint64_t pagemap)
-{
-	return pagemap & PM_UFFD_WP;
-}
-
 /* Reading does not lift the protection, and each first write is an event. */
 static void test_uffd_wp(void)
 {
 	struct e0 e = e0_exclusive();
-	int i, uffd = uffd_register_wp(e.base);
+	int i, uffd = uffd_open_wp(e.base, E0_SIZE);
 	pthread_t writer;
 
 	uffd_protect(uffd, e.base, E0_SIZE, true);

@@ -15,11 +15,6 @@
 
 #define NR 16
 
-static bool is_soft_dirty(uint64_t pagemap)
-{
-	return pagemap & PM_SOFT_DIRTY;
-}
-
 static void clear_soft_dirty(void)
 {
 	int ret = write_text("/proc/self/clear_refs", "4");

@@ -20,9 +20,9 @@ struct page_facts e0_facts(const struct e0 *e, int i)
 	return page_facts(e0_page(e, i));
 }
 
-struct e0 e0_map(int nr)
+struct e0 e0_map_for(int dev, int nr)
 {
-	struct e0 e = { .nr = nr, .dev = dmirror_open() };
+	struct e0 e = { .nr = nr, .dev = dev };
 	struct page_facts p;
 	int i;
 
@@ -36,6 +36,11 @@ struct e0 e0_map(int nr)
 		watch_pfn(p.pfn);
 	}
 	return e;
+}
+
+struct e0 e0_map(int nr)
+{
+	return e0_map_for(dmirror_open(), nr);
 }
 
 /* U returns -EBUSY when somebody else has the folio locked at that moment. */
@@ -68,6 +73,30 @@ void e0_make_exclusive(struct e0 *e)
 	}
 	require(e0_mirrored(e) == e->nr, "the device mirrors %d of %d pages",
 		e0_mirrored(e), e->nr);
+}
+
+void e0_to_device(struct e0 *e)
+{
+	int i, ret;
+
+	/* A page on its way to the LRU cannot be isolated from it. */
+	drain_lru_caches();
+	for (i = 0; i < e->nr; i++) {
+		ret = dmirror_to_device(e->dev, e0_page(e, i), 1);
+		require(!ret, "MIGRATE_TO_DEV of page %d: %s", i,
+			strerror(-ret));
+	}
+	require(e0_on_device(e) == e->nr, "%d of %d pages are on the device",
+		e0_on_device(e), e->nr);
+}
+
+int e0_on_device(const struct e0 *e)
+{
+	int i, n = 0;
+
+	for (i = 0; i < e->nr; i++)
+		n += dmirror_has_page(e->dev, e0_page(e, i));
+	return n;
 }
 
 void e0_print(const struct e0 *e)

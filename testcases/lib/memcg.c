@@ -101,12 +101,3 @@ int memcg_reclaim_anon(unsigned long bytes)
 	snprintf(text, sizeof(text), "%lu", bytes);
 	return memcg_write("memory.reclaim", text);
 }
-
-void require_swap(void)
-{
-	struct sysinfo si;
-
-	require_errno(!sysinfo(&si), "sysinfo");
-	if (!si.freeswap)
-		skip("inconclusive: no swap");
-}

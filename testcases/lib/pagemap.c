@@ -13,6 +13,8 @@
 
 /* U has an entry type for writable and one for readable PTEs, P has one. */
 static uint32_t exclusive_types;
+/* The same for memory of a device: both trees have two. */
+static uint32_t private_types;
 
 static uint64_t read_u64(const char *path, uint64_t index)
 {
@@ -44,6 +46,17 @@ bool is_exclusive(uint64_t pagemap)
 {
 	return !(pagemap & PM_PRESENT) && (pagemap & PM_SWAP) &&
 	       (exclusive_types & (1U << PM_SWAP_TYPE(pagemap)));
+}
+
+bool is_device_private(uint64_t pagemap)
+{
+	return !(pagemap & PM_PRESENT) && (pagemap & PM_SWAP) &&
+	       (private_types & (1U << PM_SWAP_TYPE(pagemap)));
+}
+
+bool is_soft_dirty(uint64_t pagemap)
+{
+	return pagemap & PM_SOFT_DIRTY;
 }
 
 /* With one swap area, a real swap entry is of type 0. */
@@ -106,4 +119,17 @@ void learn_exclusive_type(uint64_t pagemap, uint64_t pfn)
 		"EXCLUSIVE on pfn %#llx left pagemap=%#llx",
 		(unsigned long long)pfn, (unsigned long long)pagemap);
 	exclusive_types |= 1U << PM_SWAP_TYPE(pagemap);
+}
+
+/* What took a page's place when it moved to a device has a PFN of that device. */
+void learn_private_type(uint64_t pagemap, uint64_t pfn)
+{
+	uint32_t type = 1U << PM_SWAP_TYPE(pagemap);
+
+	require(!(pagemap & PM_PRESENT) && (pagemap & PM_SWAP) &&
+		!(exclusive_types & type) && PM_SWAP_TYPE(pagemap) &&
+		PM_SWAP_OFFSET(pagemap) != pfn,
+		"MIGRATE_TO_DEV of pfn %#llx left pagemap=%#llx",
+		(unsigned long long)pfn, (unsigned long long)pagemap);
+	private_types |= type;
 }

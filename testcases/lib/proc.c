@@ -121,6 +121,20 @@ long long read_number(const char *path)
 	return n == 1 ? value : -1;
 }
 
+bool read_text(const char *path, char *text, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	bool ok;
+
+	if (!f)
+		return false;
+	ok = fgets(text, size, f);
+	fclose(f);
+	if (ok)
+		text[strcspn(text, "\n")] = '\0';
+	return ok;
+}
+
 int write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -78,6 +78,8 @@ bool rss_is_exact(void);
 void check_rss_anon(void);
 /* A file that is one number; -1 if it cannot be read. */
 long long read_number(const char *path);
+/* The first line of a file, without its newline; false if there is none. */
+bool read_text(const char *path, char *text, size_t size);
 /* One write(2) to an existing file: 0 or -errno. */
 int write_text(const char *path, const char *text);
 bool file_exists(const char *path);
@@ -93,13 +95,19 @@ bool file_exists(const char *path);
 #define PM_PRESENT		(1ULL << 63)
 
 /* include/uapi/linux/kernel-page-flags.h */
+#define PF_LRU			(1ULL << 5)
 #define PF_MMAP			(1ULL << 11)
 #define PF_ANON			(1ULL << 12)
 #define PF_SWAPCACHE		(1ULL << 13)
 #define PF_COMPOUND_HEAD	(1ULL << 15)
 #define PF_COMPOUND_TAIL	(1ULL << 16)
+#define PF_UNEVICTABLE		(1ULL << 18)
 #define PF_HWPOISON		(1ULL << 19)
+#define PF_NOPAGE		(1ULL << 20)
+#define PF_KSM			(1ULL << 21)
 #define PF_THP			(1ULL << 22)
+#define PF_IDLE			(1ULL << 25)
+#define PF_MLOCKED		(1ULL << 33)
 
 struct page_facts {
 	uint64_t pagemap;
@@ -114,12 +122,15 @@ struct page_facts pfn_facts(uint64_t pfn);
 void print_page(int i, const struct page_facts *p);
 bool is_present(uint64_t pagemap);
 bool is_exclusive(uint64_t pagemap);
+bool is_device_private(uint64_t pagemap);
+bool is_soft_dirty(uint64_t pagemap);
 bool is_swapped(uint64_t pagemap);
 /* How many PTEs of NR pages at ADDR satisfy what is_*() asks. */
 int count_ptes(const void *addr, int nr, bool (*is)(uint64_t pagemap));
 
 /* The swap types of device-exclusive entries, see dmirror_open(). */
 void learn_exclusive_type(uint64_t pagemap, uint64_t pfn);
+void learn_private_type(uint64_t pagemap, uint64_t pfn);
 
 /* -- watch.c: pages that must be free once the subtest's process is gone - */
 
@@ -147,9 +158,26 @@ long minor_faults(void);
  * types pagemap shows for exclusive entries.
  */
 int dmirror_open(void);
+/* The same, and learn the swap types of its device private memory. */
+int dmirror_open_private(void);
+/* A device whose memory the CPU can access; skips without one. */
+int dmirror_open_coherent(void);
 /* 0 or -errno */
 int dmirror_exclusive(int dev, const void *addr, unsigned long npages);
 int dmirror_read(int dev, const void *addr, void *buf, uint64_t *faults);
+int dmirror_write(int dev, void *addr, const void *buf);
+/* To the device's memory and back.  0 does not say that a page moved. */
+int dmirror_to_device(int dev, void *addr, unsigned long npages);
+int dmirror_to_system(int dev, void *addr, unsigned long npages);
+/* What HMM sees, without a fault: lib/test_hmm_uapi.h, HMM_DMIRROR_PROT_*. */
+#define DMIRROR_READABLE	0x01
+#define DMIRROR_WRITABLE	0x02
+#define DMIRROR_WHERE		0x70
+#define DMIRROR_PRIVATE		0x20
+#define DMIRROR_COHERENT	0x40
+unsigned int dmirror_prot(int dev, const void *addr);
+/* Whether the page is in this device's memory. */
+bool dmirror_has_page(int dev, const void *addr);
 /* Whether the device still has exclusive access, by its own page table. */
 bool dmirror_has_exclusive(int dev, const void *addr);
 /* Whether the device reads the pattern of SEED; FAULTS may be NULL. */
@@ -171,7 +199,11 @@ struct e0 {
 };
 
 struct e0 e0_map(int nr);
+struct e0 e0_map_for(int dev, int nr);
 void e0_make_exclusive(struct e0 *e);
+/* Migrate all pages to the device's memory; confirmed by the device. */
+void e0_to_device(struct e0 *e);
+int e0_on_device(const struct e0 *e);
 char *e0_page(const struct e0 *e, int i);
 struct page_facts e0_facts(const struct e0 *e, int i);
 void e0_print(const struct e0 *e);
@@ -195,6 +227,13 @@ char *thp_map(void);
 bool is_thp(const void *addr);
 /* A counter of hugepages-2048kB/stats; -1 on kernels without it. */
 long long thp_stat(const char *name);
+/* How many of NR pages still have the pattern of their number. */
+int intact_pages(const void *base, int nr);
+/* debugfs split_huge_pages, of the whole system or to ORDER (0: pages). */
+int split_all_thps(void);
+int split_thps(const void *addr, size_t size, int order);
+/* MADV_COLLAPSE: 0 or -errno */
+int collapse(void *addr, size_t size);
 
 /* -- memcg.c -------------------------------------------------------------- */
 
@@ -204,6 +243,91 @@ int memcg_write(const char *file, const char *text);
 void require_memcg(void);
 /* One round of proactive reclaim from our cgroup, anonymous memory first. */
 int memcg_reclaim_anon(unsigned long bytes);
+
+/* -- swap.c ---------------------------------------------------------------- */
+
 void require_swap(void);
+/* How many there are, and the first one's device. */
+int swap_areas(char *first, size_t size);
+/* 0 or -errno */
+int swap_off(const char *device);
+int swap_on(const char *device);
+/* A zram device with a swap header: its number, and its name in DEVICE. */
+int zram_add(unsigned int pages, char *device, size_t size);
+void zram_remove(int id);
+
+/* -- numa.c ---------------------------------------------------------------- */
+
+void require_node(int node);
+/* The node of a page after move_pages(2), or -errno. */
+int move_page(void *page, int node);
+int node_of(const void *page);
+/* Where this process's new pages come from. */
+void allocate_on(int node);
+void allocate_anywhere(void);
+/* mbind(2) with MPOL_MF_MOVE | MPOL_MF_STRICT: 0 or -errno */
+int bind_range(void *addr, size_t size, int node);
+/* Free blocks of order 9 and above. */
+unsigned long free_huge_blocks(int node);
+
+/* -- memblock.c: memory that comes and goes -------------------------------- */
+
+uint64_t memory_block_pages(void);
+unsigned long memory_block_of(uint64_t pfn);
+/* Whether a file of the block, such as state or valid_zones, has that text. */
+bool memory_block_is(unsigned long block, const char *file, const char *text);
+/* "offline", "online_movable", ...: 0 or -errno */
+int memory_block_set(unsigned long block, const char *state);
+
+/* -- poison.c: memory failure ---------------------------------------------- */
+
+/* 0 or -errno */
+int hwpoison_pfn(uint64_t pfn);
+int soft_offline_pfn(uint64_t pfn);
+/* Give poisoned pages back, for subtest.after: now nobody owns them. */
+void unpoison_watched(void);
+
+/* -- signal.c --------------------------------------------------------------- */
+
+/*
+ * The signal that reading a byte gets, or writing 0 to it: 0, SIGSEGV or
+ * SIGBUS.
+ */
+int access_signal(void *addr, bool write);
+
+/* -- uffd.c: write protection by userfaultfd ------------------------------- */
+
+/* A userfaultfd with the range registered; skips on kernels without it. */
+int uffd_open_wp(void *addr, size_t size);
+/* Writes lift the protection by themselves, for PAGEMAP_SCAN. */
+int uffd_open_wp_async(void *addr, size_t size);
+void uffd_protect(int uffd, void *addr, size_t size, bool protect);
+/* Whether a write-protection event for the page at ADDR comes. */
+bool uffd_event(int uffd, const void *addr);
+bool is_uffd_wp(uint64_t pagemap);
+/* Pages written since they were protected; and protect those (again). */
+long pagemap_scan_written(void *addr, size_t size, bool protect);
+
+/* -- gup.c: pins, by mm/gup_test.c ------------------------------------------ */
+
+#define GUP_PIN_WRITE	1
+#define GUP_PIN_FAST	2
+
+int gup_open(void);
+/* Pin and unpin: the pages pinned, or -errno. */
+long gup_pin_once(int gup, const void *addr, size_t size, bool write);
+/* Pin for long, with GUP_PIN_*: 0 or -errno.  One range at a time. */
+int gup_pin(int gup, const void *addr, size_t size, unsigned int flags);
+/* What the kernel reads through the pins. */
+int gup_read(int gup, void *buf);
+void gup_unpin(int gup);
+
+/* -- damon.c, uprobe.c ------------------------------------------------------ */
+
+/* Sample NR pages of physical memory every millisecond. */
+void damon_start(uint64_t start_pfn, uint64_t nr, unsigned int regions);
+void damon_stop(void);
+/* A probe that is on until the descriptor is closed; or -errno. */
+int uprobe_open(const char *path, uint64_t offset);
 
 #endif /* RMAPLAB_H */

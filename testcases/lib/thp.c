@@ -3,10 +3,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "rmaplab.h"
 
+#define SPLIT	"/sys/kernel/debug/split_huge_pages"
 #define THP_STATS "/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/stats/"
 
 /* One folio of order 9, whether mapped by a PMD or by PTEs. */
@@ -53,4 +56,45 @@ long long thp_stat(const char *name)
 
 	snprintf(path, sizeof(path), THP_STATS "%s", name);
 	return read_number(path);
+}
+
+int intact_pages(const void *base, int nr)
+{
+	int i, n = 0;
+
+	for (i = 0; i < nr; i++)
+		n += page_intact((const char *)base + i * PAGE_SIZE, i);
+	return n;
+}
+
+int split_all_thps(void)
+{
+	if (!file_exists(SPLIT))
+		skip("no " SPLIT);
+	return write_text(SPLIT, "1");
+}
+
+int split_thps(const void *addr, size_t size, int order)
+{
+	unsigned long start = (uintptr_t)addr;
+	char text[96];
+
+	if (!file_exists(SPLIT))
+		skip("no " SPLIT);
+	if (order)
+		snprintf(text, sizeof(text), "%d,%#lx,%#lx,%d", getpid(), start,
+			 start + size, order);
+	else
+		snprintf(text, sizeof(text), "%d,%#lx,%#lx", getpid(), start,
+			 start + size);
+	return write_text(SPLIT, text);
+}
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25	/* since 6.1 */
+#endif
+
+int collapse(void *addr, size_t size)
+{
+	return madvise(addr, size, MADV_COLLAPSE) ? -errno : 0;
 }

@@ -9,23 +9,11 @@
  *
  * The page is given by its physical address: MADV_SOFT_OFFLINE would touch it.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "rmaplab.h"
 
-#define NR		4
-#define SOFT_OFFLINE	"/sys/devices/system/memory/soft_offline_page"
-#define UNPOISON	"/sys/kernel/debug/hwpoison/unpoison-pfn"
-
-static int soft_offline(uint64_t pfn)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%#llx",
-		 (unsigned long long)pfn * PAGE_SIZE);
-	return write_text(SOFT_OFFLINE, text);
-}
+#define NR 4
 
 static void test_soft_offline(void)
 {
@@ -34,13 +22,11 @@ static void test_soft_offline(void)
 	struct e0 e;
 	int i, ret;
 
-	if (!file_exists(SOFT_OFFLINE))
-		skip("no " SOFT_OFFLINE);
 	e = e0_map(NR);
 	e0_make_exclusive(&e);
 	for (i = 0; i < NR; i++) {
 		old[i] = e0_facts(&e, i).pfn;
-		ret = soft_offline(old[i]);
+		ret = soft_offline_pfn(old[i]);
 		check(!ret, "soft offline of page %d: %s", i, strerror(-ret));
 	}
 	for (i = 0; i < NR; i++) {
@@ -64,26 +50,11 @@ static void test_soft_offline(void)
 	check_eq("pages intact", e0_intact(&e), NR);
 }
 
-/* Give the pages that were taken offline back, now that nobody owns them. */
-static void unpoison(void)
-{
-	uint64_t pfn;
-	char text[32];
-	int i, ret;
-
-	for (i = 0; (pfn = watched_pfn(i)); i++) {
-		if (!(pfn_facts(pfn).flags & PF_HWPOISON))
-			continue;
-		snprintf(text, sizeof(text), "%#llx", (unsigned long long)pfn);
-		ret = write_text(UNPOISON, text);
-		diag("unpoison pfn %s: %s", text, ret ? strerror(-ret) : "0");
-	}
-}
-
 int main(void)
 {
 	static const struct subtest tests[] = {
-		{ .name = "soft-offline", .run = test_soft_offline, .after = unpoison },
+		{ .name = "soft-offline", .run = test_soft_offline,
+		  .after = unpoison_watched },
 	};
 
 	return ktap_run(tests, ARRAY_SIZE(tests));
