@@ -15,6 +15,7 @@
 enum { PASS = 0, FAIL = 1, SKIP = 4 };
 
 static bool failed;
+static long current_arg;
 static char *skip_reason;	/* shared with the subtest's process */
 #define SKIP_REASON_MAX	256
 
@@ -132,12 +133,18 @@ void child_join(int pid)
 		check(!WEXITSTATUS(status), "child failed");
 }
 
+long subtest_arg(void)
+{
+	return current_arg;
+}
+
 static int run_subtest(const struct subtest *t)
 {
 	int status;
 	pid_t pid;
 
 	skip_reason[0] = '\0';
+	current_arg = t->arg;
 	watch_reset();
 	pid = fork();
 	if (pid < 0)

@@ -35,7 +35,10 @@ struct subtest {
 	const char *name;
 	void (*run)(void);	/* in a child */
 	void (*after)(void);	/* in the parent, once that child is gone */
+	long arg;		/* what subtest_arg() returns in run() */
 };
+
+long subtest_arg(void);
 
 int ktap_run(const struct subtest *tests, size_t nr);
 void diag(const char *fmt, ...) __printf(1, 2);
@@ -101,6 +104,7 @@ bool file_exists(const char *path);
 #define PF_SWAPCACHE		(1ULL << 13)
 #define PF_COMPOUND_HEAD	(1ULL << 15)
 #define PF_COMPOUND_TAIL	(1ULL << 16)
+#define PF_HUGE			(1ULL << 17)
 #define PF_UNEVICTABLE		(1ULL << 18)
 #define PF_HWPOISON		(1ULL << 19)
 #define PF_NOPAGE		(1ULL << 20)
@@ -117,6 +121,9 @@ struct page_facts {
 };
 
 uint64_t pagemap_entry(const void *addr);
+/* The same of another process, for NR pages. */
+void pagemap_entries_of(int pid, const void *addr, int nr, uint64_t *entry);
+uint64_t pagemap_entry_of(int pid, const void *addr);
 struct page_facts page_facts(const void *addr);
 struct page_facts pfn_facts(uint64_t pfn);
 void print_page(int i, const struct page_facts *p);
