@@ -247,6 +247,8 @@ int collapse(void *addr, size_t size);
 /* A field of memory.stat of our cgroup, not older than this call. */
 long long memcg_stat(const char *key);
 int memcg_write(const char *file, const char *text);
+/* A file of our cgroup that is one number. */
+long long memcg_number(const char *file);
 void require_memcg(void);
 /* One round of proactive reclaim from our cgroup, anonymous memory first. */
 int memcg_reclaim_anon(unsigned long bytes);
