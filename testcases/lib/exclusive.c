@@ -155,9 +155,8 @@ int e0_intact(const struct e0 *e)
 	return n;
 }
 
-char *et_map(int dev)
+void et_make(int dev, char *head)
 {
-	char *head = thp_map();
 	int exclusive, ret;
 
 	/* U converts all PTEs with the head's and then reports -EBUSY. */
@@ -171,5 +170,12 @@ char *et_map(int dev)
 	exclusive = count_ptes(head, HPAGE_NR, is_exclusive);
 	require(exclusive == HPAGE_NR - 1,
 		"%d of 511 PTEs are still exclusive", exclusive);
+}
+
+char *et_map(int dev)
+{
+	char *head = thp_map();
+
+	et_make(dev, head);
 	return head;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "rmaplab.h"
@@ -106,6 +107,17 @@ void check_rss_anon(void)
 	check(counter == ptes, "RssAnon: %lld kB, but anonymous PTEs for %lld kB",
 	      counter, ptes);
 	diag("RssAnon: %lld kB", counter);
+}
+
+bool wait_again(int *waited_ms, int limit_ms)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	if (*waited_ms >= limit_ms)
+		return false;
+	nanosleep(&pause, NULL);
+	++*waited_ms;
+	return true;
 }
 
 long long read_number(const char *path)

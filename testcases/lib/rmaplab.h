@@ -79,6 +79,8 @@ long long smaps_kb(const void *addr, const char *key);
 bool kernel_at_least(int version, int patchlevel);
 bool rss_is_exact(void);
 void check_rss_anon(void);
+/* A pause of 1 ms between two looks at a condition; false after LIMIT_MS. */
+bool wait_again(int *waited_ms, int limit_ms);
 /* A file that is one number; -1 if it cannot be read. */
 long long read_number(const char *path);
 /* The first line of a file, without its newline; false if there is none. */
@@ -108,7 +110,6 @@ bool file_exists(const char *path);
 #define PF_UNEVICTABLE		(1ULL << 18)
 #define PF_HWPOISON		(1ULL << 19)
 #define PF_NOPAGE		(1ULL << 20)
-#define PF_KSM			(1ULL << 21)
 #define PF_THP			(1ULL << 22)
 #define PF_IDLE			(1ULL << 25)
 #define PF_MLOCKED		(1ULL << 33)
@@ -226,9 +227,13 @@ int e0_intact(const struct e0 *e);
  * 0: 1 present PTE and 511 exclusive ones.  The seed of page i is i.
  */
 char *et_map(int dev);
+/* The same of a THP from thp_map(). */
+void et_make(int dev, char *head);
 
 /* -- thp.c ---------------------------------------------------------------- */
 
+/* 2 MB of address space that one huge page could map. */
+char *hpage_area(void);
 /* A populated, PMD-mapped 2M THP, page i filled with seed i; else skips. */
 char *thp_map(void);
 bool is_thp(const void *addr);

@@ -28,16 +28,21 @@ bool is_thp(const void *addr)
 	return true;
 }
 
+char *hpage_area(void)
+{
+	char *area = mmap(NULL, 2 * HPAGE_SIZE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	require_errno(area != MAP_FAILED, "mmap of 4 MB");
+	return (char *)(((uintptr_t)area + HPAGE_SIZE - 1) & ~(HPAGE_SIZE - 1));
+}
+
 char *thp_map(void)
 {
-	char *area, *head;
+	char *head = hpage_area();
 	uint64_t pfn;
 	int i;
 
-	area = mmap(NULL, 2 * HPAGE_SIZE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	require_errno(area != MAP_FAILED, "mmap of 4 MB");
-	head = (char *)(((uintptr_t)area + HPAGE_SIZE - 1) & ~(HPAGE_SIZE - 1));
 	if (madvise(head, HPAGE_SIZE, MADV_HUGEPAGE) && errno == EINVAL)
 		skip("inconclusive: a kernel without THP");
 	for (i = 0; i < HPAGE_NR; i++)

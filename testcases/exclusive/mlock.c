@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * T2: mlock, EXCLUSIVE, drop_caches: nr_mlock, KPF bit 33.
+ *
+ * The VMA is locked, and an exclusive entry maps its page in it: so the page
+ * stays mlocked and is never swapped, munlock() ends that, and mlock() of
+ * memory that is exclusive already counts.  The unpatched kernel unmaps the
+ * folio, which munlocks it until the CPU touches it again.
+ *
+ * drop_caches drains the per-CPU batches in which mlock and munlock wait.
+ */
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/mman.h>
+
+#include "rmaplab.h"
+
+#define NR	16
+#define SIZE	(NR * 2 * PAGE_SIZE)
+
+static long long nr_mlock(void)
+{
+	int ret = write_text("/proc/sys/vm/drop_caches", "1");
+
+	require(!ret, "drop_caches: %s", strerror(-ret));
+	require(read_number("/proc/sys/vm/stat_refresh") == -1,
+		"stat_refresh is not empty");
+	return vmstat("nr_mlock");
+}
+
+/* MLOCK_ONFAULT, or the untouched pages between them would be faulted in. */
+static void lock(const struct e0 *e)
+{
+	require_errno(!mlock2(e->base, SIZE, MLOCK_ONFAULT), "mlock2");
+}
+
+static void check_locked(const struct e0 *e, long long before, int expected)
+{
+	check_eq("nr_mlock", nr_mlock() - before, expected);
+	check_eq("pages with KPF_MLOCKED", e0_flagged(e, PF_MLOCKED), expected);
+}
+
+static void test_mlocked(void)
+{
+	long long before = nr_mlock();
+	struct e0 e = e0_map(NR);
+
+	require_swap();
+	lock(&e);
+	check_locked(&e, before, NR);
+	e0_make_exclusive(&e);
+	e0_print(&e);
+	check_locked(&e, before, NR);
+	diag("memory.reclaim: %d", memcg_reclaim_anon(16UL << 20));
+	check_eq("pages swapped out", e0_count(&e, is_swapped), 0);
+	check_eq("pages intact", e0_intact(&e), NR);
+	check_locked(&e, before, NR);
+}
+
+static void test_mlock_exclusive(void)
+{
+	long long before = nr_mlock();
+	struct e0 e = e0_map(NR);
+
+	e0_make_exclusive(&e);
+	lock(&e);
+	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
+	check_locked(&e, before, NR);
+}
+
+static void test_munlock_exclusive(void)
+{
+	long long before = nr_mlock();
+	struct e0 e = e0_map(NR);
+
+	lock(&e);
+	e0_make_exclusive(&e);
+	require_errno(!munlock(e.base, SIZE), "munlock");
+	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
+	check_locked(&e, before, 0);
+	check_eq("pages unevictable", e0_flagged(&e, PF_UNEVICTABLE), 0);
+	check_eq("pages intact", e0_intact(&e), NR);
+	check_locked(&e, before, 0);
+	check_eq("pages unevictable", e0_flagged(&e, PF_UNEVICTABLE), 0);
+}
+
+int main(void)
+{
+	static const struct subtest tests[] = {
+		{ .name = "mlocked", .run = test_mlocked },
+		{ .name = "mlock-exclusive", .run = test_mlock_exclusive },
+		{ .name = "munlock-exclusive", .run = test_munlock_exclusive },
+	};
+
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}
