@@ -2,7 +2,7 @@
 /*
  * Compaction moves pages that 1, 2 or 16 processes share.
  *
- * Every second page of 16 MB is given back, so that there is something to
+ * Every second page of 8 MB is given back, so that there is something to
  * compact; /proc/sys/vm/compact_memory.  Some of the others have another PFN
  * then; every one of them is mapped by all, its mapcount their number, and none
  * has lost its data.
@@ -12,7 +12,8 @@
 
 #include "sharers.h"
 
-#define NR	4096
+#define NR	2048
+#define ROOM	(32UL << 20)
 #define CLOSELY	256	/* of the 512 pages at the start, those still there */
 
 static char *addr;
@@ -44,10 +45,15 @@ static void test_compaction(void)
 {
 	long long moves = vmstat("pgmigrate_success");
 	int i, ret, moved = 0, counted = 0;
+	char *room;
 
+	/* Given back again, room to move to, at the end that memory comes from. */
+	room = anon_map(ROOM, MADV_NOHUGEPAGE);
+	memset(room, 1, ROOM);
 	addr = anon_map(NR * PAGE_SIZE, MADV_NOHUGEPAGE);
 	for (i = 0; i < NR; i++)
 		*(volatile uint64_t *)(addr + i * PAGE_SIZE) = i + 1;
+	require_errno(!munmap(room, ROOM), "munmap");
 	punch_holes();
 	sharers_fork(subtest_arg());
 	drain_lru_caches();
