@@ -139,7 +139,8 @@ def _settings(one: HugepageSettings) -> dict[str, Any]:
 def _series(root: Path) -> list[dict[str, Any]]:
     found = []
     for folder in sorted((root / "patches").iterdir()) if (root / "patches").is_dir() else []:
-        if folder.is_dir() and any(folder.glob("*.patch")):
+        # Seeded bugs are a patch each, not a series.
+        if folder.is_dir() and folder.name != "mutants" and any(folder.glob("*.patch")):
             series = series_source.load(str(folder), root)
             subject = _cover_subject(series.cover) or series.patches[0].subject
             summary = f"{len(series.patches)} patches: {subject}"
