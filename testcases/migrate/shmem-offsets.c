@@ -120,6 +120,9 @@ static void test_move(void)
 	for (who = 0; who < sharers_nr(); who++)
 		window[who] = (char *)sharer_call(who, map_own, 0);
 	allocate_on(0);
+	/* A write fault would make the folio dirty, a read fault does not. */
+	for (j = 0; j < NR; j++)
+		(void)*(volatile char *)(mine + j * PAGE_SIZE);
 	pages_fill(mine, NR);
 	allocate_anywhere();
 	old = check_pages();

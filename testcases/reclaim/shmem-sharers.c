@@ -38,6 +38,20 @@ static long write_page(int who, long i)
 	return 0;
 }
 
+/*
+ * A write fault would make the folio dirty.  After a read fault the PTE is
+ * writable and clean: a write then is seen in the PTE alone.
+ */
+static long read_first(int who, long nr)
+{
+	long i, sum = 0;
+
+	(void)who;
+	for (i = 0; i < nr; i++)
+		sum += *(volatile char *)(shared + i * PAGE_SIZE);
+	return sum;
+}
+
 static bool none_present(const void *addr, int nr)
 {
 	return !sharers_count(addr, nr, is_present);
@@ -68,6 +82,7 @@ static void reclaim_mapping(int fd, int flags)
 		      0);
 	require_errno(shared != MAP_FAILED, "mmap");
 	sharers_fork(subtest_arg());
+	sharers_call(read_first, NR);
 	one_round(0);
 	one_round(NR);
 	sharers_end();
