@@ -13,7 +13,7 @@
 #include "sharers.h"
 
 #define NR	2048
-#define ROOM	(32UL << 20)
+#define ROOM	(96UL << 20)
 #define CLOSELY	256	/* of the 512 pages at the start, those still there */
 
 static char *addr;
