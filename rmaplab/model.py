@@ -350,6 +350,22 @@ class Testcase:
 
 
 @dataclass(frozen=True, slots=True)
+class Walker:
+    """A kernel function that walks a folio's mappings, or takes part in that.
+
+    ``file`` is its place in the tree; ``part`` the part of ``testcases/walkers.yaml`` it is in;
+    ``through`` the rmap_walk() callers that hand it to the walk. ``unreachable`` is the reason why
+    no testcase can drive it, or empty.
+    """
+
+    name: str
+    file: str
+    part: str
+    through: tuple[str, ...] = ()
+    unreachable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation:
     """A known failure: cells that match are expected to end like this.
 

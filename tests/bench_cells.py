@@ -39,6 +39,7 @@ from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import How, Vm
 from rmaplab.model import Build, Cell, Guest, Lab
+from rmaplab.pipeline import calibration
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan
@@ -65,6 +66,8 @@ kernels:
 guests: [q35]
 settings: [thp-never]
 testcases: [{testcase}]
+audit: false
+ledger: false
 """
 
 
@@ -96,7 +99,8 @@ def setup(folder: Path) -> Setup:
     archive = initramfs.build(catalogue.root, catalogue.testcases.values(), cache)
     boot = Launch(build.image, archive, Accelerator.TCG)
     cell: Cell = plan(lab).cells[0]
-    templates = Templates(lab, cache, folder / "boots")
+    empty = catalogue.testcases[calibration.EMPTY]
+    templates = Templates(lab, cache, folder / "boots", empty=empty, averaged=frozenset())
     templates.prepare([cell], {"base": boot}, 1)
     bench = templates.bench(cell, boot)
     assert isinstance(bench, Bench)

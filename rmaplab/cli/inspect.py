@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -44,9 +45,15 @@ KINDS = ("testcases", "guests", "settings", "series", "kernels")
 
 @click.command("list")
 @click.argument("kind", required=False, default="")
+@click.option("--walkers", is_flag=True, help="Which testcases drive which kernel function.")
 @format_option
-def list_(kind: str, form: str) -> None:
+def list_(kind: str, walkers: bool, form: str) -> None:
     """Testcases, guests, settings, series or kernels, one line each."""
+    if walkers:
+        if kind:
+            raise UserError("--walkers is a list of its own: leave out " + repr(kind))
+        _list_walkers(Catalogue(), form)
+        return
     if kind and kind not in KINDS:
         raise UserError(f"nothing to list under {kind!r}{near_miss(kind, KINDS)}")
     facts = {name: _facts(name, Catalogue()) for name in ([kind] if kind else KINDS)}
@@ -60,6 +67,28 @@ def list_(kind: str, form: str) -> None:
             note = f" ({entry['kind']})" if entry.get("kind", "test") != "test" else ""
             table.add_row(escape(entry["name"]), escape(entry["summary"] + note))
         log.stdout.print(table)
+
+
+def _list_walkers(catalogue: Catalogue, form: str) -> None:
+    driven = catalogue.driven_by()
+    if form == "json":
+        facts = [
+            {**dataclasses.asdict(walker), "testcases": [one.name for one in testcases]}
+            for walker, testcases in driven.items()
+        ]
+        click.echo(json.dumps(facts, indent=1))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("function", "file", "called by rmap_walk() of", "testcases"):
+        table.add_column(title, overflow="fold")
+    part = ""
+    for walker, testcases in driven.items():
+        if part and walker.part != part:
+            table.add_section()
+        part = walker.part
+        by = ", ".join(one.name for one in testcases) or f"none: {walker.unreachable or '?'}"
+        table.add_row(walker.name, walker.file, ", ".join(walker.through), escape(by))
+    log.stdout.print(table)
 
 
 def _facts(kind: str, catalogue: Catalogue) -> list[dict[str, Any]]:
@@ -110,7 +139,8 @@ def _settings(one: HugepageSettings) -> dict[str, Any]:
 def _series(root: Path) -> list[dict[str, Any]]:
     found = []
     for folder in sorted((root / "patches").iterdir()) if (root / "patches").is_dir() else []:
-        if folder.is_dir() and any(folder.glob("*.patch")):
+        # Seeded bugs are a patch each, not a series.
+        if folder.is_dir() and folder.name != "mutants" and any(folder.glob("*.patch")):
             series = series_source.load(str(folder), root)
             subject = _cover_subject(series.cover) or series.patches[0].subject
             summary = f"{len(series.patches)} patches: {subject}"

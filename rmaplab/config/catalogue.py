@@ -22,6 +22,7 @@ from rmaplab.model import (
     Testcase,
     TestcaseKind,
     Userspace,
+    Walker,
 )
 
 DEVICES: tuple[Device, ...] = (
@@ -85,6 +86,41 @@ class Catalogue:
         if mistakes:
             raise FileMistakes(mistakes)
         return found
+
+    @functools.cached_property
+    def walkers(self) -> dict[str, Walker]:
+        """Kernel functions by name, from ``testcases/walkers.yaml``."""
+        document = yamlsource.load(self.root / "testcases" / "walkers.yaml")
+        entry = schema.validate(document, schema.WalkersFile)
+        found: dict[str, Walker] = {}
+        for part in schema.WalkersFile.model_fields if entry is not None else ():
+            for number, one in enumerate(getattr(entry, part)):
+                if one.name in found:
+                    document.complain((part, number, "name"), f"{one.name} is here twice")
+                found[one.name] = Walker(
+                    one.name, one.file, part, tuple(one.through), one.unreachable
+                )
+        document.check()
+        return found
+
+    def driven_by(self) -> dict[Walker, tuple[Testcase, ...]]:
+        """Which testcases drive which function; an entry for every one that is known.
+
+        Raises FileMistakes if a testcase names a function that is not in ``walkers.yaml``.
+        """
+        found: dict[str, list[Testcase]] = {name: [] for name in self.walkers}
+        mistakes: list[Mistake] = []
+        for testcase in self.testcases.values():
+            path = testcase.source.with_suffix(".yaml")
+            for name in testcase.walkers:
+                if name in found:
+                    found[name].append(testcase)
+                else:
+                    what = f"walkers.yaml has no {name!r}{near_miss(name, found)}"
+                    mistakes.append(Mistake(path, 0, what))
+        if mistakes:
+            raise FileMistakes(mistakes)
+        return {self.walkers[name]: tuple(testcases) for name, testcases in found.items()}
 
     @functools.cached_property
     def fragments(self) -> dict[str, Path]:

@@ -183,6 +183,23 @@ class TestcaseFile(_Model):
     leaves: dict[Pattern, int | Literal["any"]] = {}
 
 
+class WalkerEntry(_Model):
+    """One entry of ``testcases/walkers.yaml``."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$")]
+    file: Annotated[str, Field(pattern=r"\.c$")]
+    through: list[str] = []
+    unreachable: str = ""
+
+
+class WalkersFile(_Model):
+    """``testcases/walkers.yaml``: the kernel functions that testcases drive."""
+
+    one_mapping: Annotated[list[WalkerEntry], Field(min_length=1)]
+    whole_folio: Annotated[list[WalkerEntry], Field(min_length=1)]
+    other: list[WalkerEntry] = []
+
+
 M = TypeVar("M", bound=_Model)
 
 

@@ -78,6 +78,14 @@ long long memcg_stat(const char *key)
 	return value;
 }
 
+long long memcg_number(const char *file)
+{
+	long long value = read_number(memcg_path(file));
+
+	require(value >= 0, "%s cannot be read", file);
+	return value;
+}
+
 int memcg_write(const char *file, const char *text)
 {
 	return write_text(memcg_path(file), text);

@@ -37,6 +37,29 @@ uint64_t pagemap_entry(const void *addr)
 	return read_u64("/proc/self/pagemap", (uintptr_t)addr / PAGE_SIZE);
 }
 
+void pagemap_entries_of(int pid, const void *addr, int nr, uint64_t *entry)
+{
+	ssize_t n, size = nr * sizeof(*entry);
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	require_errno(fd >= 0, "%s", path);
+	n = pread(fd, entry, size, (uintptr_t)addr / PAGE_SIZE * sizeof(*entry));
+	require_errno(n >= 0, "%s", path);
+	require(n == size, "%s: %zd bytes, not %zd", path, n, size);
+	close(fd);
+}
+
+uint64_t pagemap_entry_of(int pid, const void *addr)
+{
+	uint64_t entry;
+
+	pagemap_entries_of(pid, addr, 1, &entry);
+	return entry;
+}
+
 bool is_present(uint64_t pagemap)
 {
 	return pagemap & PM_PRESENT;

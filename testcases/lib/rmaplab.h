@@ -115,6 +115,7 @@ bool file_exists(const char *path);
 #define PF_SWAPCACHE		(1ULL << 13)
 #define PF_COMPOUND_HEAD	(1ULL << 15)
 #define PF_COMPOUND_TAIL	(1ULL << 16)
+#define PF_HUGE			(1ULL << 17)
 #define PF_UNEVICTABLE		(1ULL << 18)
 #define PF_HWPOISON		(1ULL << 19)
 #define PF_NOPAGE		(1ULL << 20)
@@ -130,6 +131,9 @@ struct page_facts {
 };
 
 uint64_t pagemap_entry(const void *addr);
+/* The same of another process, for NR pages. */
+void pagemap_entries_of(int pid, const void *addr, int nr, uint64_t *entry);
+uint64_t pagemap_entry_of(int pid, const void *addr);
 struct page_facts page_facts(const void *addr);
 struct page_facts pfn_facts(uint64_t pfn);
 void print_page(int i, const struct page_facts *p);
@@ -266,6 +270,8 @@ int collapse(void *addr, size_t size);
 /* A field of memory.stat of our cgroup, not older than this call. */
 long long memcg_stat(const char *key);
 int memcg_write(const char *file, const char *text);
+/* A file of our cgroup that is one number. */
+long long memcg_number(const char *file);
 void require_memcg(void);
 /* One round of proactive reclaim from our cgroup, anonymous memory first. */
 int memcg_reclaim_anon(unsigned long bytes);

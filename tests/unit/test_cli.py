@@ -550,6 +550,18 @@ def test_a_list_has_a_name_and_a_summary_each(command: Command, kind: str) -> No
     assert entries[0]["name"] in text.out
 
 
+def test_a_list_of_walkers_says_who_drives_them_or_why_nobody(command: Command) -> None:
+    text = command("list", "--walkers")
+    assert text.code == 0
+    assert "try_to_unmap_one" in text.out
+    assert "none: its one caller is DAX writeback" in " ".join(text.out.split())
+    answer = command("list", "--walkers", "--format", "json")
+    walkers = {one["name"]: one for one in json.loads(answer.out)}
+    assert walkers["pfn_mkclean_range"]["testcases"] == []
+    assert "dirty/msync-blockdev" in walkers["page_vma_mkclean_one"]["testcases"]
+    assert command("list", "guests", "--walkers").code == 2
+
+
 def test_a_saved_console_is_parsed(command: Command, tmp_path: Path) -> None:
     log = tmp_path / "console.log"
     log.write_bytes(

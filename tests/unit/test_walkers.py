@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Every rmap walker that can be reached has a testcase, and testcases name known ones only."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.errors import FileMistakes
+
+WALKERS = """\
+one_mapping:
+  - {name: try_to_unmap_one, file: mm/rmap.c, through: [try_to_unmap]}
+whole_folio:
+  - {name: rmap_walk_anon, file: mm/rmap.c}
+"""
+TESTCASE = """\
+id: T1
+summary: a testcase
+kind: test
+walkers: [try_to_unmap_one]
+settings: [thp-never]
+limit_s: 10
+"""
+
+
+def project(root: Path, walkers: str = WALKERS, testcase: str = TESTCASE) -> Catalogue:
+    folder = root / "testcases" / "a"
+    folder.mkdir(parents=True)
+    (root / "testcases/walkers.yaml").write_text(walkers, encoding="utf-8")
+    (folder / "one.yaml").write_text(testcase, encoding="utf-8")
+    (folder / "one.c").write_text("int main(void) {}\n", encoding="utf-8")
+    return Catalogue(root)
+
+
+def test_every_walker_that_can_be_reached_has_a_testcase() -> None:
+    undriven = [
+        walker.name
+        for walker, testcases in Catalogue().driven_by().items()
+        if not testcases and not walker.unreachable
+    ]
+    assert not undriven
+
+
+def test_what_is_called_unreachable_has_no_testcase() -> None:
+    reached = [
+        walker.name
+        for walker, testcases in Catalogue().driven_by().items()
+        if testcases and walker.unreachable
+    ]
+    assert not reached
+
+
+def test_a_walker_without_a_testcase_is_in_the_table(tmp_path: Path) -> None:
+    driven = {walker.name: testcases for walker, testcases in project(tmp_path).driven_by().items()}
+    assert [one.name for one in driven["try_to_unmap_one"]] == ["a/one"]
+    assert driven["rmap_walk_anon"] == ()
+
+
+def test_a_walker_that_is_not_listed_is_a_mistake(tmp_path: Path) -> None:
+    catalogue = project(tmp_path, testcase=TESTCASE.replace("unmap_one", "unmap_on"))
+    said = "no 'try_to_unmap_on'; did you mean 'try_to_unmap_one'?"
+    with pytest.raises(FileMistakes, match=re.escape(said)):
+        catalogue.driven_by()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("rmap_walk_anon", "try_to_unmap_one", "walkers.yaml:4: try_to_unmap_one is here twice"),
+        ("mm/rmap.c}", "rmap}", "walkers.yaml:4: whole_folio.0.file:"),
+        ("whole_folio", "whole", "unknown key 'whole'; did you mean 'whole_folio'?"),
+    ],
+)
+def test_a_broken_list_says_where(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(FileMistakes, match=re.escape(said)):
+        _ = project(tmp_path, WALKERS.replace(old, new)).walkers
