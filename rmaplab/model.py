@@ -440,7 +440,7 @@ class Lab:
     inclusions: tuple[Inclusion, ...] = ()
     cap: int = 0
     audit: bool = True
-    ledger: bool = True
+    ledger: bool = False
 
     @property
     def every_testcase(self) -> tuple[Testcase, ...]:

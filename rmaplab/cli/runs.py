@@ -61,9 +61,9 @@ def read_lab(
     return replace(lab, repeat=repeat, repeats={}) if repeat else lab
 
 
-def _checked(lab: Lab, no_audit: bool, no_ledger: bool) -> Lab:
+def _checked(lab: Lab, no_audit: bool, ledger: bool) -> Lab:
     """The lab without the checks that the options turn off."""
-    return replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger and not no_ledger)
+    return replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger or ledger)
 
 
 @click.command()
@@ -88,13 +88,13 @@ def run(
     *,
     lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str,
     sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, no_ledger: bool,
+    no_audit: bool, ledger: bool,
 ) -> int:  # fmt: skip
     """Build, boot, run, judge, report."""
     catalogue = Catalogue()
     asked = Asked(
         lab=_checked(
-            read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit, no_ledger
+            read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit, ledger
         ),
         command=_again(),
         output=output,
@@ -114,14 +114,14 @@ def ab(
     *,
     lab: Path, series: str, accel: str, output: Path, repeat: int | None, jobs: int,
     expression: str, sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, no_ledger: bool,
+    no_audit: bool, ledger: bool,
 ) -> int:  # fmt: skip
     """The same lab on base and on base plus a series, compared."""
     catalogue = Catalogue()
     if not series:
         raise UserError("--series names no series")
     base = _checked(
-        read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit, no_ledger
+        read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit, ledger
     )
     asked = Asked(
         lab=kernels.ab_lab(base, series),

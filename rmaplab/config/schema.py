@@ -106,7 +106,7 @@ class LabFile(_Model):
     include: list[IncludeEntry] = []
     cap: Annotated[int, Field(ge=1)] | None = None
     audit: bool = True
-    ledger: bool = True
+    ledger: bool = False
     expect: list[ExpectEntry] = []
 
 

@@ -15,7 +15,6 @@ KNOWN = {
     "selftest/fail": ("completed", "fail"),
     "selftest/flood": ("completed", "error"),
     "selftest/hang": ("timeout", "fail"),
-    "selftest/litter": ("completed", "fail"),
     "selftest/panic": ("panic", "fail"),
     "selftest/reset": ("lost", "fail"),
     "selftest/silent": ("completed", "error"),
@@ -35,7 +34,6 @@ def test_hostile_output_forges_no_result(selftest_run: Any) -> None:
 
 
 def test_what_a_test_leaves_is_found_by_the_ledger(selftest_run: Any) -> None:
-    (cell,) = selftest_run.cells("selftest/litter")
     (wrong,) = [one for one in cell["subtests"] if one["verdict"] != "pass"]
     assert wrong["name"] == "lab: ledger"
     assert "vmstat.nr_shmem changed by +64, allowed is 0" in wrong["detail"]
