@@ -28,7 +28,7 @@ _ASIDE = re.compile(
     r"(?:Allocated|Freed|allocated|freed) by|Uninit was|Last potentially|Last call_rcu|"
     r"page last |page_owner |-> #\d|state was registered at|irq-unsafe at:|the existing dependency|"
     r"kthread stack dump|Showing all locks|Local variable |Second to last|Disabled lock debugging|"
-    r"INFO: (?:Allocated|Freed) in|Mem-Info|Preemption disabled at"
+    r"(?:Allocated|Freed) in \S+ age=|INFO: (?:Allocated|Freed) in|Mem-Info|Preemption disabled at"
 )
 _MAIN = re.compile(
     r"^CPU: \d+ |which became \S+-safe at:|Call [Tt]race:|Backtrace:|stack backtrace:|"
@@ -37,8 +37,11 @@ _MAIN = re.compile(
 _STICKY_ASIDE = re.compile(r"kthread stack dump|Showing all locks")
 _END_STICKY = re.compile(r"NMI backtrace for|Task dump for CPU|Sending NMI")
 _LOCK_AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] )?(?P<fn>[A-Za-z_][\w.$]*)\+0x")
-# lib/smp_processor_id.c:check_preemption_disabled, kernel/workqueue.c:process_one_work
-_NAMED = re.compile(r"^(?:caller is|\s+last function:) (?P<fn>[A-Za-z_][\w.$]*)")
+# lib/smp_processor_id.c:check_preemption_disabled; kernel/workqueue.c:process_one_work, which
+# said "last function:" before 6.7
+_NAMED = re.compile(
+    r"(?:^caller is |^\s+last function: |^\s+preempt=.{1,64} workfn=)(?P<fn>[A-Za-z_][\w.$]*)"
+)
 _LOCK_AT_ALONE = re.compile(r"^\[<[0-9a-f]+>\] (?P<fn>[A-Za-z_][\w.$]*)\+0x")
 # drivers/usb/core/urb.c warns in here about what any driver handed it: name both.
 _SHARED_CHECKS = frozenset({"usb_submit_urb"})
