@@ -26,6 +26,8 @@ from rmaplab.collect.console import parse_log
 from rmaplab.collect.splats import SplatParser
 
 CHUNK = 65_536
+LARGE_CHUNK = 1 << 20
+"""What ./lab.py parse reads at once."""
 GOAL_MB_S = 50
 """Of ordinary chatter, on one core."""
 GROWTH_MB = 8
@@ -79,9 +81,9 @@ def streams() -> dict[str, bytes]:
     }
 
 
-def reads(block: bytes, size: int) -> Iterator[bytes]:
-    """A block over and over, in reads of 64 KB, until ``size`` bytes have come."""
-    pieces = cycle([block[at : at + CHUNK] for at in range(0, len(block), CHUNK)])
+def reads(block: bytes, size: int, chunk: int = CHUNK) -> Iterator[bytes]:
+    """A block over and over, in reads of 64 KB or so, until ``size`` bytes have come."""
+    pieces = cycle([block[at : at + chunk] for at in range(0, len(block), chunk)])
     while size > 0:
         piece = next(pieces)
         yield piece
@@ -120,10 +122,10 @@ def main() -> int:
         fast = fast and (rate >= GOAL_MB_S or not goal)
         table.add_row(name, f"{rate:.0f}", goal)
     everything = blocks["chatter"] * 40 + blocks["splats"] + blocks["chatter and KTAP"]
-    parse_log(reads(everything, 16 << 20))
+    parse_log(reads(everything, 16 << 20, LARGE_CHUNK))
     before = resident_mb()
     began = time.process_time()
-    parse_log(reads(everything, chosen.stream << 20))
+    parse_log(reads(everything, chosen.stream << 20, LARGE_CHUNK))
     took, growth = time.process_time() - began, resident_mb() - before
     Console().print(table)
     print(

@@ -32,6 +32,7 @@ class Owner:
         self._test = ""
         self._subtest = ""
         self._has_callers = False
+        self._ready = False
 
     @property
     def name(self) -> str:
@@ -44,8 +45,11 @@ class Owner:
 
     @property
     def within_test(self) -> bool:
-        """Whether a test has begun and not ended."""
-        return bool(self._test)
+        """Whether a test has begun and not ended; unknown of an agent that never said ready.
+
+        Those of before wrote end marks that no console showed.
+        """
+        return bool(self._test) and self._ready
 
     def take(self, line: Line) -> bool:
         """Take a line; whether it was a mark, true or forged."""
@@ -67,7 +71,9 @@ class Owner:
 
     def _agent_says(self, what: str, test: str) -> None:
         self.seen = True
-        if what == "begin":
+        if what == "ready":
+            self._ready = True
+        elif what == "begin":
             self._test, self._subtest = test, ""
         elif what == "end" and test == self._test:
             self._test, self._subtest = "", ""

@@ -98,6 +98,7 @@ def test_a_test_that_was_begun_and_not_ended_is_known() -> None:
         return parser.within_test
 
     assert not within(READY)
+    assert not within(BEGIN)  # an agent of before, whose end marks were never read
     assert within(READY + BEGIN)
     assert within(READY + BEGIN + mark("end /bin/exclusive/mapcount", TEST))
     assert not within(READY + BEGIN + END)
