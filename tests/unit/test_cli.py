@@ -242,6 +242,13 @@ def test_an_ab_shows_a_new_splat_with_its_text_and_exits_1(
     )  # fmt: skip
 
 
+def test_a_new_splat_is_the_kernels_fault_also_where_the_lab_lost_the_cell(
+    command: Command, guests: Show, lab_file: Path
+) -> None:
+    guests({"patched": IN_TEST}, base=FAIL, patched=LOST)
+    assert command("ab", lab_file, "--series", "x", "--accel", "tcg").code == 1
+
+
 def test_a_splat_of_both_sides_is_no_regression(
     command: Command, guests: Show, lab_file: Path
 ) -> None:

@@ -18,6 +18,7 @@ from rmaplab.model import (
     Fault,
     Observation,
     Outcome,
+    Severity,
     Splat,
     SplatChange,
     Subtest,
@@ -239,6 +240,21 @@ def test_an_allowed_splat_is_listed_and_is_no_regression() -> None:
     )  # fmt: skip
     assert comparison.new_splats == ()
     assert comparison.rows[0].change is Change.SAME_PASS
+
+
+def test_a_splat_that_is_allowed_in_one_cell_alone_is_not_allowed() -> None:
+    notice = replace(
+        splat("Out of memory", kind="oom"), severity=Severity.NOTICE, owner="exclusive/mapcount"
+    )
+    declared = cell(kernel="patched", testcase=replace(testcase(), notices=("oom",)))
+    after = []
+    for owner in ("exclusive/mapcount", "gap"):
+        seen = observation(outcome=Outcome.SPLAT, splats=[replace(notice, owner=owner)])
+        after.append(CellResult(declared, seen, judge(declared, seen, ())))
+    assert [bool(one.judgement.allowed[0]) for one in after] == [True, False]
+    for results_ in (after, after[::-1]):
+        (only,) = compare("base", "patched", results("base", FAIL), results_).splats
+        assert only.is_regression
 
 
 def test_a_splat_that_is_new_in_one_row_is_new() -> None:

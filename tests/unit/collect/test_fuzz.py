@@ -146,3 +146,8 @@ def test_eight_times_the_input_takes_eight_times_the_work(unit: bytes) -> None:
     short = _steps(lambda: parse_log([unit * 4]))
     long = _steps(lambda: parse_log([unit * 32]))
     assert long <= short * 12, (short, long)
+
+
+def test_a_flood_of_headlines_costs_little_once_there_is_no_room() -> None:
+    reads = [b"[   12.000000][   T77] BUG: INFO: WARNING: refcount: what next\n" * 500] * 8
+    assert _steps(lambda: parse_log(reads)) < 2 * _steps(lambda: parse_log(reads[:1]))

@@ -249,7 +249,7 @@ def test_a_log_without_ktap_has_none() -> None:
 
 def test_diagnostics_across_long_stretches_of_chatter_are_the_last_ones() -> None:
     log = b"KTAP version 1\n1..1\n" + b"chatter\n" * 60_000 + b"# why\nnot ok 1 a\n"
-    reads = [log[at : at + 65_536] for at in range(0, len(log), 65_536)]
+    reads = [log[at : at + 4096] for at in range(0, len(log), 4096)]
     assert parse_log(reads) == parse_log([log])
     report = parse_log(reads).ktap
     assert report is not None
@@ -258,7 +258,6 @@ def test_diagnostics_across_long_stretches_of_chatter_are_the_last_ones() -> Non
 
 def test_memory_is_bounded_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ktap_module, "MAX_DETAILS", 1 << 18)
-    monkeypatch.setattr(ktap_module, "MAX_RESULTS", 200)
 
     def peak(copies: int) -> int:
         block = b"# %s\n" % (b"x" * 4000) * 4 + b"ok 1 a\n  ok 2 b\n    # y\n"
@@ -268,4 +267,4 @@ def test_memory_is_bounded_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> No
         tracemalloc.stop()
         return most
 
-    assert peak(800) < 1.5 * peak(200)
+    assert peak(800) < 6 << 20  # of 13 MB that came as diagnostics
