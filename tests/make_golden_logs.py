@@ -28,7 +28,7 @@ from rmaplab.errors import RmaplabError
 from rmaplab.guest import cell as cells
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.template import BootFailed
-from rmaplab.model import Cell, Lab
+from rmaplab.model import Cell, Lab, Limits
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan
@@ -42,6 +42,9 @@ LONGEST = 48 << 10
 """Bytes of a log that are kept; a console that was cut is a console, too."""
 AT_DEATH = 80
 """Lines that are kept of a boot that failed, or of a guest that never began its test."""
+
+LIMITS = Limits(boot_s=90, ready_s=30, silence_s=15)
+"""With every detector on, a guest boots many times slower."""
 
 DIRECT = "/sys/kernel/debug/provoke-crash/DIRECT"
 VM = "/proc/sys/vm"
@@ -205,7 +208,8 @@ class Recorder:
 
     def _cell(self, wanted: Provocation) -> Cell:
         cell = next(one for one in plan(self._lab).cells if one.kernel == wanted.kernel)
-        guest = dataclasses.replace(cell.guest, cmdline=(*cell.guest.cmdline, *wanted.cmdline))
+        cmdline = (*cell.guest.cmdline, *wanted.cmdline)
+        guest = dataclasses.replace(cell.guest, cmdline=cmdline, limits=LIMITS)
         testcase = dataclasses.replace(cell.testcase, args=wanted.actions, limit_s=wanted.limit_s)
         return dataclasses.replace(cell, guest=guest, testcase=testcase)
 
