@@ -85,17 +85,24 @@ def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[st
     Traces of another moment (who allocated, who freed) and of other tasks are left out, and so
     are guesses. ``inline`` says whether to include functions that only debug information knows.
     """
-    # The registers come before the trace, so what the first section has goes with the second.
+    # The registers come before the trace, so what the first section has goes with the second. A
+    # lone function that is none, such as lockdep's "at: [<...>] foo", is a trace for want of one.
     pending: list[str] = []
+    alone: list[str] = []
+    found = False
     for section in _sections(lines):
         if section.aside:
             continue
-        pending += _solid(section.frames, inline)
+        names = _solid(section.frames, inline)
+        if len(names) == 1 and section.frames[0].kind is not FrameKind.POINTER:
+            alone = alone or names
+            continue
+        pending += names
         if len(pending) > 1:
             yield pending
-            pending = []
-    if pending:
-        yield pending
+            pending, found = [], True
+    if pending or (alone and not found):
+        yield pending or alone
 
 
 def _plain(name: str) -> bool:

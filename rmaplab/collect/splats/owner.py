@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """Whose splat it is, by the marks on the console.
 
-The agent, which is PID 1, writes ``rmaplab: ready``, ``rmaplab: begin PROGRAM`` and ``rmaplab: end
-PROGRAM`` to /dev/kmsg (guests/agent/agent.c:kmsg_mark); a testcase writes ``rmaplab: subtest NAME``
+The agent writes ``rmaplab: ready``, ``rmaplab: begin PROGRAM`` and ``rmaplab: end PROGRAM`` to
+/dev/kmsg (guests/agent/agent.c:kmsg_mark); a testcase writes ``rmaplab: subtest NAME``
 (testcases/lib/ktap.c). A workload may write there too, so who printed a mark decides whether it
-counts: printk notes the caller itself, and in a guest of the lab (CONFIG_PRINTK_CALLER) nobody but
-the agent prints as ``T1``. A subtest's mark counts from anybody, but only within the running test:
-a test can name its own parts and nothing else.
+counts: printk notes the caller itself (CONFIG_PRINTK_CALLER), and the agent is whoever said ready,
+which was before any workload ran; ``T1`` where it is PID 1. A subtest's mark counts from anybody,
+but only within the running test: a test can name its own parts and nothing else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Owner:
         """Whether the agent has spoken: before that, all is the boot's."""
         self._test = ""
         self._subtest = ""
-        self._has_callers = False
+        self._agent = ""
         self._ready = False
 
     @property
@@ -59,21 +59,26 @@ class Owner:
         what, text = match[1], (match[2] or "").strip()[:MAX_OWNER]
         if what == "subtest":
             self._subtest = text
+        elif what == "ready":
+            if not self.seen:
+                self.seen = self._ready = True
+                self._agent = line.context
         elif self._is_agent(line):
             self._agent_says(what, text.removeprefix("/bin/"))
         return True
 
     def _is_agent(self, line: Line) -> bool:
-        """A console without callers cannot tell; one that had them once needs no believing."""
-        if line.context == AGENT:
-            self._has_callers = True
-        return line.context == AGENT or (not self._has_callers and line.context[:1] not in "TC")
+        """Whether the agent printed a line; a console without callers cannot tell.
+
+        Agents of before did not say ready: then it is PID 1, or on such a console anybody.
+        """
+        if not self._ready:
+            return line.context == AGENT or line.context[:1] not in "TC"
+        return line.context == self._agent
 
     def _agent_says(self, what: str, test: str) -> None:
         self.seen = True
-        if what == "ready":
-            self._ready = True
-        elif what == "begin":
+        if what == "begin":
             self._test, self._subtest = test, ""
         elif what == "end" and test == self._test:
             self._test, self._subtest = "", ""

@@ -149,7 +149,8 @@ RULES: tuple[Rule, ...] = (
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): held lock freed",
         "{p}: held lock freed in {fn}", _LOCK),
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): lock held (?P<what>when "
-        r"returning to user space|at task exit)", "{p}: lock held {what} in {fn}", _LOCK),
+        r"returning to user space|at task exit)", "{p}: lock held {what} in {fn}", _LOCK,
+        trace=False),
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): .{0,64}still has locks held",
         "{p}: still has locks held in {fn}", _LOCK),
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): [Ii]nvalid wait context",

@@ -55,3 +55,12 @@ def test_there_are_logs_of_many_kinds_and_each_has_its_expectation() -> None:
 @pytest.mark.parametrize("log", [log for log in LOGS if log.stem.startswith("quiet")], ids=str)
 def test_what_a_healthy_guest_prints_is_no_splat(log: Path) -> None:
     assert parse_console(log.read_bytes()) == ()
+
+
+@pytest.mark.parametrize("name", ["warning", "bad-page-map"])
+def test_a_fingerprint_is_the_same_on_a_kernel_with_kasan_and_lockdep(name: str) -> None:
+    plain, debug = (
+        [splat.fingerprint for splat in parse_console((GOLDEN / f"{one}.log").read_bytes())]
+        for one in (name, f"debug-{name}")
+    )
+    assert plain == debug

@@ -86,6 +86,15 @@ def test_a_kernel_without_callers_has_marks_all_the_same() -> None:
     assert owner(console) == "exclusive/mapcount"
 
 
+def test_an_agent_beside_other_programs_is_known_by_having_been_ready_first() -> None:
+    ready, begin, end = (line.replace(b"[    T1]", b"[  T321]") for line in (READY, BEGIN, END))
+    assert owner(ready + begin + WARNING + end) == "exclusive/mapcount"
+    assert owner(ready + begin + mark("end /bin/exclusive/mapcount") + WARNING) == (
+        "exclusive/mapcount"
+    )
+    assert owner(ready + READY + begin + end + WARNING) == OWNER_GAP
+
+
 def test_the_end_of_another_test_ends_nothing() -> None:
     assert owner(READY + BEGIN + mark("end /bin/control/rss") + WARNING) == "exclusive/mapcount"
 
