@@ -124,11 +124,12 @@ class SplatParser:
         while position < len(window):
             if not self._open:
                 match = sign.search(window, position) if suspicious else None
-                self._note_stamp(window, position, match.start() if match else len(window))
                 if match is None:
+                    self._note_stamp(window, position, len(window))
                     self._number += window.count(b"\n", position)
                     return
                 start = window.rfind(b"\n", position, match.start()) + 1 or position
+                self._note_stamp(window, position, start)
                 self._number += window.count(b"\n", position, start)
                 position = start
             end = window.find(b"\n", position)
@@ -139,10 +140,13 @@ class SplatParser:
             position = end + 1
 
     def _note_stamp(self, window: bytes, start: int, end: int) -> None:
-        if not self._first_stamp and _STAMP.search(window, start, end):
-            self._first_stamp = self._number
+        """Note the line of the first time stamp, if it is in this stretch of whole lines."""
+        if not self._first_stamp and (stamp := _STAMP.search(window, start, end)):
+            self._first_stamp = self._number + window.count(b"\n", start, stamp.start())
 
     def _line(self, line: Line) -> None:
+        if line.context != UNSTAMPED:
+            self._first_stamp = self._first_stamp or line.number
         if self._owner.take(line):
             return
         found = match_rule(line.text)

@@ -214,6 +214,7 @@ def test_a_panic_after_an_oops_is_one_splat_and_fatal() -> None:
 def test_a_second_boot_is_a_reboot_and_a_first_one_is_not() -> None:
     boot = b"Booting the kernel.\n[    0.000000] Linux version 6.12.0 (gcc) #1 SMP\n"
     assert parse_console(boot + CHATTER) == ()
+    assert parse_console(b"SeaBIOS\r\n\r\n" + boot + CHATTER) == ()
     assert only(boot + CHATTER * 99 + boot).kind == "unexpected-reboot"
 
 
