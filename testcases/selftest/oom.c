@@ -6,7 +6,6 @@
  */
 #define _GNU_SOURCE
 #include <signal.h>
-#include <stddef.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,7 +34,7 @@ static void oom(void)
 }
 
 static const struct subtest tests[] = {
-	{ "oom", oom, NULL },
+	{ .name = "oom", .run = oom },
 };
 
 int main(void)
