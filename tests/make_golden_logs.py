@@ -29,6 +29,7 @@ from rmaplab.guest import cell as cells
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.template import BootFailed
 from rmaplab.model import Cell, Lab, Limits
+from rmaplab.pipeline import calibration
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan
@@ -219,7 +220,13 @@ class Recorder:
         boot = Launch(self._image(wanted.kernel), self._archive, Accelerator.TCG)
         with tempfile.TemporaryDirectory(prefix="rmaplab-golden-") as scratch:
             folder = Path(scratch)
-            templates = Templates(self._lab, self._workshop.cache, folder / "boots")
+            templates = Templates(
+                self._lab,
+                self._workshop.cache,
+                folder / "boots",
+                empty=self._workshop.catalogue.testcases[calibration.EMPTY],
+                averaged=frozenset(),
+            )
             templates.prepare([cell], {cell.kernel: boot}, 1)
             bench = templates.bench(cell, boot)
             if isinstance(bench, BootFailed):
