@@ -8,10 +8,10 @@ STAMP := $(VENV)/.installed
 SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
 
-.PHONY: help ab test check lint unit integration kernel setup bench clean
+.PHONY: help ab test check lint unit integration kernel setup bench bench-console clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 ab: setup ## the main job: A/B of the bundled series (SERIES=..., LAB=...)
 	./lab.py ab $(LAB) --series $(SERIES)
@@ -48,9 +48,12 @@ integration: setup ## tests with a fake kernel tree and real QEMU
 kernel: setup ## tests that build and boot a real kernel
 	@$(BIN)/pytest tests/kernel
 
-bench: setup ## what builds, boots and cells cost, against their goals
+bench: setup bench-console ## what builds, boots and cells cost, against their goals
 	@$(BIN)/python tests/bench_build.py
 	@$(BIN)/python tests/bench_cells.py
+
+bench-console: setup ## how fast consoles are parsed, and in how much memory
+	@$(BIN)/python tests/bench_console.py
 
 clean: ## remove what make made here; the cache is lab.py clean's
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

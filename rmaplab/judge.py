@@ -6,21 +6,41 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from rmaplab.model import (
+    Allowance,
+    Allowlist,
     Cell,
+    CellResult,
     Expectation,
     Fault,
     Judgement,
     Observation,
     Outcome,
+    Severity,
+    Splat,
     Subtest,
     Verdict,
 )
 
+_NOBODY = Allowlist()
 
-def judge(cell: Cell, observation: Observation, expectations: Sequence[Expectation]) -> Judgement:
+
+def judge(
+    cell: Cell,
+    observation: Observation,
+    expectations: Sequence[Expectation],
+    allowlist: Allowlist = _NOBODY,
+) -> Judgement:
     """The verdict on a cell, its reason, and whether the lab file expected it."""
+    allowed = tuple(_why_allowed(splat, cell, allowlist) for splat in observation.splats)
+    seen = _without_allowed(observation, allowed)
+    judgement = _judge(cell, seen, expectations)
+    return replace(judgement, allowed=allowed)
+
+
+def _judge(cell: Cell, observation: Observation, expectations: Sequence[Expectation]) -> Judgement:
     verdict, reason = _verdict(observation)
     matching = [known for known in expectations if applies(known, cell)]
     if not matching or verdict in {Verdict.ERROR, Verdict.SKIP}:
@@ -60,6 +80,58 @@ def unmatched(
     )
 
 
+# -- splats that fail no cell --------------------------------------------------------------------
+
+
+def is_expired(entry: Allowance, day: str) -> bool:
+    """Whether an entry no longer holds on a day; both are ISO 8601, which sorts by time."""
+    return bool(entry.until) and not (day and day <= entry.until)
+
+
+def speaks_of(entry: Allowance, splat: Splat) -> bool:
+    """Whether an entry is about a splat, expired or not.
+
+    What killed the kernel is never allowed, nor what was cut: nobody knows what that was.
+    """
+    if splat.fatal or splat.corrupted or (entry.kind and entry.kind != splat.kind):
+        return False
+    return re.search(entry.pattern, splat.title) is not None
+
+
+def unused(allowlist: Allowlist, results: Iterable[CellResult]) -> tuple[Allowance, ...]:
+    """The entries that speak of no splat that was seen."""
+    splats = {splat for result in results for splat in result.observation.splats}
+    return tuple(
+        entry for entry in allowlist.entries if not any(speaks_of(entry, splat) for splat in splats)
+    )
+
+
+def _why_allowed(splat: Splat, cell: Cell, allowlist: Allowlist) -> str:
+    for entry in allowlist.entries:
+        if speaks_of(entry, splat) and not is_expired(entry, allowlist.day):
+            return entry.reason
+    name = cell.testcase.name
+    owned = splat.owner == name or splat.owner.startswith(f"{name}/")
+    if splat.severity is Severity.NOTICE and splat.kind in cell.testcase.notices and owned:
+        return "the testcase brings it about"
+    return ""
+
+
+def _without_allowed(seen: Observation, allowed: Sequence[str]) -> Observation:
+    """The observation without the splats that are allowed; the first one left is the cause."""
+    left = [splat for splat, why in zip(seen.splats, allowed, strict=True) if not why]
+    if len(left) == len(seen.splats):
+        return seen
+    if left and all(splat.following for splat in left):
+        left[0] = replace(left[0], following=False)
+    quiet = seen.outcome is Outcome.SPLAT and not left and seen.beneath is Outcome.COMPLETED
+    outcome, fault = (Outcome.COMPLETED, Fault.NONE) if quiet else (seen.outcome, seen.fault)
+    return replace(seen, outcome=outcome, fault=fault, splats=tuple(left))
+
+
+# -- known failures ------------------------------------------------------------------------------
+
+
 def _as_known(known: Expectation, observation: Observation, verdict: Verdict) -> bool:
     if (verdict, observation.outcome) != (known.verdict, known.outcome):
         return False
@@ -94,7 +166,7 @@ def _surprise(known: Expectation, reason: str) -> str:
 
 
 def _verdict(seen: Observation) -> tuple[Verdict, str]:
-    if seen.skip:
+    if seen.skip and seen.outcome is Outcome.COMPLETED:
         return Verdict.SKIP, seen.skip
     if seen.fault in {Fault.LAB, Fault.USER}:
         return Verdict.ERROR, seen.detail
@@ -110,7 +182,7 @@ def _with_cause(seen: Observation) -> str:
     cause = next((splat for splat in seen.splats if not splat.following), None)
     if cause is None:
         return f"{seen.outcome}: {seen.detail}" if seen.detail else str(seen.outcome)
-    return f"{seen.outcome}: {cause.title}"
+    return f"{seen.outcome}: {cause.title}" + (" (at boot)" if cause.at_boot else "")
 
 
 def _of_subtests(subtests: Sequence[Subtest]) -> tuple[Verdict, str]:

@@ -329,6 +329,7 @@ class Testcase:
     ``source`` is its C file, or a script that a program of the host's userspace runs.
     ``leaves`` are the ledger's accounts (or patterns of some) that it does not give back: by how
     much exactly, or None for any amount.
+    ``notices`` are kinds of splats of severity notice that it brings about on purpose.
     """
 
     name: str
@@ -342,6 +343,7 @@ class Testcase:
     args: tuple[str, ...]
     source: Path
     leaves: Mapping[str, int | None] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
     @property
     def is_script(self) -> bool:
@@ -416,6 +418,21 @@ class Inclusion:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """A known complaint that fails no cell: an ``allow`` entry of a lab file.
+
+    ``pattern`` is a regular expression over splat titles, ``kind`` a splat's kind or empty for
+    any, ``until`` the last day (ISO 8601, UTC) on which it holds, or empty.
+    """
+
+    pattern: str
+    kind: str
+    reason: str
+    until: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """A resolved lab file: every name in it is known to exist.
 
@@ -441,6 +458,7 @@ class Lab:
     cap: int = 0
     audit: bool = True
     ledger: bool = False
+    allowances: tuple[Allowance, ...] = ()
 
     @property
     def every_testcase(self) -> tuple[Testcase, ...]:
@@ -460,6 +478,14 @@ NO_DEVICE = "none"
 def place(guest: str, device: str) -> str:
     """``q35``, or ``q35.none`` where a lab varies the devices."""
     return f"{guest}.{device}" if device else guest
+
+
+@dataclass(frozen=True, slots=True)
+class Allowlist:
+    """A lab's allowances on the day on which a run began: judging it later changes nothing."""
+
+    entries: tuple[Allowance, ...] = ()
+    day: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -493,6 +519,25 @@ class Cell:
 # -- evidence ----------------------------------------------------------------------------------
 
 
+class Severity(enum.StrEnum):
+    """How grave a kind of complaint is. It excuses nothing: a cell with any of them fails.
+
+    FATAL: what was running did not survive it. ERROR: memory, locks or time are in doubt, and
+    the kernel went on. WARNING: a check failed. NOTICE: an event that is a bug only where nobody
+    asked for it; a testcase may declare that it does.
+    """
+
+    FATAL = "fatal"
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+OWNER_BOOT = "boot"
+OWNER_GAP = "gap"
+"""Owners of splats that are no test's: before the agent was up, and between two tests."""
+
+
 @dataclass(frozen=True, slots=True)
 class Splat:
     """A kernel complaint found on a console.
@@ -503,7 +548,8 @@ class Splat:
     ``fingerprint`` is stable over addresses and configurations. ``corrupted`` means interleaved
     or cut text, ``tainted`` that the kernel had already complained before, ``following`` that an
     earlier splat of the same console is the likely cause. ``line`` counts from 1; ``fatal`` says
-    that the kernel cannot have gone on.
+    that the kernel cannot have gone on. ``owner`` is the test that ran (or test/subtest),
+    ``boot`` or ``gap``; empty on a console without the agent's marks.
     """
 
     kind: str
@@ -519,6 +565,13 @@ class Splat:
     rip: str = ""
     following: bool = False
     fatal: bool = False
+    severity: Severity = Severity.ERROR
+    owner: str = ""
+
+    @property
+    def at_boot(self) -> bool:
+        """Whether the kernel complained before it had run anything of the lab's."""
+        return self.owner == OWNER_BOOT
 
 
 LAB_SUBTEST = "lab: "
@@ -577,7 +630,11 @@ class Fault(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything that a cell showed, read from its saved evidence."""
+    """Everything that a cell showed, read from its saved evidence.
+
+    ``beneath`` is what the outcome would be if the console had been quiet: COMPLETED below a SPLAT
+    means that there is nothing else against the cell.
+    """
 
     outcome: Outcome = Outcome.LOST
     fault: Fault = Fault.LAB
@@ -589,6 +646,7 @@ class Observation:
     settings_read: Mapping[str, str] = field(default_factory=dict)
     instructions: int | None = None
     duration_s: float = 0.0
+    beneath: Outcome = Outcome.LOST
 
 
 # -- judgement ---------------------------------------------------------------------------------
@@ -599,7 +657,8 @@ class Judgement:
     """A verdict and its reason, and whether the lab file expected it.
 
     ``expected`` is the verdict that the lab file led us to expect, ``as_expected`` whether the
-    cell ended that way, in outcome and splats too.
+    cell ended that way, in outcome and splats too. ``allowed`` says of each splat of the
+    observation why it fails no cell, or is empty for one that does.
     """
 
     verdict: Verdict
@@ -607,6 +666,7 @@ class Judgement:
     expected: Verdict
     as_expected: bool
     known: str = ""
+    allowed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -616,6 +676,12 @@ class CellResult:
     cell: Cell
     observation: Observation
     judgement: Judgement
+
+    @property
+    def splats(self) -> tuple[tuple[Splat, str], ...]:
+        """Each splat with the reason why it is allowed, empty for one that is not."""
+        allowed = self.judgement.allowed or ("",) * len(self.observation.splats)
+        return tuple(zip(self.observation.splats, allowed, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -668,6 +734,38 @@ class ComparisonRow:
         return place(self.guest, self.device)
 
 
+class SplatChange(enum.StrEnum):
+    """How a splat moved from A (base) to B (patched)."""
+
+    NEW = "new"
+    GONE = "gone"
+    SAME = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSplat:
+    """One fingerprint over all rows of a comparison; NEW if it is new in any of them.
+
+    ``rows`` are the rows (testcase, settings, guest, device) where it moved that way. ``seen``
+    counts the cells of these rows that show it, on B, or on A for one that is gone. ``allowed`` is
+    the lab file's reason, empty for one that fails cells. ``excerpt`` is the text of the first.
+    """
+
+    fingerprint: str
+    kind: str
+    title: str
+    change: SplatChange
+    rows: tuple[tuple[str, str, str, str], ...]
+    seen: int
+    allowed: str
+    excerpt: str
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether B complains as A does not, and nobody allowed it."""
+        return self.change is SplatChange.NEW and not self.allowed
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A's and B's verdicts side by side."""
@@ -675,6 +773,12 @@ class Comparison:
     a: str
     b: str
     rows: tuple[ComparisonRow, ...]
+    splats: tuple[ComparedSplat, ...] = ()
+
+    @property
+    def new_splats(self) -> tuple[ComparedSplat, ...]:
+        """The splats that are regressions."""
+        return tuple(splat for splat in self.splats if splat.is_regression)
 
     def count(self, change: Change) -> int:
         """How many rows moved that way."""

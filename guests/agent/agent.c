@@ -270,6 +270,8 @@ int main(void)
 		give_up("no virtio port named org.rmaplab.agent");
 	audit_init();
 	touch_memory();
+	/* What the kernel says from here on is not the boot's any more. */
+	kmsg_mark("ready", NULL);
 	say_ready();
 	for (;;) {
 		if (!workload_is_mute()) {

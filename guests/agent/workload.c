@@ -15,6 +15,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -399,6 +400,44 @@ static void begin_ending(void)
 }
 
 /*
+ * A CPU that fell idle after the workload keeps its last mm, until it runs
+ * another process: only then does the kernel check that mm's counters ("Bad
+ * rss-counter state", __mmdrop()).  So run on each CPU once.
+ */
+static void drop_lazy_mms(void)
+{
+	cpu_set_t all, one;
+	int cpu;
+
+	if (sched_getaffinity(0, sizeof(all), &all))
+		return;
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+}
+
+/*
+ * Another CPU may still be printing what the kernel said before.  Reading this
+ * file takes the console lock, and giving that back prints what is left.
+ */
+static void flush_console(void)
+{
+	char line[256];
+	int fd = open("/proc/consoles", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	while (read(fd, line, sizeof(line)) > 0)
+		;
+	close(fd);
+}
+
+/*
  * All children are gone and with them every writer of the pipes, even one that
  * had moved itself to another cgroup.
  */
@@ -408,10 +447,12 @@ static bool finish(void)
 		return false;
 	stream_close(&w.out);
 	stream_close(&w.err);
+	drop_lazy_mms();
 	audit_close();
 	if (audit_wanted())
 		audit_end(w.id);
 	kmsg_mark("end ", w.program);
+	flush_console();
 	report_exit(cell_remove());
 	w.phase = IDLE;
 	return true;

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,7 @@ from rmaplab.cli.options import (
     tree_option,
 )
 from rmaplab.cli.runs import read_lab
-from rmaplab.collect.ktap import parse_ktap
-from rmaplab.collect.splats import parse_console
+from rmaplab.collect.console import parse_log
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.config.yamlsource import near_miss
 from rmaplab.errors import UserError
@@ -200,30 +201,45 @@ def plan(
 @format_option
 def parse(console: Path, form: str) -> None:
     """Splats and KTAP results in any saved console log."""
-    try:
-        raw = sys.stdin.buffer.read() if str(console) == "-" else console.read_bytes()
-    except OSError as error:
-        raise UserError(f"{console}: {error.strerror}") from error
-    splats = parse_console(raw)
-    tests = parse_ktap(raw.decode("utf-8", "replace").splitlines()).subtests
+    found = parse_log(_chunks(console))
+    tests, problems = (found.ktap.subtests, found.ktap.problems) if found.ktap else ((), ())
     if form == "json":
-        found = {
-            "splats": [dataclasses.asdict(splat) for splat in splats],
+        facts = {
+            "splats": [dataclasses.asdict(splat) for splat in found.splats],
             "tests": [dataclasses.asdict(test) for test in tests],
+            "problems": problems,
         }
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(facts, indent=1))
         return
-    for splat in splats:
+    for splat in found.splats:
         marks = [word for word in ("corrupted", "tainted", "following") if getattr(splat, word)]
         note = f" ({', '.join(marks)})" if marks else ""
-        where = f"line {splat.line}: {splat.kind}: "
+        note += f" [{printable(splat.owner)}]" if splat.owner else ""
+        where = f"line {splat.line}: {splat.severity}: {splat.kind}: "
         log.stdout.print(where + printable(splat.title) + note, markup=False)
         for frame in splat.frames:
             log.stdout.print(f"    {printable(frame)}", markup=False)
     for test in tests:
         log.stdout.print(f"{test.verdict}: {printable(test.name)}", markup=False)
-    if not splats and not tests:
+    for problem in problems:
+        log.stdout.print(f"KTAP: {printable(problem)}", markup=False)
+    if not found.splats and found.ktap is None:
         log.stdout.print("no splat, no test result")
+
+
+CHUNK = 1 << 20
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """A file's bytes, or standard input's, as they come."""
+    try:
+        with contextlib.ExitStack() as stack:
+            file = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb"))
+            while chunk := file.read(CHUNK):
+                yield chunk
+    except OSError as error:
+        name = "standard input" if str(path) == "-" else path
+        raise UserError(f"{name}: {error.strerror}") from error
 
 
 VERBS = (list_, plan, parse)

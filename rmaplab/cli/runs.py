@@ -190,6 +190,7 @@ def _show(evaluation: Evaluation, form: str) -> int:
         log.stdout.print(terminal.tally(evaluation.results))
     else:
         terminal.show_cells(evaluation.results)
+        terminal.show_allowed(evaluation.results)
     if evaluation.record.part:
         log.stdout.print(evaluation.record.part, markup=False)
     for name, error in evaluation.build_errors.items():
@@ -197,6 +198,8 @@ def _show(evaluation: Evaluation, form: str) -> int:
     for known in evaluation.stale:
         where = f"{evaluation.record.lab.path}:{known.line}"
         log.warn(f"{where}: this expectation speaks of no cell: {known.testcase}")
+    for remark in evaluation.remarks:
+        log.warn(terminal.printable(remark))
     log.stdout.print(f"report: {evaluation.folder.path / 'report.html'}", markup=False)
     return evaluation.exit_code
 

@@ -18,6 +18,8 @@ from rmaplab.model import Subtest, Verdict
 MAX_DETAIL = 16384
 """Characters of diagnostics that one result keeps: the last ones, which say how it ended."""
 MAX_RESULTS = 20_000
+MAX_DETAILS = 8 << 20
+"""Characters of diagnostics over all results; beyond them a result keeps only its own note."""
 MAX_PROBLEMS = 200
 MAX_DEPTH = 16
 MAX_NAME = 1000
@@ -26,7 +28,9 @@ MAX_MISSING = 1000
 
 # A console puts a time stamp before what goes through kmsg.
 _STAMP = re.compile(r"^\[ {0,6}\d{1,9}\.\d{6}\](?:\[ {0,8}[TC]\d{1,8}\])? ")
-_VERSION = re.compile(r"K?TAP version (\d{1,4})\s*$")
+_VERSION = re.compile(r"(K?)TAP version (\d{1,4})\s*$")
+_VERSIONS = {"K": {"1"}, "": {"12", "13", "14"}}
+"""KTAP's, and those of TAP that tests printed before there was KTAP."""
 _PLAN = re.compile(r"1\.\.(\d{1,9})\s*(?:#\s*(.*))?$")
 _RESULT = re.compile(
     r"(not )?ok(?:\s+(\d{1,9})\b(?:\s*-(?=\s|$))?|\s*-(?=\s)|(?=\s*(?:#|$)))\s*(.*)$"
@@ -69,23 +73,39 @@ class _Level:
     name: str = ""
     started: bool = False
 
+    def keep(self, text: str) -> None:
+        """Keep a line of diagnostics for the next result, and no more than it can keep."""
+        self.diagnostics.append(text)
+        self.size += len(text) + 1
+        while self.size > MAX_DETAIL:
+            self.size -= len(self.diagnostics.popleft()) + 1
+
 
 def parse_ktap(lines: Iterable[str]) -> KtapReport:
     """Read KTAP out of the lines of a program; anything else between them is diagnostics."""
-    parser = _Parser()
+    parser = KtapParser()
     for line in lines:
         parser.line(line)
     return parser.report()
 
 
-class _Parser:
+class KtapParser:
+    """Takes lines one by one, in constant memory but for the results; see ``parse_ktap``.
+
+    ``began`` is whether a line of KTAP came; ``ended_in_result`` whether the last one that did was
+    a result.
+    """
+
     def __init__(self) -> None:
         self._levels = [_Level(0)]
         self._problems: list[str] = []
         self._bailed_out: str | None = None
         self._skip_all: str | None = None
         self._count = 0
-        self._seen_any = False
+        self._kept = 0
+        self.began = False
+        self.ended_in_result = False
+        self._has_version = False
 
     # -- lines ---------------------------------------------------------------------------------
 
@@ -96,8 +116,9 @@ class _Parser:
         indent = len(text) - len(body)
         if not body or self._bailed_out is not None:
             return
-        if _VERSION.match(body):
-            self._version(indent)
+        self.ended_in_result = False
+        if match := _VERSION.match(body):
+            self._version(indent, match[1], match[2])
         elif match := _PLAN.match(body):
             self._plan(indent, int(match[1]), match[2] or "")
         elif match := _BAIL.match(body):
@@ -107,18 +128,20 @@ class _Parser:
         else:
             self._diagnostic(body)
 
-    def _version(self, indent: int) -> None:
-        self._seen_any = True
+    def _version(self, indent: int, kind: str, number: str) -> None:
+        self.began = self._has_version = True
+        if number not in _VERSIONS[kind]:
+            self.problem(f"{kind}TAP version {number} is not known")
         level = self._level(indent)
         if level.started and indent == 0:
-            self._problem("a second version line at the top")
+            self.problem("a second version line at the top")
         level.started = True
 
     def _plan(self, indent: int, planned: int, comment: str) -> None:
-        self._seen_any = True
+        self.began = True
         level = self._level(indent)
         if level.plan is not None:
-            self._problem(f"a second plan 1..{planned}{self._where(level)}")
+            self.problem(f"a second plan 1..{planned}{self._where(level)}")
             return
         level.plan = planned
         if planned == 0 and len(self._levels) == 1:
@@ -126,12 +149,12 @@ class _Parser:
             self._skip_all = match[1].strip() if match else comment.strip()
 
     def _result(self, indent: int, match: re.Match[str]) -> None:
-        self._seen_any = True
+        self.began = self.ended_in_result = True
         child = self._child_of(indent)
         level = self._level(indent)
-        number = self._number(level, match[2])
         if not self._room():
             return
+        number = self._number(level, match[2])
         description, _, tail = match[3].partition("#")
         verdict, note = _judge(bool(match[1]), tail.strip())
         # kselftest.h prints a skipped test's name behind the directive.
@@ -141,14 +164,17 @@ class _Parser:
             verdict = self._bubble_up(name, verdict, child.results)
             level.results += [_inside(name, result) for result in child.results]
             diagnostics = diagnostics + child.diagnostics
+        if self._kept > MAX_DETAILS:
+            diagnostics = deque()
         detail = "\n".join([*([note] if note else []), *diagnostics])[-MAX_DETAIL:]
+        self._kept += len(detail)
         level.diagnostics, level.size = deque(), 0
         level.results.append(Subtest(name, verdict, detail))
 
     def _room(self) -> bool:
         self._count += 1
         if self._count > MAX_RESULTS:
-            self._problem(f"more than {MAX_RESULTS} results")
+            self.problem(f"more than {MAX_RESULTS} results")
         return self._count <= MAX_RESULTS
 
     def _diagnostic(self, body: str) -> None:
@@ -156,11 +182,7 @@ class _Parser:
         if match := _SUBTEST.match(body):
             level.name = match[1].strip()
             return
-        text = body.removeprefix("#").strip()[:MAX_DETAIL]
-        level.diagnostics.append(text)
-        level.size += len(text) + 1
-        while level.size > MAX_DETAIL:
-            level.size -= len(level.diagnostics.popleft()) + 1
+        level.keep(body.removeprefix("#").strip()[:MAX_DETAIL])
 
     # -- levels --------------------------------------------------------------------------------
 
@@ -189,19 +211,20 @@ class _Parser:
         parent = self._levels[-1]
         name = level.name or f"test {parent.saw + 1}"
         if level.results:
-            self._problem(f"no result for {name}, whose subtests have some")
+            self.problem(f"no result for {name}, whose subtests have some")
         parent.results += [_inside(name, child) for child in level.results]
-        parent.diagnostics += level.diagnostics
+        for text in level.diagnostics:
+            parent.keep(text)
 
     def _settle(self, level: _Level) -> None:
         """Compare what a level printed with its plan."""
         saw = level.saw
         if level.plan is None:
             if saw:
-                self._problem(f"no plan{self._where(level)}")
+                self.problem(f"no plan{self._where(level)}")
             return
         if level.plan != saw:
-            self._problem(f"planned {level.plan}, saw {saw}{self._where(level)}")
+            self.problem(f"planned {level.plan}, saw {saw}{self._where(level)}")
         absent = sorted(set(range(1, min(level.plan, saw + MAX_MISSING) + 1)) - level.seen)
         for number in absent[: max(level.plan - saw, 0)]:
             if not self._room():
@@ -212,11 +235,11 @@ class _Parser:
         expected = level.last + 1
         number = int(text) if text is not None else expected
         if text is None:
-            self._problem(f"a result without a number{self._where(level)}")
+            self.problem(f"a result without a number{self._where(level)}")
         elif number in level.seen:
-            self._problem(f"result {number} came twice{self._where(level)}")
+            self.problem(f"result {number} came twice{self._where(level)}")
         elif number != expected:
-            self._problem(f"result {number} came where {expected} was due{self._where(level)}")
+            self.problem(f"result {number} came where {expected} was due{self._where(level)}")
         level.seen.add(number)
         level.last = number
         level.saw += 1
@@ -227,13 +250,14 @@ class _Parser:
         bad = [child.verdict for child in children if child.verdict in _BAD]
         if verdict in _BAD or not bad:
             return verdict
-        self._problem(f"{name} says {verdict.value} over a subtest that does not")
+        self.problem(f"{name} says {verdict.value} over a subtest that does not")
         return Verdict.ERROR if Verdict.ERROR in bad else Verdict.FAIL
 
     def _where(self, level: _Level) -> str:
         return f" in {level.name}" if level.name else ""
 
-    def _problem(self, text: str) -> None:
+    def problem(self, text: str) -> None:
+        """Note what does not add up."""
         if len(self._problems) < MAX_PROBLEMS and text not in self._problems[-3:]:
             self._problems.append(text)
 
@@ -246,11 +270,13 @@ class _Parser:
         top = self._levels[0]
         self._settle(top)
         if self._bailed_out is not None:
-            self._problem(f"bailed out: {self._bailed_out}".rstrip(": "))
-        elif not self._seen_any:
-            self._problem("no KTAP output")
+            self.problem(f"bailed out: {self._bailed_out}".rstrip(": "))
+        elif not self.began:
+            self.problem("no KTAP output")
+        elif not self._has_version:
+            self.problem("no version line")
         elif not top.results and self._skip_all is None:
-            self._problem("no results")
+            self.problem("no results")
         return KtapReport(
             subtests=tuple(top.results),
             planned=top.plan,

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmaplab.collect import audit, counters, ledger, transcript
 from rmaplab.collect.ktap import parse_ktap
-from rmaplab.collect.splats import parse_console
+from rmaplab.collect.splats import SplatParser
 from rmaplab.collect.transcript import Saved
 from rmaplab.model import (
     LAB_SUBTEST,
+    OWNER_BOOT,
     CounterChange,
     CounterSample,
     Fault,
     Observation,
     Outcome,
+    Severity,
     Splat,
     Subtest,
     Verdict,
@@ -28,6 +31,8 @@ from rmaplab.model import (
 
 CONSOLE = "console.log"
 TRANSCRIPT = "agent.jsonl"
+BANNER = b"Linux version"
+CHUNK = 1 << 20
 
 # The lab's ``end`` line, outside the boot phase: what it means, and whose fault it is.
 _ENDS: dict[str, tuple[Outcome, Fault]] = {
@@ -54,52 +59,89 @@ def observe(folder: Path) -> Observation:
     if saved.how == "not-run" and saved.skip:
         return Observation(Outcome.COMPLETED, Fault.NONE, "", skip=saved.skip)
     try:
-        console = (folder / CONSOLE).read_bytes()
+        console = read_console(folder / CONSOLE)
     except OSError as error:
         why = saved.detail or f"the console cannot be read: {error.strerror}"
         return Observation(outcome=Outcome.INFRA, detail=why)
-    splats = parse_console(console)
+    except Exception as error:  # a mistake of the parser's must not look like a quiet console
+        why = f"the console cannot be parsed: {type(error).__name__}: {error}"
+        return Observation(outcome=Outcome.INFRA, detail=why)
     changes = _counters(saved)
-    outcome, fault, detail = _outcome(saved, splats, console)
-    if outcome is Outcome.COMPLETED and (mask := _new_taint(changes)):
-        outcome, fault = Outcome.SPLAT, Fault.KERNEL
-        detail = f"the kernel tainted itself ({mask}), and the console does not say why"
+    outcome, fault, detail = _outcome(saved, console)
+    beneath, _, _ = _outcome(saved, replace(console, splats=()))
+    mask = _new_taint(changes)
+    if mask and not _explains_taint(console.splats):
+        if outcome is Outcome.COMPLETED:
+            outcome, fault = Outcome.SPLAT, Fault.KERNEL
+            detail = f"the kernel tainted itself ({mask}), and the console does not say why"
+        beneath = Outcome.SPLAT if beneath is Outcome.COMPLETED else beneath
     return Observation(
         outcome=outcome,
         fault=fault,
         detail=detail,
-        skip=saved.skip if outcome is Outcome.COMPLETED else "",
+        skip=saved.skip if beneath is Outcome.COMPLETED else "",
         subtests=_subtests(saved, changes),
-        splats=splats,
+        splats=console.splats,
         counters=changes,
         settings_read=saved.settings,
         instructions=_instructions(saved.stdout),
         duration_s=round(saved.duration_s, 3),
+        beneath=beneath,
     )
 
 
-def _outcome(saved: Saved, splats: tuple[Splat, ...], console: bytes) -> tuple[Outcome, Fault, str]:
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What a console says.
+
+    ``begins`` is whether it has the kernel's first line, ``within_test`` whether it breaks off
+    before the agent's mark of the test's end.
+    """
+
+    splats: tuple[Splat, ...]
+    begins: bool
+    within_test: bool = False
+
+
+def read_console(path: Path) -> Console:
+    """Read a cell's console, a piece at a time. Raises OSError.
+
+    The agent marks the end of the boot, so on a console without any mark all is the boot's.
+    """
+    parser, begins, before = SplatParser(), False, b""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            begins = begins or BANNER in before + chunk
+            before = chunk[-len(BANNER) :]
+            parser.feed(chunk)
+    splats = (replace(splat, owner=splat.owner or OWNER_BOOT) for splat in parser.finish())
+    return Console(tuple(splats), begins, parser.within_test)
+
+
+def _outcome(saved: Saved, console: Console) -> tuple[Outcome, Fault, str]:
     if not saved.how:
         return Outcome.LOST, Fault.LAB, "the lab ended before the cell did"
     if saved.garbled:
         return Outcome.LOST, Fault.LAB, f"an event of the agent makes no sense: {saved.garbled}"
-    if saved.how == "boot-limit" and b"Linux version" not in console:
+    if saved.how == "boot-limit" and not console.begins:
         return Outcome.INFRA, Fault.LAB, f"the kernel never began: {saved.detail}"
     if saved.phase == "boot" and saved.how in _AT_BOOT:
         return Outcome.BOOT_FAILED, Fault.KERNEL, saved.detail
     how = saved.guest_end if saved.how == "bye" and saved.guest_end else saved.how
     outcome, fault = _ENDS.get(how, (Outcome.LOST, Fault.LAB))
     if outcome is Outcome.COMPLETED:
-        return _of_console(saved, console) or _of_completed(saved, splats)
+        return _of_console(saved, console) or _of_completed(saved, console.splats)
     return outcome, fault, saved.detail
 
 
-def _of_console(saved: Saved, console: bytes) -> tuple[Outcome, Fault, str] | None:
+def _of_console(saved: Saved, console: Console) -> tuple[Outcome, Fault, str] | None:
     """What speaks against believing a quiet console: it is evidence only if it is whole."""
     if saved.console_dropped:
         return Outcome.LOST, Fault.LAB, f"{saved.console_dropped} bytes of console were not kept"
-    if b"Linux version" not in console:
+    if not console.begins:
         return Outcome.LOST, Fault.LAB, "the console does not begin with the boot: it is not whole"
+    if console.within_test:
+        return Outcome.LOST, Fault.LAB, "the console does not show the test's end: it is not whole"
     return None
 
 
@@ -185,6 +227,11 @@ def _counters(saved: Saved) -> dict[str, CounterChange]:
     before = counters.sample(saved.samples["before"])
     after = saved.samples.get("after")
     return counters.changes(before, counters.sample(after) if after else CounterSample({}))
+
+
+def _explains_taint(splats: tuple[Splat, ...]) -> bool:
+    """Whether a report of the cell's own time goes with a new taint flag; a notice sets none."""
+    return any(s.severity is not Severity.NOTICE and not s.at_boot for s in splats)
 
 
 def _new_taint(changes: Mapping[str, CounterChange]) -> int:

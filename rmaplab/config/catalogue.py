@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from rmaplab.collect.splats import SEVERITIES
 from rmaplab.config import schema, settings, yamlsource
 from rmaplab.config.paths import project
 from rmaplab.config.yamlsource import Document, near_miss
@@ -19,6 +20,7 @@ from rmaplab.model import (
     Limits,
     NumaNode,
     Requirements,
+    Severity,
     Testcase,
     TestcaseKind,
     Userspace,
@@ -141,6 +143,7 @@ class Catalogue:
                     f"unknown settings {name!r}{near_miss(name, self.settings)}",
                 )
         _check_devices(document, ("requires", "devices"), entry.requires.devices)
+        _check_notices(document, entry.notices)
         needs = entry.requires
         return Testcase(
             name=f"{document.path.parent.name}/{document.path.stem}",
@@ -165,6 +168,7 @@ class Catalogue:
             args=tuple(entry.args),
             source=source,
             leaves={k: None if v == "any" else v for k, v in entry.leaves.items()},
+            notices=tuple(entry.notices),
         )
 
 
@@ -194,6 +198,17 @@ def _check_devices(document: Document, where: tuple[str, ...], names: list[str])
     for number, name in enumerate(names):
         if name not in known:
             document.complain((*where, number), f"unknown device {name!r}{near_miss(name, known)}")
+
+
+def _check_notices(document: Document, kinds: list[str]) -> None:
+    """A testcase may ask for what need be no bug, never for what is one."""
+    known = [kind for kind, severity in SEVERITIES.items() if severity is Severity.NOTICE]
+    for number, kind in enumerate(kinds):
+        if kind not in known:
+            document.complain(
+                ("notices", number),
+                f"{kind!r} is no kind of splat that a testcase may declare: {', '.join(known)}",
+            )
 
 
 def _guest(document: Document) -> Guest | None:

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import datetime
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from rmaplab.collect.splats import KINDS
 from rmaplab.config import matrix, schema, yamlsource
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.config.matrix import Axes
-from rmaplab.config.yamlsource import Document, items, near_miss
-from rmaplab.model import Expectation, Kernel, Lab, Outcome, Testcase, Verdict
+from rmaplab.config.yamlsource import Document, Location, items, near_miss
+from rmaplab.model import Allowance, Expectation, Kernel, Lab, Outcome, Testcase, Verdict
 from rmaplab.plan import plan
 
 T = TypeVar("T")
@@ -44,6 +46,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
     exclusions = matrix.exclusions(document, axes)
     inclusions = matrix.inclusions(document, axes, catalogue)
     _check_expectations(document)
+    _check_allowances(document)
     if entry is None:
         document.check()
         raise AssertionError("a file that does not validate has mistakes")
@@ -65,6 +68,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         cap=entry.cap or 0,
         audit=entry.audit,
         ledger=entry.ledger,
+        allowances=_allowances(document, entry.allow),
     )
     _check_rows(document, lab)
     document.check()
@@ -152,10 +156,47 @@ def _check_expectations(document: Document) -> None:
                 f"unknown kernel {kernel!r}{near_miss(kernel, kernels)}",
             )
         if isinstance(splat, str):
-            try:
-                re.compile(splat)
-            except re.error as error:
-                document.complain(("expect", number, "splat"), f"not a regular expression: {error}")
+            _check_pattern(document, ("expect", number, "splat"), splat)
+
+
+def _check_pattern(document: Document, where: Location, pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        document.complain(where, f"not a regular expression: {error}")
+
+
+def _check_allowances(document: Document) -> None:
+    for number, entry in items(document.value, "allow", dict):
+        pattern, kind, until = (entry.get(key) for key in ("pattern", "kind", "until"))
+        if isinstance(pattern, str):
+            _check_pattern(document, ("allow", number, "pattern"), pattern)
+        if isinstance(kind, str) and kind and kind not in KINDS:
+            document.complain(
+                ("allow", number, "kind"), f"unknown kind {kind!r}{near_miss(kind, KINDS)}"
+            )
+        if isinstance(until, str) and until and not _is_day(until):
+            document.complain(("allow", number, "until"), f"not a date like 2027-01-31: {until!r}")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _allowances(document: Document, entries: Sequence[schema.AllowEntry]) -> tuple[Allowance, ...]:
+    return tuple(
+        Allowance(
+            pattern=entry.pattern,
+            kind=entry.kind,
+            reason=entry.reason,
+            until=str(entry.until),
+            line=document.line(("allow", number)),
+        )
+        for number, entry in enumerate(entries)
+    )
 
 
 def _expectations(

@@ -7,6 +7,7 @@ are strict, because YAML reads ``no`` as false and ``6.10`` as 6.1.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -90,6 +91,15 @@ class ExcludeEntry(_Model):
     reason: Annotated[str, Field(min_length=1)]
 
 
+class AllowEntry(_Model):
+    """One entry of a lab file's ``allow``: a known complaint that fails no cell."""
+
+    pattern: Pattern
+    kind: str = ""
+    reason: Annotated[str, Field(min_length=1)]
+    until: str | date = ""
+
+
 class LabFile(_Model):
     """A lab file."""
 
@@ -108,6 +118,7 @@ class LabFile(_Model):
     audit: bool = True
     ledger: bool = False
     expect: list[ExpectEntry] = []
+    allow: list[AllowEntry] = []
 
 
 class NodeEntry(_Model):
@@ -180,6 +191,7 @@ class TestcaseFile(_Model):
     settings: Annotated[list[str], Field(min_length=1)]
     limit_s: Seconds
     args: list[str] = []
+    notices: list[str] = []
     leaves: dict[Pattern, int | Literal["any"]] = {}
 
 

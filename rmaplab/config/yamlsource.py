@@ -85,7 +85,10 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node, where: Location, document: 
             for number, child in enumerate(node.value)
         ]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node, deep=True)
+        try:
+            return loader.construct_object(node, deep=True)
+        except ValueError as error:  # what looks like a date and is none
+            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from error
     mapping: dict[str, Any] = {}
     first_lines: dict[str, int] = {}
     for key_node, value_node in node.value:

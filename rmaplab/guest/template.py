@@ -143,7 +143,11 @@ async def _save(
     with Transcript(folder / "agent.jsonl") as transcript:
         try:
             async with running(guest, launch, folder=folder, transcript=transcript) as vm:
-                await work(vm, transcript)
+                try:
+                    await work(vm, transcript)
+                except GuestDied:
+                    await vm.settle()  # a panic's trace comes after the line that says so
+                    raise
                 await _write_state(vm, folder / STATE)
                 transcript.say("lab", "end", how=str(How.BYE), detail="")
         except GuestDied as died:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rmaplab.collect.observe import observe
 from rmaplab.compare import compare
 from rmaplab.errors import ExitCode
-from rmaplab.judge import judge, unmatched
+from rmaplab.judge import is_expired, judge, unmatched, unused
 from rmaplab.model import (
     Cell,
     CellResult,
@@ -35,6 +35,9 @@ class Evaluation:
     results: tuple[CellResult, ...]
     comparison: Comparison | None
     stale: tuple[Expectation, ...]
+    remarks: tuple[str, ...] = ()
+    """What the reader has to know besides verdicts: entries of ``allow`` that do nothing, kernels
+    that complained before any test ran."""
 
     @property
     def unstable(self) -> tuple[Unstable, ...]:
@@ -64,6 +67,8 @@ class Evaluation:
         return ExitCode.INFRA if surprised or not tested else ExitCode.OK
 
     def _of_rows(self, comparison: Comparison) -> ExitCode:
+        if comparison.new_splats:
+            return ExitCode.REGRESSION
         bad = [row for row in comparison.rows if row.change.is_bad]
         if self.unstable or any(Verdict.ERROR not in {row.base, row.patched} for row in bad):
             return ExitCode.REGRESSION
@@ -95,7 +100,7 @@ def evaluate(folder: RunFolder, seen_before: Mapping[str, Observation] | None = 
     judged = []
     for cell in cells:
         seen = known.get(cell.id) or observe_cell(folder, cell)
-        judged.append(CellResult(cell, seen, judge(cell, seen, lab.expectations)))
+        judged.append(CellResult(cell, seen, judge(cell, seen, lab.expectations, record.allowlist)))
     comparison = None
     if record.comparison is not None and judged:
         a, b = record.comparison
@@ -107,7 +112,33 @@ def evaluate(folder: RunFolder, seen_before: Mapping[str, Observation] | None = 
         )
     whole = len(record.cells) == len(everything) and record.is_whole
     stale = unmatched(lab.expectations, cells) if whole and cells else ()
-    return Evaluation(folder, record, tuple(judged), comparison, stale)
+    remarks = (*_allowlist_remarks(record, judged, whole), *_boot_remarks(judged))
+    return Evaluation(folder, record, tuple(judged), comparison, stale, remarks)
+
+
+def _allowlist_remarks(
+    record: RunRecord, judged: Sequence[CellResult], whole: bool
+) -> Iterator[str]:
+    """The entries that have expired, and after a whole run those that nothing matched."""
+    idle = unused(record.allowlist, judged) if whole and judged else ()
+    for entry in record.allowlist.entries:
+        where = f"{record.lab.path}:{entry.line}: allow {entry.pattern!r}"
+        if is_expired(entry, record.allowlist.day):
+            yield f"{where}: expired after {entry.until}: it allows nothing any more"
+        if entry in idle:
+            yield f"{where}: matches no splat of this run"
+
+
+def _boot_remarks(judged: Sequence[CellResult]) -> list[str]:
+    """Kernels that complained at boot, once each: that is why all their cells fail."""
+    found = {
+        f"kernel {result.cell.kernel} complains at boot on {result.cell.guest.name}: "
+        f"{splat.title}: none of its cells there can pass"
+        for result in judged
+        for splat, allowed in result.splats
+        if splat.at_boot and not allowed
+    }
+    return sorted(found)
 
 
 def write_reports(evaluation: Evaluation) -> None:
@@ -117,6 +148,6 @@ def write_reports(evaluation: Evaluation) -> None:
     folder.write(
         "results.json", results.render(judged, comparison, evaluation.build_errors, record.part)
     )
-    folder.write("junit.xml", junit.pieces(judged, record.kernels))
-    folder.write("summary.md", summary.render(record, judged, comparison))
+    folder.write("junit.xml", junit.pieces(judged, record.kernels, comparison))
+    folder.write("summary.md", summary.render(record, judged, comparison, evaluation.remarks))
     folder.write("report.html", html.render(record, judged, comparison))

@@ -130,7 +130,7 @@ class Runner:
 
     def _finish(self, wanted: Cell, progress: CellProgress) -> None:
         seen = self.seen[wanted.id] = observe_cell(self.folder, wanted)
-        judgement = judge(wanted, seen, self.record.lab.expectations)
+        judgement = judge(wanted, seen, self.record.lab.expectations, self.record.allowlist)
         self.folder.journal("cell", cell=wanted.id, outcome=seen.outcome, verdict=judgement.verdict)
         progress.finished(CellResult(wanted, seen, judgement))
 

@@ -15,7 +15,7 @@ from typing import IO
 
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
-from rmaplab.model import CellResult, Splat, Unstable, Verdict
+from rmaplab.model import CellResult, Comparison, Splat, Unstable, Verdict
 from rmaplab.stability import unstable
 from rmaplab.store.runfolder import KernelFacts
 
@@ -41,12 +41,20 @@ def clean(text: str) -> str:
     return _NO_XML.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
-def render(results: Sequence[CellResult], kernels: Mapping[str, KernelFacts]) -> str:
+def render(
+    results: Sequence[CellResult],
+    kernels: Mapping[str, KernelFacts],
+    comparison: Comparison | None = None,
+) -> str:
     """The file's text; the same for the same evidence, byte for byte."""
-    return "".join(pieces(results, kernels))
+    return "".join(pieces(results, kernels, comparison))
 
 
-def pieces(results: Sequence[CellResult], kernels: Mapping[str, KernelFacts]) -> Iterator[str]:
+def pieces(
+    results: Sequence[CellResult],
+    kernels: Mapping[str, KernelFacts],
+    comparison: Comparison | None = None,
+) -> Iterator[str]:
     """The file's text in pieces: thousands of cells with their counters fill more than memory."""
     grouped: dict[tuple[str, str, str], list[CellResult]] = {}
     for result in results:
@@ -61,6 +69,10 @@ def pieces(results: Sequence[CellResult], kernels: Mapping[str, KernelFacts]) ->
                 attributes, text = _as_text(_unbuilt(name, facts))
                 sums = _sum(sums, attributes)
                 body.write(text)
+        if comparison is not None and comparison.new_splats:
+            attributes, text = _as_text(_new_splats(comparison))
+            sums = _sum(sums, attributes)
+            body.write(text)
         if not sums:
             yield str(to_xml_report_string([], prettyprint=True))
             return
@@ -142,6 +154,21 @@ def _as_text(suite: TestSuite) -> _Text:
     return _opened("testsuites", str(to_xml_report_string([suite], prettyprint=True)))
 
 
+def _new_splats(comparison: Comparison) -> TestSuite:
+    """What B complains about and A does not, a failure each, also where both sides fail."""
+    name = f"new splats: {comparison.a} -> {comparison.b}"
+    cases = []
+    for splat in comparison.new_splats:
+        case = TestCase(clean(f"{splat.title} [{splat.fingerprint}]"), classname=clean(name))
+        rows = [" ".join(filter(None, row)) for row in splat.rows]
+        text = "\n".join([f"in {splat.seen} cells:", *rows, "", splat.excerpt])
+        case.add_failure_info(
+            message=clean(splat.title), output=clean(text), failure_type=splat.kind
+        )
+        cases.append(case)
+    return TestSuite(clean(name), cases)
+
+
 def _unbuilt(name: str, facts: KernelFacts) -> TestSuite:
     """A kernel that has no cells because it was not built, so that the error is not silent."""
     case = TestCase("build", classname=clean(name))
@@ -197,7 +224,9 @@ def _case(result: CellResult) -> TestCase:
         stdout=clean(_output(result)),
     )
     message = clean(_first_line(judgement.reason))
-    text = clean("\n".join([judgement.reason, *(_splat(splat) for splat in seen.splats)]))
+    text = clean(
+        "\n".join([judgement.reason, *(_splat(splat, allowed) for splat, allowed in result.splats)])
+    )
     match judgement.verdict:
         case Verdict.SKIP:
             case.add_skipped_info(message=message)
@@ -224,9 +253,10 @@ def _first_line(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
-def _splat(splat: Splat) -> str:
+def _splat(splat: Splat, allowed: str) -> str:
     frames = "\n".join(f"  {frame}" for frame in splat.frames)
-    return f"{splat.title}\n{frames}\n\n{splat.excerpt}"
+    note = f" (allowed: {allowed})" if allowed else ""
+    return f"{splat.title}{note}\n{frames}\n\n{splat.excerpt}"
 
 
 def _output(result: CellResult) -> str:
@@ -235,4 +265,6 @@ def _output(result: CellResult) -> str:
     for subtest in result.observation.subtests:
         lines.append(f"{subtest.verdict}: {subtest.name}")
         lines += [f"  {line}" for line in subtest.detail.splitlines()]
+    # A case that is green shows nowhere else what it was allowed to complain about.
+    lines += [f"allowed splat: {s.title}: {why}" for s, why in result.splats if why]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rmaplab.model import CellResult, Comparison
+from rmaplab.model import CellResult, ComparedSplat, Comparison
 from rmaplab.stability import unstable
 from rmaplab.store.cellfiles import counter_facts
 
@@ -37,6 +37,7 @@ def render(
             "base": comparison.a,
             "patched": comparison.b,
             "rows": [dataclasses.asdict(row) for row in comparison.rows],
+            "splats": [_compared(splat) for splat in comparison.splats],
         }
     # A line a cell: hundreds of counters each would make an indented file endless.
     head = json.dumps(content, indent=1).rstrip().removesuffix("}").rstrip()
@@ -66,9 +67,22 @@ def cell_facts(result: CellResult) -> dict[str, Any]:
             {"name": subtest.name, "verdict": subtest.verdict, "detail": subtest.detail}
             for subtest in seen.subtests
         ],
-        "splats": [dataclasses.asdict(splat) for splat in seen.splats],
+        "splats": splat_facts(result),
         "counters": {name: counter_facts(change) for name, change in seen.counters.items()},
         "settings_read": dict(seen.settings_read),
         "instructions": seen.instructions,
         "duration_s": seen.duration_s,
     }
+
+
+def splat_facts(result: CellResult) -> list[dict[str, Any]]:
+    """A cell's splats, each with the reason why it is allowed (empty: it is not)."""
+    return [{**dataclasses.asdict(splat), "allowed": allowed} for splat, allowed in result.splats]
+
+
+def _compared(splat: ComparedSplat) -> dict[str, Any]:
+    named = [
+        dict(zip(("testcase", "settings", "guest", "device"), row, strict=True))
+        for row in splat.rows
+    ]
+    return {**dataclasses.asdict(splat), "rows": named}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rmaplab.model import CellResult, Change, Comparison, Verdict
@@ -11,7 +12,12 @@ from rmaplab.stability import unstable
 from rmaplab.store.runfolder import RunRecord
 
 
-def render(record: RunRecord, results: Sequence[CellResult], comparison: Comparison | None) -> str:
+def render(
+    record: RunRecord,
+    results: Sequence[CellResult],
+    comparison: Comparison | None,
+    remarks: Sequence[str] = (),
+) -> str:
     """The page as Markdown; the same for the same evidence."""
     lines = [f"# rmaplab: {record.lab.name}", "", *_kernels(record), ""]
     if not record.is_whole:
@@ -21,9 +27,12 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
     if comparison is not None:
         lines += [f"{comparison.a} -> {comparison.b}: {comparison_tally(comparison)}", ""]
         lines += _comparison(comparison)
+        lines += _splats(comparison)
     lines += [tally(results), ""]
     lines += _unstable(results)
     lines += _failures(results)
+    lines += _allowed(results)
+    lines += ["", *(f"- {escape(remark)}" for remark in remarks)] if remarks else []
     return "\n".join(lines) + "\n"
 
 
@@ -60,6 +69,27 @@ def _unstable(results: Sequence[CellResult]) -> list[str]:
         cells = (one.testcase, one.kernel, one.place, one.settings, one.detail)
         lines.append("| " + " | ".join(escape(cell) for cell in cells) + " |")
     return [*lines, ""]
+
+
+def _splats(comparison: Comparison) -> list[str]:
+    if not comparison.splats:
+        return []
+    lines = ["| splat | kind | change | rows | allowed |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {escape(splat.title)} | {splat.kind} | {splat.change} | {len(splat.rows)} | "
+        f"{escape(splat.allowed)} |"
+        for splat in comparison.splats
+    ]
+    return [*lines, ""]
+
+
+def _allowed(results: Sequence[CellResult]) -> list[str]:
+    """The splats that failed no cell: they are listed all the same."""
+    counts = Counter((s.title, why) for result in results for s, why in result.splats if why)
+    if not counts:
+        return []
+    lines = ["", "| allowed splat | cells | reason |", "|---|---|---|"]
+    return lines + [f"| {escape(t)} | {n} | {escape(why)} |" for (t, why), n in counts.items()]
 
 
 def _failures(results: Sequence[CellResult]) -> list[str]:

@@ -22,6 +22,10 @@ _CHANGE_STYLE = {
 }
 
 
+EXCERPT_LINES = 24
+"""Lines of a new splat that go to the terminal."""
+
+
 def printable(text: str) -> str:
     """Text that a guest wrote, safe for a terminal: control characters become visible."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
@@ -127,6 +131,33 @@ def show_comparison(comparison: Comparison) -> None:
     if groups:
         log.stdout.print(table)
     log.stdout.print(comparison_tally(comparison))
+    _show_splats(comparison)
+
+
+def _show_splats(comparison: Comparison) -> None:
+    """The new splats with the beginning of their text; the others a line each."""
+    for splat in comparison.new_splats:
+        where = ", ".join(sorted({row[0] for row in splat.rows}))
+        title = escape(f"{printable(splat.title)} [{where}]")
+        log.stdout.print(f"[bad]new splat:[/] {title}")
+        lines = splat.excerpt.splitlines()
+        for line in lines[:EXCERPT_LINES]:
+            log.stdout.print("    " + printable(line), markup=False)
+        if len(lines) > EXCERPT_LINES:
+            log.stdout.print(f"    ({len(lines) - EXCERPT_LINES} more lines in report.html)")
+    for splat in comparison.splats:
+        if not splat.is_regression:
+            note = f" (allowed: {splat.allowed})" if splat.allowed else ""
+            text = f"{splat.change} splat: {printable(splat.title)}{printable(note)}"
+            log.stdout.print(text, markup=False)
+
+
+def show_allowed(results: Sequence[CellResult]) -> None:
+    """The splats that failed no cell, each once."""
+    counts = Counter((s.title, why) for result in results for s, why in result.splats if why)
+    for (title, why), cells in counts.items():
+        text = f"allowed splat in {cells} cell{'s' if cells > 1 else ''}: {title}: {why}"
+        log.stdout.print(printable(text), markup=False)
 
 
 def _by_change(

@@ -20,7 +20,7 @@ import filelock
 import pydantic
 
 from rmaplab.errors import InfraError, UserError
-from rmaplab.model import Cell, Lab
+from rmaplab.model import Allowlist, Cell, Lab
 
 SCHEMA_VERSION = 1
 
@@ -80,6 +80,11 @@ class RunRecord:
         if others <= 0:
             return ""
         return f"{others} of the lab's {self.lab_cells} cells were not run: {self.narrowed}"
+
+    @property
+    def allowlist(self) -> Allowlist:
+        """The lab's allowances on the day on which the run began, whenever it is judged."""
+        return Allowlist(self.lab.allowances, self.began[: len("YYYY-MM-DD")])
 
 
 _RECORD = pydantic.TypeAdapter(RunRecord)

@@ -2,6 +2,7 @@
 /* Subtests and KTAP: Documentation/dev-tools/ktap.rst */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,6 +139,23 @@ long subtest_arg(void)
 	return current_arg;
 }
 
+/*
+ * A line in the kernel log, so that what the kernel says until the next one is
+ * known to be this subtest's.  Only root may; without it the whole test owns it.
+ */
+static void mark(const char *name)
+{
+	char line[256];
+	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	snprintf(line, sizeof(line), "<3>rmaplab: subtest %s\n", name);
+	if (write(fd, line, strlen(line)) < 0)
+		diag("no mark of %s on the console: %s", name, strerror(errno));
+	close(fd);
+}
+
 static int run_subtest(const struct subtest *t)
 {
 	int status;
@@ -146,6 +164,7 @@ static int run_subtest(const struct subtest *t)
 	skip_reason[0] = '\0';
 	current_arg = t->arg;
 	watch_reset();
+	mark(t->name);
 	pid = fork();
 	if (pid < 0)
 		bail_out("fork: %s", strerror(errno));

@@ -15,6 +15,7 @@ KNOWN = {
     "selftest/fail": ("completed", "fail"),
     "selftest/flood": ("completed", "error"),
     "selftest/hang": ("timeout", "fail"),
+    "selftest/oom": ("splat", "pass"),
     "selftest/panic": ("panic", "fail"),
     "selftest/reset": ("lost", "fail"),
     "selftest/silent": ("completed", "error"),
@@ -33,9 +34,24 @@ def test_hostile_output_forges_no_result(selftest_run: Any) -> None:
     assert cell["verdict"] != "pass"
 
 
+def test_what_a_test_leaves_is_found_by_the_ledger(selftest_run: Any) -> None:
+    (wrong,) = [one for one in cell["subtests"] if one["verdict"] != "pass"]
+    assert wrong["name"] == "lab: ledger"
+    assert "vmstat.nr_shmem changed by +64, allowed is 0" in wrong["detail"]
+
+
+def test_a_notice_that_a_testcase_declared_is_its_own_and_is_listed(selftest_run: Any) -> None:
+    (cell,) = selftest_run.cells("selftest/oom")
+    (splat,) = cell["splats"]
+    assert (splat["kind"], splat["owner"]) == ("oom", "selftest/oom/oom")
+    assert splat["allowed"]
+    assert "allowed splat in 1 cell: Out of memory" in selftest_run.stdout
+
+
 def test_a_panic_is_known_long_before_its_limit(selftest_run: Any) -> None:
     (cell,) = selftest_run.cells("selftest/panic")
     assert cell["splats"][0]["kind"] == "panic"
+    assert cell["splats"][0]["owner"] == "selftest/panic"
     assert cell["duration_s"] < 30
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from rmaplab.pipeline.host import Launches
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.store.cache import Cache
 
-from .builders import KTAP_FAIL, KTAP_PASS, conversation, facts, save
+from .builders import BOOTED, KTAP_FAIL, KTAP_PASS, conversation, facts, save
 
 LAB = """\
 name: tiny
@@ -131,9 +132,9 @@ def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
     monkeypatch.setattr(initramfs, "build", lambda *words: tmp_path / "initramfs")
     monkeypatch.setattr(run_pipeline, "_tools", dict)
 
-    def show(**evidence: Sequence[Any]) -> None:
+    def show(consoles: Mapping[str, bytes] | None = None, **evidence: Sequence[Any]) -> None:
         async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
-            save(folder, evidence[cell.kernel])
+            save(folder, evidence[cell.kernel], (consoles or {}).get(cell.kernel, BOOTED))
 
         monkeypatch.setattr(guest_cell, "run", run)
 
@@ -207,6 +208,118 @@ def test_an_ab_ends_with_the_code_of_its_rows(
     assert answer.code == code
     (row,) = json.loads(answer.out)["comparison"]["rows"]
     assert row["change"] == change
+
+
+# -- splats ------------------------------------------------------------------------------------
+
+READY = b"[    1.000000][    T1] rmaplab: ready\n"
+BEGIN = b"[    2.000000][    T1] rmaplab: begin /bin/exclusive/mapcount\n"
+END = b"[    3.000000][    T1] rmaplab: end /bin/exclusive/mapcount\n"
+RSS = b"[    2.500000][   T77] BUG: Bad rss-counter state mm:00000000abcd type:MM_ANONPAGES val:1\n"
+IN_TEST = BOOTED + READY + BEGIN + RSS + END
+AT_BOOT = BOOTED + RSS + READY + BEGIN + END
+ALLOW = "allow:\n  - {pattern: ^BUG. Bad rss, reason: seen on every kernel, until: %s}\n"
+
+
+@pytest.mark.parametrize("shown", [PASS, FAIL])
+def test_an_ab_shows_a_new_splat_with_its_text_and_exits_1(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path, shown: Any
+) -> None:
+    guests({"patched": IN_TEST}, base=shown, patched=shown)
+    answer = command("ab", lab_file, "--series", "x", "--accel", "tcg")
+    assert answer.code == 1
+    assert "new splat: BUG: Bad rss-counter state [exclusive/mapcount]" in answer.out
+    assert "type:MM_ANONPAGES val:1" in answer.out
+    folder = run_folder(tmp_path)
+    assert "new splats: base -&gt; patched" in (folder / "junit.xml").read_text("utf-8")
+    assert "Bad rss-counter state | bad-rss-counter | new" in (folder / "summary.md").read_text(
+        "utf-8"
+    )
+    assert "Bad rss-counter" in (folder / "report.html").read_text("utf-8")
+    (splat,) = json.loads((folder / "results.json").read_text("utf-8"))["comparison"]["splats"]
+    assert (splat["change"], splat["seen"], splat["rows"][0]["testcase"]) == (
+        "new", 1, "exclusive/mapcount",
+    )  # fmt: skip
+
+
+def test_a_new_splat_is_the_kernels_fault_also_where_the_lab_lost_the_cell(
+    command: Command, guests: Show, lab_file: Path
+) -> None:
+    guests({"patched": IN_TEST}, base=FAIL, patched=LOST)
+    assert command("ab", lab_file, "--series", "x", "--accel", "tcg").code == 1
+
+
+def test_a_splat_of_both_sides_is_no_regression(
+    command: Command, guests: Show, lab_file: Path
+) -> None:
+    guests({"base": IN_TEST, "patched": IN_TEST}, base=PASS, patched=PASS)
+    answer = command("ab", lab_file, "--series", "x", "--accel", "tcg")
+    assert answer.code == 0
+    assert "same splat: BUG: Bad rss-counter state" in answer.out
+
+
+def test_an_allowed_splat_passes_and_is_listed(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    lab_file.write_text(MAPCOUNT_ONLY + ALLOW % "2999-12-31", encoding="utf-8")
+    guests({"base": IN_TEST}, base=PASS)
+    answer = command("run", lab_file, "--accel", "tcg")
+    assert answer.code == 0
+    said = "allowed splat in 1 cell: BUG: Bad rss-counter state: seen on every kernel"
+    assert said in answer.out
+    folder = run_folder(tmp_path)
+    assert "seen on every kernel" in (folder / "summary.md").read_text("utf-8")
+    (cell,) = json.loads((folder / "results.json").read_text("utf-8"))["cells"]
+    (splat,) = cell["splats"]
+    assert (splat["owner"], splat["allowed"]) == ("exclusive/mapcount", "seen on every kernel")
+
+
+def test_an_entry_that_expired_allows_nothing_and_is_reported(
+    command: Command, guests: Show, lab_file: Path
+) -> None:
+    lab_file.write_text(MAPCOUNT_ONLY + ALLOW % "2020-01-01", encoding="utf-8")
+    guests({"base": IN_TEST}, base=PASS)
+    answer = command("run", lab_file, "--accel", "tcg")
+    assert answer.code == 1
+    assert "tiny.yaml:10: allow '^BUG. Bad rss': expired after 2020-01-01" in _joined(answer.err)
+    assert "matches no splat" not in answer.err
+
+
+def test_a_saved_run_expires_by_the_day_on_which_it_began(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    lab_file.write_text(MAPCOUNT_ONLY + ALLOW % "2026-06-30", encoding="utf-8")
+    guests({"base": IN_TEST}, base=PASS)
+    command("run", lab_file, "--accel", "tcg")
+    folder = run_folder(tmp_path)
+    facts_ = json.loads((folder / "run.json").read_text("utf-8"))
+    for began, code in (("2026-06-30T23:59:59+00:00", 0), ("2026-07-01T00:00:00+00:00", 1)):
+        (folder / "run.json").write_text(json.dumps({**facts_, "began": began}), encoding="utf-8")
+        assert command("report", folder).code == code
+
+
+def test_an_entry_that_matches_nothing_is_reported(
+    command: Command, guests: Show, lab_file: Path
+) -> None:
+    lab_file.write_text(MAPCOUNT_ONLY + ALLOW % "2999-12-31", encoding="utf-8")
+    guests(base=PASS)
+    answer = command("run", lab_file, "--accel", "tcg")
+    assert answer.code == 0
+    assert "matches no splat of this run" in _joined(answer.err)
+
+
+def test_a_kernel_that_complains_at_boot_fails_everywhere_and_is_said_once(
+    command: Command, guests: Show, lab_file: Path
+) -> None:
+    guests({"base": AT_BOOT}, base=PASS)
+    answer = command("run", lab_file, "--accel", "tcg", "--repeat", "3")
+    assert answer.code == 1
+    assert _joined(answer.err).count("kernel base complains at boot on q35: BUG: Bad rss") == 1
+    assert "splat: BUG: Bad rss-counter state (at boot)" in _joined(answer.out)
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split())
 
 
 def test_a_saved_run_is_reported_with_the_same_code_and_files(
@@ -574,6 +687,50 @@ def test_a_saved_console_is_parsed(command: Command, tmp_path: Path) -> None:
     assert [(test["name"], test["verdict"]) for test in found["tests"]] == [("a", "fail")]
     text = command("parse", log)
     assert "\x1b" not in text.out
+
+
+def test_standard_input_is_parsed_as_it_comes(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Pipe(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            asked.append(size or 0)
+            return super().read(size)
+
+    log = b"chatter\n" * 200_000 + b"[    1.0] BUG: Bad rss-counter state mm:1 type:x val:1\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Pipe(log)))
+    found = json.loads(command("parse", "-", "--format", "json").out)
+    assert [splat["line"] for splat in found["splats"]] == [200_001]
+    assert found["splats"][0]["severity"] == "error"
+    assert len(asked) > 1
+    assert all(0 < size <= 1 << 20 for size in asked)
+
+
+@pytest.mark.parametrize("log", [b"", b"\x00\xff" * 5000, b"\n" * 5000, b"no line end"])
+def test_a_log_with_nothing_in_it_is_no_mistake(
+    command: Command, tmp_path: Path, log: bytes
+) -> None:
+    (tmp_path / "log").write_bytes(log)
+    assert command("parse", "log").out == "no splat, no test result\n"
+    found = json.loads(command("parse", "log", "--format", "json").out)
+    assert found == {"splats": [], "tests": [], "problems": []}
+
+
+def test_ktap_that_does_not_add_up_is_said(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"KTAP version 1\n1..2\nok 1 a")
+    found = json.loads(command("parse", "log", "--format", "json").out)
+    assert [test["verdict"] for test in found["tests"]] == ["pass", "error"]
+    assert found["problems"] == ["the log ends within a result line", "planned 2, saw 1"]
+    assert "KTAP: planned 2, saw 1" in command("parse", "log").out
+
+
+@pytest.mark.parametrize("name", ["nowhere", "."])
+def test_a_log_that_cannot_be_read_is_the_users_mistake(command: Command, name: str) -> None:
+    answer = command("parse", name)
+    assert answer.code == 2
+    assert answer.err.startswith(f"error: {name}: ")
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rmaplab.compare import compare
+from rmaplab.judge import judge
 from rmaplab.model import (
+    Allowance,
+    Allowlist,
     CellResult,
     Change,
     ComparisonRow,
     Fault,
     Observation,
     Outcome,
+    Severity,
     Splat,
+    SplatChange,
     Subtest,
     Verdict,
 )
@@ -147,6 +154,121 @@ def test_a_splat_that_follows_another_is_no_news() -> None:
         return observation(outcome=Outcome.PANIC, splats=[splat("first"), *more])
 
     assert row([panicked()], [panicked(splat("x", following=True))]).change is Change.SAME_FAIL
+
+
+def test_a_new_splat_behind_a_known_one_is_news_where_base_lived_on() -> None:
+    def warned(*more: Splat) -> Observation:
+        return observation(failed(), outcome=Outcome.SPLAT, splats=[splat("first"), *more])
+
+    only = row([warned()], [warned(splat("second", following=True))])
+    assert (only.change, only.detail) == (Change.NEW_SPLAT, "second")
+
+
+# -- splats as sets ----------------------------------------------------------------------------
+
+
+def moved(before: list[Observation], after: list[Observation]) -> dict[str, SplatChange]:
+    comparison = compare("base", "patched", results("base", *before), results("patched", *after))
+    return {one.title: one.change for one in comparison.splats}
+
+
+def splatted(*titles: str) -> Observation:
+    return observation(
+        failed(),
+        outcome=Outcome.SPLAT,
+        splats=[splat(title, excerpt=f"{title}!") for title in titles],
+    )
+
+
+def test_splats_are_new_gone_or_the_same() -> None:
+    assert moved([splatted("old", "both")], [splatted("both", "new")]) == {
+        "new": SplatChange.NEW,
+        "old": SplatChange.GONE,
+        "both": SplatChange.SAME,
+    }
+
+
+def test_a_splat_of_one_repeat_does_not_vanish() -> None:
+    before, after = [FAIL] * 3, [FAIL, splatted("once"), FAIL]
+    comparison = compare("base", "patched", results("base", *before), results("patched", *after))
+    (only,) = comparison.splats
+    assert (only.change, only.seen, only.excerpt) == (SplatChange.NEW, 1, "once!")
+    assert only.is_regression
+    assert comparison.rows[0].change is Change.NEW_SPLAT
+    assert moved(after, before) == {"once": SplatChange.GONE}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ([PASS], [splatted("new")], Change.REGRESSED),
+        ([FAIL], [splatted("new")], Change.NEW_SPLAT),
+        ([PASS], [PASS, splatted("new")], Change.UNSTABLE),
+        ([PASS, FAIL], [splatted("new")], Change.UNSTABLE),
+    ],
+)
+def test_a_new_splat_is_said_whatever_else_the_row_says(
+    before: list[Observation], after: list[Observation], change: Change
+) -> None:
+    assert moved(before, after) == {"new": SplatChange.NEW}
+    only = row(before, after)
+    assert only.change is change
+    assert "new" in only.detail
+
+
+def test_nothing_is_new_against_a_side_that_has_no_verdict() -> None:
+    for silent in ([LOST], [SKIP], []):
+        assert moved(silent, [splatted("known")]) == {}
+        assert moved([splatted("known")], silent) == {}
+    lost = observation(outcome=Outcome.LOST, fault=Fault.LAB, detail="x", splats=[splat("new")])
+    assert moved([FAIL], [lost]) == {"new": SplatChange.NEW}
+    assert row([FAIL], [lost]).detail == "no verdict on patched: x; new splat: new"
+
+
+def test_an_allowed_splat_is_listed_and_is_no_regression() -> None:
+    allowlist = Allowlist((Allowance("^known$", "", "seen everywhere", "", 7),), "2027-01-15")
+    seen = replace(
+        observation(passed(), outcome=Outcome.SPLAT, splats=[splat("known")]),
+        beneath=Outcome.COMPLETED,
+    )
+    where = cell(kernel="patched")
+    after = [CellResult(where, seen, judge(where, seen, (), allowlist))]
+    comparison = compare("base", "patched", results("base", PASS), after)
+    (only,) = comparison.splats
+    assert (only.change, only.allowed, only.is_regression) == (
+        SplatChange.NEW, "seen everywhere", False,
+    )  # fmt: skip
+    assert comparison.new_splats == ()
+    assert comparison.rows[0].change is Change.SAME_PASS
+
+
+def test_a_splat_that_is_allowed_in_one_cell_alone_is_not_allowed() -> None:
+    notice = replace(
+        splat("Out of memory", kind="oom"), severity=Severity.NOTICE, owner="exclusive/mapcount"
+    )
+    declared = cell(kernel="patched", testcase=replace(testcase(), notices=("oom",)))
+    after = []
+    for owner in ("exclusive/mapcount", "gap"):
+        seen = observation(outcome=Outcome.SPLAT, splats=[replace(notice, owner=owner)])
+        after.append(CellResult(declared, seen, judge(declared, seen, ())))
+    assert [bool(one.judgement.allowed[0]) for one in after] == [True, False]
+    for results_ in (after, after[::-1]):
+        (only,) = compare("base", "patched", results("base", FAIL), results_).splats
+        assert only.is_regression
+
+
+def test_a_splat_that_is_new_in_one_row_is_new() -> None:
+    def both(kernel: str, *seen: Observation) -> list[CellResult]:
+        return [
+            result(one, cell=cell(kernel=kernel, testcase=testcase(f"exclusive/t{number}")))
+            for number, one in enumerate(seen)
+        ]
+
+    before = both("base", splatted("x"), FAIL)
+    after = both("patched", splatted("x"), splatted("x"))
+    (only,) = compare("base", "patched", before, after).splats
+    assert only.change is SplatChange.NEW
+    assert [key[0] for key in only.rows] == ["exclusive/t1"]
 
 
 def test_rows_are_told_apart_by_testcase_settings_and_guest() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import junitparser
@@ -12,7 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rmaplab.model import CellResult, CounterChange, Fault, Outcome, Subtest, Verdict
+from rmaplab.model import (
+    CellResult,
+    ComparedSplat,
+    Comparison,
+    CounterChange,
+    Fault,
+    Outcome,
+    SplatChange,
+    Subtest,
+    Verdict,
+)
 from rmaplab.report import junit
 
 from .builders import (
@@ -203,3 +214,36 @@ def test_a_forged_end_of_a_case_stays_text(tmp_path: Path) -> None:
     assert len(list(root.iter("testcase"))) == 1
     (suite,) = suites
     assert (suite.tests, suite.failures) == (1, 1)
+
+
+def test_a_new_splat_is_a_failure_of_its_own_with_its_text(tmp_path: Path) -> None:
+    new = ComparedSplat(
+        fingerprint="0123456789ab",
+        kind="warning",
+        title="WARNING in demo_unmap",
+        change=SplatChange.NEW,
+        rows=(("exclusive/mapcount", "thp-never", "q35", ""),),
+        seen=2,
+        allowed="",
+        excerpt="WARNING: CPU: 1\x00 ]]>",
+    )
+    same = replace(new, change=SplatChange.SAME)
+    allowed = replace(new, allowed="known")
+    compared = Comparison("base", "patched", (), (new, same, allowed))
+    text = junit.render([result()], {"base": facts()}, compared)
+    xml, root = parsed(text, tmp_path)
+    assert xml.failures == 1
+    (failure,) = root.iter("failure")
+    assert failure.get("message") == "WARNING in demo_unmap"
+    assert "exclusive/mapcount thp-never q35" in (failure.text or "")
+    assert "WARNING: CPU: 1\\x00" in (failure.text or "")
+
+
+def test_an_allowed_splat_is_told_in_a_case_that_is_green(tmp_path: Path) -> None:
+    seen = observation(passed(), outcome=Outcome.SPLAT, splats=[splat()])
+    judged = replace(judgement(), allowed=("known since 6.1",))
+    case = one(result(seen, judged=judged), tmp_path)
+    assert children(case) == []
+    assert "allowed splat: WARNING in demo_unmap: known since 6.1" in (
+        case.findtext("system-out") or ""
+    )

@@ -250,6 +250,45 @@ def test_an_expectation_of_a_wrong_type_is_one_mistake(
     assert all(one.startswith("lab.yaml:10: expect.0.testcase:") for one in found)
 
 
+def test_an_allow_entry_is_read_with_its_line(tmp_path: Path, catalogue: Catalogue) -> None:
+    text = (
+        f"{GOOD}allow:\n"
+        "  - {pattern: '^WARNING in demo$', kind: warning, reason: r, until: 2027-01-31}\n"
+        "  - {pattern: x, reason: r, until: '2027-02-28'}\n"
+        "  - {pattern: y, reason: r}\n"
+    )
+    found = read(tmp_path, text, catalogue).allowances
+    assert [(one.pattern, one.kind, one.until, one.line) for one in found] == [
+        ("^WARNING in demo$", "warning", "2027-01-31", 10),
+        ("x", "", "2027-02-28", 11),
+        ("y", "", "", 12),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("{pattern: x}", "the key 'reason' is missing"),
+        ("{pattern: x, reason: ''}", "allow.0.reason"),
+        ("{reason: r}", "the key 'pattern' is missing"),
+        ("{pattern: '', reason: r}", "allow.0.pattern"),
+        ("{pattern: '(', reason: r}", "not a regular expression"),
+        ("{pattern: x, reason: r, kind: warnin}", "unknown kind 'warnin'; did you mean 'warning'?"),
+        ("{pattern: x, reason: r, until: soon}", "not a date like 2027-01-31: 'soon'"),
+        ("{pattern: x, reason: r, until: '20270131'}", "not a date like 2027-01-31"),
+        ("{pattern: x, reason: r, until: 2027-02-30}", "day is out of range for month"),
+        ("{pattern: x, reason: r, until: 2027-01-31 10:00:00}", "allow.0.until"),
+        ("{pattern: x, reason: r, until: 2027}", "allow.0.until"),
+    ],
+)
+def test_a_mistake_in_an_allow_entry_is_named(
+    tmp_path: Path, catalogue: Catalogue, entry: str, said: str
+) -> None:
+    found = mistakes(tmp_path, f"{GOOD}allow:\n  - {entry}\n", catalogue)
+    assert all(told.startswith("lab.yaml:10: ") for told in found)
+    assert any(said in told for told in found), found
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n"])
 def test_an_empty_file_says_so(tmp_path: Path, catalogue: Catalogue, text: str) -> None:
     assert "empty" in mistake(tmp_path, text, catalogue)

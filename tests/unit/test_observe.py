@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rmaplab.collect.observe import observe
+from rmaplab.collect.splats import SplatParser
 from rmaplab.guest.vm import How
 from rmaplab.judge import judge
 from rmaplab.model import Fault, Observation, Outcome, Verdict
@@ -387,3 +388,65 @@ def test_a_plan_that_skips_all_is_a_skip(tmp_path: Path) -> None:
         for line in conversation("KTAP version 1", "1..0 # SKIP no device")
     ]
     assert verdict(seen(tmp_path, lines)) is Verdict.SKIP
+
+
+# -- the console as a witness ------------------------------------------------------------------
+
+MARKS = b"[    1.000000][    T1] rmaplab: ready\n[    2.000000][    T1] rmaplab: begin /bin/a/b\n"
+END = b"[    3.000000][    T1] rmaplab: end /bin/a/b\n"
+
+
+def test_a_console_that_cannot_be_parsed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_self: SplatParser, _chunk: bytes) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(SplatParser, "feed", broken)
+    found = seen(tmp_path, conversation(*KTAP_PASS))
+    assert found.outcome is Outcome.INFRA
+    assert "RecursionError: too deep" in found.detail
+    assert verdict(found) is Verdict.ERROR
+
+
+def test_a_console_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    folder = save(tmp_path, conversation(*KTAP_PASS))
+    (folder / "console.log").unlink()
+    (folder / "console.log").mkdir()
+    found = observe(folder)
+    assert (found.outcome, verdict(found)) == (Outcome.INFRA, Verdict.ERROR)
+
+
+def test_a_console_that_breaks_off_within_the_test_is_no_pass(tmp_path: Path) -> None:
+    assert verdict(seen(tmp_path, conversation(*KTAP_PASS), BOOTED + MARKS + END)) is Verdict.PASS
+    found = seen(tmp_path, conversation(*KTAP_PASS), BOOTED + MARKS)
+    assert (found.outcome, found.fault) == (Outcome.LOST, Fault.LAB)
+    assert "not whole" in found.detail
+
+
+def test_on_a_console_without_marks_all_is_the_boots(tmp_path: Path) -> None:
+    found = seen(tmp_path, conversation(*KTAP_PASS), BOOTED + WARNING)
+    assert [splat.owner for splat in found.splats] == ["boot"]
+    assert judge(cell(), found, ()).reason == "splat: WARNING in demo_unmap (at boot)"
+
+
+def test_what_is_beneath_a_splat_is_known(tmp_path: Path) -> None:
+    def beneath(lines: list[dict[str, Any]], console: bytes = BOOTED + WARNING) -> Outcome:
+        return seen(tmp_path, lines, console).beneath
+
+    whole = conversation(*KTAP_PASS)
+    assert beneath(whole) is Outcome.COMPLETED
+    no_exit = [line for line in whole if line["ev"] != "exit"]
+    assert beneath(no_exit) is Outcome.LOST
+    late = [{**line, "timeout": True} if line["ev"] == "exit" else line for line in whole]
+    assert beneath(late) is Outcome.TIMEOUT
+    assert beneath(in_test("panic")) is Outcome.PANIC
+
+
+def test_a_notice_and_a_complaint_at_boot_do_not_explain_a_taint(tmp_path: Path) -> None:
+    tainted = "/proc/sys/kernel/tainted"
+    lines = conversation(*KTAP_PASS, before={tainted: "0\n"}, after={tainted: "512\n"})
+    oom = b"[    2.5][   T9] Out of memory: Killed process 77 (demo) total-vm:12kB\n"
+    assert seen(tmp_path, lines, BOOTED + MARKS + oom + END).beneath is Outcome.SPLAT
+    assert seen(tmp_path, lines, BOOTED + WARNING + MARKS + END).beneath is Outcome.SPLAT
+    assert seen(tmp_path, lines, BOOTED + MARKS + WARNING + END).beneath is Outcome.COMPLETED

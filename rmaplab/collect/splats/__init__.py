@@ -3,9 +3,13 @@
 
 from rmaplab.collect.splats.parser import SplatParser, is_fatal_line, parse_console
 from rmaplab.collect.splats.rule import Rule
-from rmaplab.collect.splats.rules import RULES
+from rmaplab.collect.splats.rules import CONSOLE_CUT, RULES
+from rmaplab.collect.splats.severity import SEVERITIES, severity_of
 
 KINDS = tuple(dict.fromkeys(rule.kind for rule in RULES))
 """Every value that ``Splat.kind`` can have."""
 
-__all__ = ["KINDS", "RULES", "Rule", "SplatParser", "is_fatal_line", "parse_console"]
+__all__ = [
+    "CONSOLE_CUT", "KINDS", "RULES", "SEVERITIES", "Rule", "SplatParser", "is_fatal_line",
+    "parse_console", "severity_of",
+]  # fmt: skip

@@ -28,7 +28,7 @@ _ASIDE = re.compile(
     r"(?:Allocated|Freed|allocated|freed) by|Uninit was|Last potentially|Last call_rcu|"
     r"page last |page_owner |-> #\d|state was registered at|irq-unsafe at:|the existing dependency|"
     r"kthread stack dump|Showing all locks|Local variable |Second to last|Disabled lock debugging|"
-    r"INFO: (?:Allocated|Freed) in|Mem-Info|Preemption disabled at"
+    r"(?:Allocated|Freed) in \S+ age=|INFO: (?:Allocated|Freed) in|Mem-Info|Preemption disabled at"
 )
 _MAIN = re.compile(
     r"^CPU: \d+ |which became \S+-safe at:|Call [Tt]race:|Backtrace:|stack backtrace:|"
@@ -37,8 +37,11 @@ _MAIN = re.compile(
 _STICKY_ASIDE = re.compile(r"kthread stack dump|Showing all locks")
 _END_STICKY = re.compile(r"NMI backtrace for|Task dump for CPU|Sending NMI")
 _LOCK_AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] )?(?P<fn>[A-Za-z_][\w.$]*)\+0x")
-# lib/smp_processor_id.c:check_preemption_disabled, kernel/workqueue.c:process_one_work
-_NAMED = re.compile(r"^(?:caller is|\s+last function:) (?P<fn>[A-Za-z_][\w.$]*)")
+# lib/smp_processor_id.c:check_preemption_disabled; kernel/workqueue.c:process_one_work, which
+# said "last function:" before 6.7
+_NAMED = re.compile(
+    r"(?:^caller is |^\s+last function: |^\s+preempt=.{1,64} workfn=)(?P<fn>[A-Za-z_][\w.$]*)"
+)
 _LOCK_AT_ALONE = re.compile(r"^\[<[0-9a-f]+>\] (?P<fn>[A-Za-z_][\w.$]*)\+0x")
 # drivers/usb/core/urb.c warns in here about what any driver handed it: name both.
 _SHARED_CHECKS = frozenset({"usb_submit_urb"})
@@ -82,17 +85,24 @@ def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[st
     Traces of another moment (who allocated, who freed) and of other tasks are left out, and so
     are guesses. ``inline`` says whether to include functions that only debug information knows.
     """
-    # The registers come before the trace, so what the first section has goes with the second.
+    # The registers come before the trace, so what the first section has goes with the second. A
+    # lone function that is none, such as lockdep's "at: [<...>] foo", is a trace for want of one.
     pending: list[str] = []
+    alone: list[str] = []
+    found = False
     for section in _sections(lines):
         if section.aside:
             continue
-        pending += _solid(section.frames, inline)
+        names = _solid(section.frames, inline)
+        if len(names) == 1 and section.frames[0].kind is not FrameKind.POINTER:
+            alone = alone or names
+            continue
+        pending += names
         if len(pending) > 1:
             yield pending
-            pending = []
-    if pending:
-        yield pending
+            pending, found = [], True
+    if pending or (alone and not found):
+        yield pending or alone
 
 
 def _plain(name: str) -> bool:

@@ -53,7 +53,9 @@ _CHECKERS = r"""
     stack_(trace|depot)_\w+ arch_stack_walk\w* walk_stackframe handle_overflow val_to_string
     (work|timer|hrtimer)_is_static_object __check_heap_object ref_tracker_\w+ (__)?save_stack\w*
     set_track\w* tag_(clear|mte)\w* page_table_check_\w+ __page_table_check_\w+
-    page_counter_(cancel|uncharge)
+    page_counter_(cancel|uncharge) __cant_(sleep|migrate) (__)?kernel_(un)?poison_pages
+    check_poison_mem __stack_chk_fail slab_err __slab_err free_to_partial_list
+    (alloc|free)_debug_processing
 """
 _MEMORY_HELPERS = r"""
     __arch_(copy|clear)_\w+ jhash\w* (__)?siphash\w* xxh(32|64)\w* full_name_hash cpumask_\w+
@@ -92,7 +94,8 @@ _ALLOCATORS = r"""
     devres_alloc\w* free_percpu pcpu_\w+ (__)?alloc_percpu\w* (__)?krealloc\w* qlink_free
     qlist_free (__)?page_frag_\w+ alloc_pages\w* alloc_node_mem_map (__)?cache_free_\w+
     discard_slab unfreeze_partials put_cpu_partial (__)?flush_(cpu_slab|all)\w* __?quarantine\w*
-    alloc_inode_sb alloc_inode sock_[kw]?malloc find_(get|lock)_(page|entr|entries|folio)\w*
+    get_(any_)?partial\w* alloc_inode_sb alloc_inode sock_[kw]?malloc
+    find_(get|lock)_(page|entr|entries|folio)\w*
     truncate_inode_pages\w* pagecache_get_page __?page_cache_alloc
 """
 _LOCKING = r"""
@@ -219,7 +222,8 @@ _DISPATCHERS = _family(
     call_(read|write)_iter do_iter_\w+ do_loop_readv\w* __fput call_mmap mmap_region
     do_dentry_open vfs_open __do_fault do_(read|shared|cow)_fault (__)?netif_receive_skb\w*
     call_timer_fn process_one_work process_scheduled_works tasklet_action\w* rtnetlink_rcv_msg
-    nfnetlink_rcv_\w*msg (__sys|do_sock|sock_common)_[gs]etsockopt genl_\w*rcv_msg\w* kthread
+    nfnetlink_rcv_\w*msg full_proxy_\w+ proc_reg_\w+ (__sys|do_sock|sock_common)_[gs]etsockopt
+    genl_\w*rcv_msg\w* kthread
 """
 )
 

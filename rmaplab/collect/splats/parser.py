@@ -7,9 +7,10 @@ import re
 from dataclasses import replace
 
 from rmaplab.collect.splats.lines import STAMPED, UNSTAMPED, Line, logical_lines
+from rmaplab.collect.splats.owner import MARK, Owner
 from rmaplab.collect.splats.report import Report, to_splat
 from rmaplab.collect.splats.rule import Rule
-from rmaplab.collect.splats.rules import CONSOLE_CUT, RULES, match_rule
+from rmaplab.collect.splats.rules import CONSOLE_CUT, SIGNS, match_rule
 from rmaplab.model import Splat
 
 MAX_SPLATS = 64
@@ -29,16 +30,12 @@ _ALL_CONTEXTS = frozenset({"rcu-stall", "soft-lockup", "hard-lockup"})
 _STAMP = re.compile(rb"\[ {0,6}\d{1,9}\.\d{6}\]")
 
 
-def _minimal_signs() -> list[bytes]:
-    signs = {sign for rule in RULES for sign in rule.signs}
-    kept = (sign for sign in signs if not any(o in sign and o != sign for o in signs))
-    return sorted(sign.encode() for sign in kept)
-
-
 # Ordinary chatter has no sign, and saying so is what makes the parser fast. For a capital letter
 # one regular expression is quickest, because capitals are rare; for the others a plain search is.
-_SIGNS = _minimal_signs()
+_SIGNS = sorted([MARK, *(sign.encode() for sign in SIGNS)])
 _ANY_SIGN = re.compile(b"|".join(map(re.escape, _SIGNS)))
+_LAST_SIGN = re.compile(b"|".join(map(re.escape, (_PANIC, MARK))))
+"""What still counts once there is no room for more splats."""
 _CAPITAL_SIGN = re.compile(b"|".join(re.escape(sign) for sign in _SIGNS if sign[:1].isupper()))
 _OTHER_SIGNS = tuple(sign for sign in _SIGNS if not sign[:1].isupper())
 
@@ -70,6 +67,7 @@ class SplatParser:
         self._boot_line = 0
         self._panicked = False
         self._cut: Splat | None = None
+        self._owner = Owner()
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the console."""
@@ -81,6 +79,11 @@ class SplatParser:
             self._pending = chunk[end:]
         else:
             self._pending += chunk
+
+    @property
+    def within_test(self) -> bool:
+        """Whether the agent has begun a test and not ended it, as far as the console says."""
+        return self._owner.within_test
 
     def finish(self) -> tuple[Splat, ...]:
         """Take the end of the console; the splats in the order of their headlines.
@@ -94,7 +97,11 @@ class SplatParser:
         ordered = sorted(self._splats, key=lambda splat: splat.line)
         ordered += [self._cut] if self._cut else []
         cause = next((i for i, splat in enumerate(ordered) if not splat.tainted), 0)
-        return tuple(replace(splat, following=i != cause) for i, splat in enumerate(ordered))
+        marked = self._owner.seen
+        return tuple(
+            replace(splat, following=i != cause, owner=splat.owner if marked else "")
+            for i, splat in enumerate(ordered)
+        )
 
     # -- lines ---------------------------------------------------------------------------------
 
@@ -111,16 +118,18 @@ class SplatParser:
     def _window(self, window: bytes) -> None:
         """Look at each line while a report is open, else only at those with a sign."""
         full = len(self._splats) >= MAX_SPLATS
-        suspicious = _PANIC in window if full else _has_sign(window)
+        sign = _LAST_SIGN if full else _ANY_SIGN
+        suspicious = bool(sign.search(window)) if full else _has_sign(window)
         position = 0
         while position < len(window):
             if not self._open:
-                match = _ANY_SIGN.search(window, position) if suspicious else None
-                self._note_stamp(window, position, match.start() if match else len(window))
+                match = sign.search(window, position) if suspicious else None
                 if match is None:
+                    self._note_stamp(window, position, len(window))
                     self._number += window.count(b"\n", position)
                     return
                 start = window.rfind(b"\n", position, match.start()) + 1 or position
+                self._note_stamp(window, position, start)
                 self._number += window.count(b"\n", position, start)
                 position = start
             end = window.find(b"\n", position)
@@ -131,22 +140,32 @@ class SplatParser:
             position = end + 1
 
     def _note_stamp(self, window: bytes, start: int, end: int) -> None:
-        if not self._first_stamp and _STAMP.search(window, start, end):
-            self._first_stamp = self._number
+        """Note the line of the first time stamp, if it is in this stretch of whole lines."""
+        if not self._first_stamp and (stamp := _STAMP.search(window, start, end)):
+            self._first_stamp = self._number + window.count(b"\n", start, stamp.start())
 
     def _line(self, line: Line) -> None:
+        if line.context != UNSTAMPED:
+            self._first_stamp = self._first_stamp or line.number
+        if self._owner.take(line):
+            return
         found = match_rule(line.text)
         if found is not None and found[0].kind == CONSOLE_CUT:
-            self._cut = self._cut or to_splat(Report(found[0], found[1], [line]))
+            self._cut = self._cut or to_splat(self._report(found, line))
             return
         if found is not None and not self._absorbed(found[0], line):
             kept = len(self._splats) + len(self._open)
             if kept < MAX_SPLATS or found[0].kind == "panic":
-                self._start(Report(found[0], found[1], [line]))
+                self._start(self._report(found, line))
+            else:
+                self._close(line.context)  # its own report is over, kept or not
             return
         for context, report in list(self._open.items()):
             if self._belongs(report, line):
                 self._extend(context, report, line)
+
+    def _report(self, found: tuple[Rule, re.Match[str]], line: Line) -> Report:
+        return Report(found[0], found[1], [line], owner=self._owner.name)
 
     @staticmethod
     def _belongs(report: Report, line: Line) -> bool:

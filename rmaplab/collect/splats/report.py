@@ -12,6 +12,7 @@ from rmaplab.collect.splats.lines import Line
 from rmaplab.collect.splats.locate import find_function, traces_of
 from rmaplab.collect.splats.machinery import is_checker, is_entry, is_machinery, is_reporting
 from rmaplab.collect.splats.rule import Rule, Where
+from rmaplab.collect.splats.severity import severity_of
 from rmaplab.collect.splats.title import fill_title
 from rmaplab.collect.splats.trace import FrameKind, display_name, parse_frames
 from rmaplab.model import Splat
@@ -33,15 +34,21 @@ _CPU_LINE = re.compile(
     r"CPU: \d+ (?:UID: \d+ )?PID: -?\d+ Comm: (?P<task>.{1,64}?) "
     r"(?:Kdump: loaded )?(?P<taint>Not tainted|Tainted: [A-Z ]+)"
 )
-_TASK = re.compile(r"(?:INFO: task |Process |task:)(?P<task>[^\s:(]{1,64})")
+_TASK = re.compile(
+    r"(?:INFO: task |Process |task:|^(?:kmemleak: )?  comm \")(?P<task>[^\s:(\"]{1,64})"
+)
+# mm/slub.c:slab_bug says so in its headline; what it sets itself is in its trace's CPU line.
+_HEADLINE_TAINT = re.compile(r"\bBUG [\w.:-]{1,64} ?\((?P<taint>Not tainted|Tainted: [A-Z ]+)")
 _COMPLAINED = frozenset("WDBLM")  # warned, died, bad page, soft lockup, machine check
 _FATAL = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic|Rebooting in \d+ sec")
+# lib/hexdump.c:print_hex_dump
+_HEX_DUMP = re.compile(r": (?:[0-9a-f]{2} ){8}|: (?:[0-9a-f]{8} ){4}|: (?:[0-9a-f]{16} ){2}")
 END_OF_REPORT = re.compile(r"---\[ end trace [0-9a-f]+ \]---|---\[ end Kernel panic")
 
 
 @dataclass(slots=True)
 class Report:
-    """The lines of one splat, the headline first.
+    """The lines of one splat, the headline first; ``owner`` is who owned the console then.
 
     ``quiet`` counts the lines since the last one of a trace, ``ended`` says that the kernel said
     that it was done, ``dropped`` that there was no more room.
@@ -50,6 +57,7 @@ class Report:
     rule: Rule
     match: re.Match[str]
     lines: list[Line]
+    owner: str = ""
     quiet: int = 0
     ended: bool = False
     dropped: bool = False
@@ -87,9 +95,11 @@ class Report:
         """Take one more line, if there is room."""
         if _FATAL.search(line.text):
             self.fatal = True
-        self.quiet += 1
         if self.ended:
+            self.quiet += 1
             return
+        # An object that was overwritten is dumped, however large it is.
+        self.quiet += not _HEX_DUMP.search(line.text)
         if parse_frames(line.text):
             self.quiet, self.has_trace = 0, True
         if END_OF_REPORT.search(line.text):
@@ -130,16 +140,21 @@ def fingerprint(kind: str, frames: Sequence[str], function: str | None, title: s
     return hashlib.sha256("\n".join([kind, *parts]).encode()).hexdigest()[:12]
 
 
+def _has_complained(taint: str) -> bool:
+    letters = set(taint.removeprefix("Tainted: "))
+    return taint != "Not tainted" and bool(letters & _COMPLAINED)
+
+
 def _task_and_taint(lines: Sequence[Line]) -> tuple[str, bool]:
+    headline = _HEADLINE_TAINT.search(lines[0].text)
     for line in lines:
         if match := _CPU_LINE.search(line.text):
-            letters = set(match["taint"].removeprefix("Tainted: "))
-            tainted = match["taint"] != "Not tainted" and bool(letters & _COMPLAINED)
-            return match["task"], tainted
+            return match["task"], _has_complained((headline or match)["taint"])
+    tainted = headline is not None and _has_complained(headline["taint"])
     for line in lines:
         if match := _TASK.search(line.text):
-            return match["task"], False
-    return "", False
+            return match["task"], tainted
+    return "", tainted
 
 
 def _rip(lines: Sequence[Line]) -> str:
@@ -190,4 +205,6 @@ def to_splat(report: Report) -> Splat:
         task=task,
         rip=_rip(lines),
         fatal=report.fatal or report.rule.kind in {"panic", "double-fault", "boot-failure"},
+        severity=severity_of(report.rule.kind),
+        owner=report.owner,
     )

@@ -8,6 +8,8 @@ the kinds and says how to add a row.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 
 from rmaplab.collect.splats.rule import CHECK, OOPS, Rule, Where, bug_at, row, warning_at
 
@@ -42,6 +44,9 @@ RULES: tuple[Rule, ...] = (
     row("ubsan", "UBSAN:", r"UBSAN: Undefined behaviour in ",
         "UBSAN: undefined-behaviour in {fn}"),
     row("ubsan", "UBSAN:", r"UBSAN: (?P<what>[a-z][\w -]*?) in \S", "UBSAN: {what} in {fn}"),
+    # lib/ubsan.c:report_ubsan_failure, with CONFIG_UBSAN_TRAP: an oops follows
+    row("ubsan", "UBSAN:", r"UBSAN: (?P<what>[a-z][\w /-]*?) at {FN}", "UBSAN: {what} in {fn}",
+        _HEADLINE, absorbs=OOPS),
     # mm/kmemleak.c:print_unreferenced; "BUG: memory leak" is what tools print before it.
     row("memory-leak", "BUG:", r"BUG: memory leak", "memory leak in {fn}",
         absorbs=("memory-leak",)),
@@ -53,7 +58,11 @@ RULES: tuple[Rule, ...] = (
     # -- memory management ---------------------------------------------------------------------
     # mm/page_alloc.c:bad_page, mm/memory.c:print_bad_pte, kernel/fork.c:check_mm,
     # mm/filemap.c:filemap_unaccount_folio
+    row("bad-page-state", "BUG:", r"BUG: Bad page state: \d+ messages suppressed",
+        "BUG: Bad page state: messages suppressed", _NOWHERE, trace=False),
     row("bad-page-state", "BUG:", r"BUG: Bad page state ", "BUG: Bad page state in {fn}"),
+    row("bad-page-map", "BUG:", r"BUG: Bad page map: \d+ messages suppressed",
+        "BUG: Bad page map: messages suppressed", _NOWHERE, trace=False),
     row("bad-page-map", "BUG:", r"BUG: Bad page map ", "BUG: Bad page map", _NOWHERE),
     row("bad-page-cache", "BUG:", r"BUG: Bad page cache ", "BUG: Bad page cache", _NOWHERE),
     row("bad-rss-counter", "BUG:", r"BUG: Bad rss-counter state",
@@ -87,11 +96,19 @@ RULES: tuple[Rule, ...] = (
     row("page-dump", "refcount:", r"\bpage: ?(?:[0-9a-f]{8,16} |\(\w{1,16}\) )?refcount:-?\d+ "
         r"mapcount:", "{because}", _NOWHERE, trace=False, prelude=True,
         harmless=r"^page dumped because: (?:migration failure|isolation failed|unmovable page)"),
-    # mm/page_table_check.c: BUG_ON() and a check of the folio's flags
+    # mm/page_table_check.c: BUG_ON(), and WARN_ON_ONCE() in page_table_check_pte_flags()
     bug_at(r"mm/page_table_check\.c", "page-table-check", "kernel BUG in {fn}"),
+    warning_at(r"mm/page_table_check\.c", "page-table-check", "WARNING: page table check in {fn}"),
+    # mm/page_poison.c:check_poison_mem
+    row("page-corruption", "pagealloc:", r"pagealloc: (?P<what>memory corruption|single bit error)",
+        "pagealloc: {what} in {fn}", absorbs=("page-corruption",)),
     # mm/slub.c:slab_bug, mm/slab.c
     row("slab-corruption", "BUG ", r"\bBUG [\w.:-]{1,64} ?\((?:Not tainted|Tainted)[^)]*\): "
         r"(?!kasan: bad access)(?P<what>[A-Z][\w -]+)", "BUG: {what} in {fn}"),
+    # mm/slub.c:object_err, __slab_err: since 6.12.36 a WARN() brings the trace behind the report
+    row("slab-corruption", "WARNING:", r"WARNING: .{0,200}\bmm/slub\.c:\d+ (?:at )?"
+        r"(?:object_err|__slab_err)\+0x", "WARNING: slab corruption in {fn}",
+        within=("slab-corruption",)),
     row("slab-corruption", "Slab corruption", r"Slab corruption", "BUG: Slab corruption in {fn}"),
     row("slab-corruption", "INFO:", r"INFO: (?P<what>Allocated|Freed) in {FN}.*age=",
         "INFO: {what} in {fn0} age=NUM cpu=NUM pid=NUM", _NOWHERE),
@@ -118,7 +135,7 @@ RULES: tuple[Rule, ...] = (
     # print_irq_inversion_bug, print_bad_irq_dependency, print_usage_bug,
     # print_unlock_imbalance_bug, print_freed_lock_bug, print_held_locks_bug, lockdep_sys_exit,
     # lockdep_rcu_suspicious, print_lock_invalid_wait_context, print_collision,
-    # print_lock_nested_lock_not_held
+    # print_lock_nested_lock_not_held, print_lock_contention_bug
     row("lockdep", "WARNING:|INFO:", r"(?:WARNING|INFO): possible (?:circular locking|"
         r"recursive locking|irq lock inversion)", "possible deadlock in {fn}", _LOCK),
     row("lockdep", "WARNING:|INFO:", r"(?:WARNING|INFO): \S*IRQ-safe -> \S*IRQ-unsafe lock order",
@@ -127,10 +144,13 @@ RULES: tuple[Rule, ...] = (
         "inconsistent lock state in {fn}", _LOCK),
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): bad unlock balance",
         "{p}: bad unlock balance in {fn}", _LOCK),
+    row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): bad contention detected",
+        "{p}: bad contention in {fn}", _LOCK),
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): held lock freed",
         "{p}: held lock freed in {fn}", _LOCK),
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): lock held (?P<what>when "
-        r"returning to user space|at task exit)", "{p}: lock held {what} in {fn}", _LOCK),
+        r"returning to user space|at task exit)", "{p}: lock held {what} in {fn}", _LOCK,
+        trace=False),
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): .{0,64}still has locks held",
         "{p}: still has locks held in {fn}", _LOCK),
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): [Ii]nvalid wait context",
@@ -152,9 +172,14 @@ RULES: tuple[Rule, ...] = (
     row("spinlock", "BUG:", r"BUG: (?P<lock>spinlock|rwlock) (?P<what>[a-zA-Z -]+?) on CPU",
         "BUG: {lock} {what} in {fn}"),
     # -- contexts ------------------------------------------------------------------------------
-    # kernel/sched/core.c:__schedule_bug, __might_resched; lib/smp_processor_id.c
+    # kernel/sched/core.c:__schedule_bug, schedule_debug, __might_resched, __cant_sleep,
+    # __cant_migrate; lib/smp_processor_id.c:check_preemption_disabled
     row("scheduling-while-atomic", "BUG:", r"BUG: scheduling while atomic",
         "BUG: scheduling while atomic in {fn}"),
+    row("scheduling-while-atomic", "BUG:", r"BUG: scheduling in a non-blocking section",
+        "BUG: scheduling in a non-blocking section in {fn}"),
+    row("preemptible", "BUG:", r"BUG: assuming (?P<what>atomic|non migratable) context at",
+        "BUG: assuming {what} context in {fn}"),
     row("sleeping-function", "BUG:", r"BUG: sleeping function called from invalid context",
         "BUG: sleeping function called from invalid context in {fn}"),
     row("preemptible", "BUG:", r"BUG: using (?P<what>\w+)\(\) in preemptible",
@@ -300,12 +325,31 @@ _NOT_THE_KERNEL = re.compile(
 )
 
 
+def _without_longer(signs: Iterable[str]) -> tuple[str, ...]:
+    """The signs that contain no other one: a line without any of these has none at all."""
+    found = set(signs)
+    return tuple(sorted(s for s in found if not any(o in s and o != s for o in found)))
+
+
+SIGNS = _without_longer(sign for rule in RULES for sign in rule.signs)
+_ANY_SIGN = re.compile("|".join(map(re.escape, SIGNS)))
+
+
+@lru_cache(maxsize=1024)
+def _candidates(present: tuple[str, ...]) -> tuple[Rule, ...]:
+    """The rows, in their order, that a line with these of the SIGNS may be a headline of."""
+    return tuple(
+        rule for rule in RULES if any(own in sign for sign in rule.signs for own in present)
+    )
+
+
 def match_rule(text: str) -> tuple[Rule, re.Match[str]] | None:
     """The row that a line is the headline of, with its match."""
-    if _NOT_THE_KERNEL.match(text):
-        return None
     text = text[:MAX_HEADLINE]
-    for rule in RULES:
+    # Most lines of a report, let alone of chatter, have no sign.
+    if _ANY_SIGN.search(text) is None or _NOT_THE_KERNEL.match(text):
+        return None
+    for rule in _candidates(tuple(sign for sign in SIGNS if sign in text)):
         for sign in rule.signs:
             if sign in text and (match := rule.pattern.search(text)):
                 return rule, match

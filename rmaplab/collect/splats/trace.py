@@ -32,9 +32,10 @@ class Frame:
 _SYMBOL = r"(?P<{}>(?:<[^<>+\n]{{1,120}}>(?:::\w+)+|[A-Za-z_$.][\w.$:]{{0,199}}))"
 _OFFSET = r"\+0x[0-9a-f]{1,8}(?:/0x[0-9a-f]{1,8})?"
 # arch/x86/kernel/dumpstack.c:printk_stack_address, arch/arm64/kernel/stacktrace.c:dump_backtrace,
-# older "[<address>] foo", s390's "([<address>] foo)", powerpc's two columns of addresses.
+# older "[<address>] foo", s390's "([<address>] foo)", powerpc's two columns of addresses;
+# mm/kmemleak.c since 6.9 puts its name before every line.
 _CALL = re.compile(
-    r"\s{0,12}(?:#\d+ )?(?:<[/A-Z#0-9]{3,12}>\s{1,4}){0,2}"
+    r"(?:kmemleak: )?\s{0,12}(?:#\d+ )?(?:<[/A-Z#0-9]{3,12}>\s{1,4}){0,2}"
     r"(?:\(?\[<?[0-9a-f]{8,16}>?\]\)?\s{1,4}){0,2}(?P<guess>\? )?"
     + _SYMBOL.format("call")
     + _OFFSET

@@ -570,4 +570,206 @@ page dumped because: fuse: trying to steal weird page""",
         "** 1234 printk messages dropped **",
         corrupted=True,
     ),
+    "page table check's warning": Sample(
+        "page-table-check",
+        "WARNING: page table check in demo_swap_pte",
+        "demo_swap_pte",
+        f"""------------[ cut here ]------------
+WARNING: CPU: 1 PID: 77 at mm/page_table_check.c:218 page_table_check_pte_flags+0x12/0x40
+{CPU_LINE}
+RIP: 0010:page_table_check_pte_flags+0x12/0x40
+{trace("__page_table_check_ptes_set", "demo_swap_pte")}""",
+    ),
+    "poisoned page": Sample(
+        "page-corruption",
+        "pagealloc: memory corruption in demo_alloc",
+        "demo_alloc",
+        f"""pagealloc: memory corruption
+ffff888012345678: ab                                               .
+{CPU_LINE}
+{trace("dump_stack_lvl", "__kernel_unpoison_pages", "post_alloc_hook", "demo_alloc")}""",
+    ),
+    "ubsan as a trap": Sample(
+        "ubsan",
+        "UBSAN: shift out of bounds in demo_shift",
+        "demo_shift",
+        f"""UBSAN: shift out of bounds at demo_shift+0x1f/0x230
+Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI
+{CPU_LINE}
+RIP: 0010:demo_shift+0x1f/0x230
+{trace("demo_ioctl")}""",
+    ),
+    "bad contention": Sample(
+        "lockdep",
+        "WARNING: bad contention in demo_wait_lock",
+        "demo_wait_lock",
+        f"""=================================
+WARNING: bad contention detected!
+6.12.0 #1 Not tainted
+---------------------------------
+demo/77 is trying to contend lock (&d->lock) at:
+[<ffffffff81234567>] demo_wait_lock+0x1f/0x230
+but there are no locks held!
+stack backtrace:
+{CPU_LINE}
+{trace("dump_stack_lvl", "lock_contended", "demo_wait_lock")}""",
+    ),
+    "scheduling where blocking is forbidden": Sample(
+        "scheduling-while-atomic",
+        "BUG: scheduling in a non-blocking section in demo_notify",
+        "demo_notify",
+        f"""BUG: scheduling in a non-blocking section: demo/77/1
+{CPU_LINE}
+{trace("dump_stack_lvl", "__schedule", "schedule", "demo_notify")}""",
+    ),
+    "assuming atomic context": Sample(
+        "preemptible",
+        "BUG: assuming atomic context in demo_run",
+        "demo_run",
+        f"""BUG: assuming atomic context at kernel/demo.c:77
+in_atomic(): 0, irqs_disabled(): 0, pid: 77, name: demo
+{CPU_LINE}
+{trace("dump_stack_lvl", "__cant_sleep", "demo_run")}""",
+    ),
+    "suppressed bad pages": Sample(
+        "bad-page-map",
+        "BUG: Bad page map: messages suppressed",
+        None,
+        "BUG: Bad page map: 77 messages suppressed",
+    ),
+    "suppressed bad states": Sample(
+        "bad-page-state",
+        "BUG: Bad page state: messages suppressed",
+        None,
+        "BUG: Bad page state: 77 messages suppressed",
+    ),
+    "bad page cache": Sample(
+        "bad-page-cache",
+        "BUG: Bad page cache",
+        None,
+        f"""BUG: Bad page cache in process demo  pfn:12345
+page: refcount:2 mapcount:1 mapping:ffff888012345678 index:0x0 pfn:0x12345
+page dumped because: still mapped when deleted
+{CPU_LINE}
+{trace("dump_stack_lvl", "filemap_unaccount_folio", "demo_truncate")}""",
+    ),
+    "decompressor": Sample(
+        "boot-failure",
+        "boot failure: System halted",
+        None,
+        " -- System halted",
+        fatal=True,
+    ),
+    "early exception": Sample(
+        "boot-failure",
+        "PANIC: early exception",
+        None,
+        "PANIC: early exception 0x0e IP 10:ffffffff81234567 error 0 cr2 0xffff888000000000",
+        fatal=True,
+    ),
+    "a line that begins with BUG": Sample(
+        "bug",
+        "BUG: mempool element poison mismatch",
+        None,
+        f"""BUG: mempool element poison mismatch
+Mempool ffff888012345678 size 77
+{CPU_LINE}
+{trace("dump_stack_lvl", "mempool_alloc", "demo_alloc")}""",
+    ),
+    "busy inodes": Sample(
+        "busy-inodes",
+        "VFS: Busy inodes after unmount (use-after-free)",
+        None,
+        "VFS: Busy inodes after unmount of vda (demofs)",
+    ),
+    "net device": Sample(
+        "netdevice-leak",
+        "unregister_netdevice: waiting for DEV to become free",
+        None,
+        "unregister_netdevice: waiting for demo0 to become free. Usage count = 2",
+    ),
+    "a headline that was cut": Sample(
+        "corrupted", "INFO: corrupted", None, "INFO:", corrupted=True
+    ),
+    "trusted firmware": Sample(
+        "firmware",
+        "trusty: ASSERT FAILED: demo->lock",
+        None,
+        """trusty: panic (caller 0xffffffffe0012345): ASSERT FAILED at (demo.c:77): demo->lock""",
+    ),
+    "a fuzzer's last words": Sample(
+        "tool-failure",
+        "SYZFAIL: demo failed",
+        None,
+        "SYZFAIL: demo failed",
+    ),
+    "int3": Sample(
+        "oops",
+        "int3 in demo_break",
+        "demo_break",
+        f"""Oops: int3: 0000 [#1] PREEMPT SMP NOPTI
+{CPU_LINE}
+RIP: 0010:demo_break+0x1f/0x230
+{trace("demo_ioctl")}""",
+    ),
+    "spinlock": Sample(
+        "spinlock",
+        "BUG: spinlock bad magic in demo_lock",
+        "demo_lock",
+        f"""BUG: spinlock bad magic on CPU#1, demo/77
+ lock: 0xffff888012345678, .magic: 00000000, .owner: <none>/-1, .owner_cpu: 0
+{CPU_LINE}
+{trace("dump_stack_lvl", "do_raw_spin_lock", "demo_lock")}""",
+    ),
+    "stack guard page": Sample(
+        "stack-overflow",
+        "BUG: stack guard page was hit in demo_ioctl",
+        "demo_ioctl",
+        f"""BUG: TASK stack guard page was hit at 00000000deadbeef (stack is 00000000deadb000)
+Oops: stack guard page: 0000 [#1] PREEMPT SMP NOPTI
+{CPU_LINE}
+RIP: 0010:demo_recurse+0x1f/0x230
+{trace("demo_recurse", "demo_ioctl", "vfs_ioctl")}""",
+    ),
+    "a second boot": Sample(
+        "unexpected-reboot",
+        "unexpected kernel reboot",
+        None,
+        "demo: loaded\nLinux version 6.12.0 (gcc) #1 SMP",
+    ),
+    "unwinder": Sample(
+        "unwinder",
+        "WARNING: kernel stack frame pointer has bad value",
+        None,
+        "WARNING: kernel stack frame pointer at 00000000deadbeef in demo:77 has bad value "
+        "00000000deadbeef",
+        corrupted=True,
+    ),
+    "usercopy": Sample(
+        "usercopy",
+        "BUG: bad usercopy in demo_read",
+        "demo_read",
+        f"""usercopy: Kernel memory exposure attempt detected from SLUB object 'demo' (offset 0)!
+------------[ cut here ]------------
+kernel BUG at mm/usercopy.c:102!
+Oops: invalid opcode: 0000 [#1] PREEMPT SMP NOPTI
+{CPU_LINE}
+RIP: 0010:usercopy_abort+0x1f/0x230
+{trace("__check_heap_object", "__check_object_size", "demo_read")}""",
+    ),
+    "workqueue": Sample(
+        "workqueue",
+        "BUG: workqueue leaked lock or atomic in demo_work",
+        "demo_work",
+        f"""BUG: workqueue leaked atomic, lock or RCU: kworker/0:1[77]
+     preempt=0x00000001 lock=0->0 RCU=0->0 workfn=demo_work
+{CPU_LINE}
+{trace("dump_stack_lvl", "process_one_work", "worker_thread")}""",
+    ),
+    "workqueue lockup": Sample(
+        "workqueue",
+        "BUG: workqueue lockup",
+        None,
+        "BUG: workqueue lockup - pool cpus=1 node=0 flags=0x0 nice=0 stuck for 31s!",
+    ),
 }

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rmaplab.collect import ktap as ktap_module
+from rmaplab.collect.console import parse_log
 from rmaplab.collect.ktap import KtapReport, parse_ktap
 from rmaplab.model import Subtest, Verdict
 
@@ -205,3 +209,62 @@ def test_a_flood_is_bounded() -> None:
     many = parse_ktap(["KTAP version 1", *(f"ok {n} {'x' * 5000}" for n in range(1, 25_000))])
     assert len(many.subtests) == 20_000
     assert any("more than" in text for text in many.problems)
+
+
+@pytest.mark.parametrize("line", ["KTAP version 2", "TAP version 99", "KTAP version 13"])
+def test_an_unknown_version_is_a_problem(line: str) -> None:
+    assert any("not known" in text for text in ktap(f"{line}\n1..1\nok 1 a").problems)
+
+
+def test_results_without_a_version_line_are_a_problem() -> None:
+    assert ktap("1..1\nok 1 a").problems == ("no version line",)
+
+
+def test_ktap_on_a_console_is_read_between_what_the_kernel_says() -> None:
+    log = (
+        b"[    1.000000][    T1] KTAP version 1\r\n"
+        b"[    1.000001][    T1] 1..1\r\n"
+        b"[    1.000002][    T1]     KTAP version 1\r\n"
+        b"[    1.000003][    T1]     # Subtest: rmap\r\n"
+        b"[    1.000004][    T1]     1..2\r\n"
+        b"[    1.000005][   T77] usb 1-1: a device\r\n"
+        b"[    1.000006][    T1]     ok 1 walk\r\n"
+        b"[    1.000007][    T1]     # a diagnostic\r\n"
+        b"[    1.000008][    T1]     \x1b[31mnot ok 2 unmap\x1b[0m\r\n"
+        b"[    1.000009][    T1] not ok 1 rmap\r\n"
+    )
+    report = parse_log([b"chatter\n" * 9, log, b"more chatter\n" * 9]).ktap
+    assert report is not None
+    assert report.problems == ()
+    assert report.subtests == (
+        Subtest("rmap/walk", Verdict.PASS, "usb 1-1: a device"),
+        Subtest("rmap/unmap", Verdict.FAIL, "a diagnostic"),
+        Subtest("rmap", Verdict.FAIL, ""),
+    )
+
+
+def test_a_log_without_ktap_has_none() -> None:
+    assert parse_log([b"chatter\nit is ok\n"]).ktap is None
+
+
+def test_diagnostics_across_long_stretches_of_chatter_are_the_last_ones() -> None:
+    log = b"KTAP version 1\n1..1\n" + b"chatter\n" * 60_000 + b"# why\nnot ok 1 a\n"
+    reads = [log[at : at + 4096] for at in range(0, len(log), 4096)]
+    assert parse_log(reads) == parse_log([log])
+    report = parse_log(reads).ktap
+    assert report is not None
+    assert report.subtests[0].detail.endswith("chatter\nwhy")
+
+
+def test_memory_is_bounded_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ktap_module, "MAX_DETAILS", 1 << 18)
+
+    def peak(copies: int) -> int:
+        block = b"# %s\n" % (b"x" * 4000) * 4 + b"ok 1 a\n  ok 2 b\n    # y\n"
+        tracemalloc.start()
+        parse_log(block for _ in range(copies))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(800) < 6 << 20  # of 13 MB that came as diagnostics

@@ -13,9 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmaplab.collect.splats import KINDS, RULES, SplatParser, is_fatal_line, parse_console
+from rmaplab.collect.splats import (
+    KINDS,
+    RULES,
+    SEVERITIES,
+    SplatParser,
+    is_fatal_line,
+    parse_console,
+)
 from rmaplab.collect.splats.parser import MAX_SPLATS
 from rmaplab.model import Splat
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def _load(name: str) -> ModuleType:
@@ -78,6 +87,15 @@ def _lines_before_headline(text: str, excerpt: str) -> int:
 def test_every_kind_of_a_row_is_kebab_case() -> None:
     assert all(kind == kind.lower() and " " not in kind for kind in KINDS)
     assert all(rule.signs and all(rule.signs) for rule in RULES)
+
+
+def test_every_kind_has_a_sample_a_severity_and_a_line_in_the_documentation() -> None:
+    page = (ROOT / "docs/splats.md").read_text(encoding="utf-8")
+    table = page.partition("## Kinds")[2].partition("\n## ")[0]
+    for kind in KINDS:
+        assert kind in SEVERITIES
+        assert f"`{kind}`" in table
+        assert any(sample.kind == kind for sample in SAMPLES.values()), kind
 
 
 @pytest.mark.parametrize("line", BORING.split("\n"))
@@ -196,6 +214,7 @@ def test_a_panic_after_an_oops_is_one_splat_and_fatal() -> None:
 def test_a_second_boot_is_a_reboot_and_a_first_one_is_not() -> None:
     boot = b"Booting the kernel.\n[    0.000000] Linux version 6.12.0 (gcc) #1 SMP\n"
     assert parse_console(boot + CHATTER) == ()
+    assert parse_console(b"SeaBIOS\r\n\r\n" + boot + CHATTER) == ()
     assert only(boot + CHATTER * 99 + boot).kind == "unexpected-reboot"
 
 
