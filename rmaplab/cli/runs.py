@@ -22,7 +22,7 @@ from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
 from rmaplab.log import log
-from rmaplab.model import Lab
+from rmaplab.model import LAB_SUBTEST, Lab
 from rmaplab.pipeline import kernels
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
@@ -63,7 +63,16 @@ def read_lab(
 
 def _checked(lab: Lab, no_audit: bool, ledger: bool) -> Lab:
     """The lab without the checks that the options turn off."""
-    return replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger or ledger)
+    lab = replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger or ledger)
+    if lab.audit:
+        return lab
+    # What only the audit finds is not expected then.
+    known = (e for e in lab.expectations if not e.subtests or not all(map(_is_audits, e.subtests)))
+    return replace(lab, expectations=tuple(known))
+
+
+def _is_audits(pattern: str) -> bool:
+    return pattern.startswith(f"{LAB_SUBTEST}audit ")
 
 
 @click.command()
@@ -94,7 +103,9 @@ def run(
     catalogue = Catalogue()
     asked = Asked(
         lab=_checked(
-            read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit, ledger
+            read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
+            no_audit or exact,
+            ledger,
         ),
         command=_again(),
         output=output,
@@ -121,7 +132,7 @@ def ab(
     if not series:
         raise UserError("--series names no series")
     base = _checked(
-        read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit, ledger
+        read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit or exact, ledger
     )
     asked = Asked(
         lab=kernels.ab_lab(base, series),

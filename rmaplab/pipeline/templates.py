@@ -97,16 +97,17 @@ class Templates:
             # A distribution's programs come and go: nothing there is at rest.
             return Bench(boot, counters.FILES)
         bench = self._known.get(_key(cell)) or Bench(
-            boot, counters.FILES, audit=self._audit(cell.kernel)
+            boot, counters.FILES, audit=self._audit(cell.kernel, cell.guest)
         )
         if isinstance(bench, BootFailed) or not self._lab.ledger:
             return bench
         found = self._calibrations.get((cell.kernel, cell.place), UNCALIBRATED)
         return dataclasses.replace(bench, ledger=found.ledger(bench.prologue))
 
-    def _audit(self, kernel: str) -> tuple[str, ...] | None:
+    def _audit(self, kernel: str, guest: Guest) -> tuple[str, ...] | None:
         """The words of the agent's request, None for no audit."""
-        if not self._lab.audit:
+        # An audit stops the workload for a time that is not exact.
+        if not self._lab.audit or guest.icount:
             return None
         return ("no-page-mapcount",) if kernel in self._averaged else ()
 
@@ -153,7 +154,7 @@ class Templates:
         if isinstance(booted, BootFailed):
             return booted
         assert booted.ram is not None
-        wanted = Wanted(settings, self._required, self._audit(key[0]))
+        wanted = Wanted(settings, self._required, self._audit(key[0], guest))
 
         def make(folder: Path, scratch: Path) -> None:
             self._carry_out(template.save_settled(guest, booted, wanted, folder, scratch))
