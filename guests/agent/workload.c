@@ -288,8 +288,9 @@ static void wait_for_the_mark(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
+	/* Not on a whole second, when the kernel's own work comes up, nor on a tick. */
 	t.tv_sec += 2;
-	t.tv_nsec = 0;
+	t.tv_nsec = 502000000;
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL))
 		;
 }
@@ -315,8 +316,14 @@ static void start(const struct request *rq, bool mute)
 	w.id = rq->id;
 	w.out.id = rq->id;
 	w.err.id = rq->id;
-	if (mute)
+	if (mute) {
+		/*
+		 * Before the wait: how long the serial port takes for a line is
+		 * not exact.
+		 */
+		kmsg_mark("begin ", rq->word[3].s);
 		wait_for_the_mark();
+	}
 	w.staged = false;
 	w.mute = mute;
 	w.phase = RUNNING;
@@ -329,7 +336,8 @@ static void start(const struct request *rq, bool mute)
 	event_begin("start", w.id);
 	event_int("pid", w.pid);
 	event_end();
-	kmsg_mark("begin ", w.program);
+	if (!mute)
+		kmsg_mark("begin ", w.program);
 	/* If that fails the process is gone, and its exit says so. */
 	if (!let_go(rq, uid))
 		complain("the staged process", errno);

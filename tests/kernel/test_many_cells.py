@@ -62,15 +62,3 @@ def test_cells_that_share_a_guest_keep_their_evidence_apart(
         assert said.count(b"Linux version") == 1
         assert said.count(b"rmaplab: begin ") == 1
         assert b"Kernel panic" not in said
-
-
-def test_exact_mode_gives_one_figure(run_lab: Callable[..., Any], tmp_path: Path) -> None:
-    done = run_lab(
-        "run", "configs/rmap.yaml", "--exact", "--repeat", "10",
-        "--filter", "guest=q35,settings=thp-never,testcase=control/empty",
-        output=tmp_path,
-    )  # fmt: skip
-    assert done.status == 0, done.stdout + done.stderr
-    figures = {cell["instructions"] for cell in done.results["cells"]}
-    assert len(figures) == 1
-    assert figures != {None}
