@@ -41,7 +41,6 @@ UNCHANGED = (
     "control/pageout-exclusive",
     "control/empty",
     "reclaim/swapoff-exclusive",
-    "idle/exclusive",
     "ksm/exclusive-skipped",
     "uprobe/exclusive-text",
 )
