@@ -40,7 +40,7 @@ repeat_option = click.option(
 )
 exact_option = click.option(
     "--exact", is_flag=True,
-    help="Count guest instructions (QEMU's -icount): the same figure in every repeat. "
+    help="Count guest instructions (QEMU's -icount) instead of seconds. "
     "Needs guests with one vCPU; runs on TCG.",
 )  # fmt: skip
 jobs_option = click.option(
