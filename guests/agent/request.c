@@ -195,6 +195,49 @@ static void serve_stop(const struct request *rq)
 		event_error(rq->id, "stop: nothing runs");
 }
 
+/*
+ * Serve the request that a file gets, as soon as it has one; until then its
+ * first byte is NUL.  Where the host chooses the file's content before the
+ * guest runs on, as QEMU's fw_cfg lets it do, nothing of when the request
+ * arrives is chance: no interrupt, no other thread of QEMU has a part in it.
+ */
+static void serve_await(const struct request *rq)
+{
+	static char line[MAX_REQUEST];
+	size_t len = 0;
+	ssize_t n;
+	int fd;
+
+	if (!is_path(&rq->word[1])) {
+		event_error(rq->id, "await: not an absolute path");
+		return;
+	}
+	fd = open(rq->word[1].s, O_RDONLY | O_CLOEXEC);
+	event_begin("awaiting", rq->id);
+	event_int("errno", fd < 0 ? errno : 0);
+	event_end();
+	if (fd < 0)
+		return;
+	port_flush();
+	do {
+		n = pread(fd, line, 1, 0);
+	} while (n > 0 && !*line);
+	/* A file of sysfs gives a page at a time. */
+	while (len < sizeof(line) - 1) {
+		n = pread(fd, line + len, sizeof(line) - 1 - len, len);
+		if (n <= 0)
+			break;
+		len += n;
+	}
+	close(fd);
+	line[len] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	if (*line)
+		request_serve(line);
+	else
+		event_error(rq->id, "await: the file has no request");
+}
+
 /* -- swap --------------------------------------------------------------- */
 
 /* The header that mkswap writes, include/linux/swap.h union swap_header. */
@@ -263,6 +306,7 @@ static const struct {
 	{ "stat", 1, MAX_WORDS, serve_stat },
 	{ "swap", 1, 1, serve_swap },
 	{ "stage", 0, 0, workload_stage },
+	{ "await", 1, 1, serve_await },
 	{ "audit", 1, 2, audit_request },
 	{ "drain", 0, 1, drain_request },
 	{ "run", 3, MAX_WORDS, workload_start },

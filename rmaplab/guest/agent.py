@@ -83,13 +83,18 @@ class Agent:
 
     async def send(self, *words: str) -> int:
         """Send a request and return its number."""
-        self._number += 1
-        self._transcript.say("lab", "request", id=self._number, words=list(words))
+        number = self.given(*words)
         try:
-            self._writer.write(encode([str(self._number), *words]))
+            self._writer.write(encode([str(number), *words]))
             await self._writer.drain()
         except ConnectionError as error:
             raise AgentGone(str(error)) from error
+        return self._number
+
+    def given(self, *words: str) -> int:
+        """Note a request that reaches the agent by another way, and return its number."""
+        self._number += 1
+        self._transcript.say("lab", "request", id=self._number, words=list(words))
         return self._number
 
     async def ask(self, *words: str) -> Event:

@@ -16,13 +16,14 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rmaplab.errors import InfraError
-from rmaplab.guest import prepare, settle
-from rmaplab.guest.command import Launch, slowdown
+from rmaplab.guest import prepare, settle, template
+from rmaplab.guest.agent import encode
+from rmaplab.guest.command import REQUEST_BYTES, Launch, slowdown
 from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.settle import Settled, Wanted
 from rmaplab.guest.transcript import Transcript
@@ -104,13 +105,37 @@ async def start(cell: Cell, bench: Bench, folder: Path, program: str) -> Started
             transcript.carry_over(bench.prologue.transcript)
         session = None
         try:
+            launch = _with_request(cell, bench, folder, program)
             vm = await stack.enter_async_context(
-                running(cell.guest, bench.launch, folder=folder, transcript=transcript)
+                running(cell.guest, launch, folder=folder, transcript=transcript)
             )
             session = Session(cell, bench, vm, transcript, program)
         except InfraError as error:
             transcript.say("lab", "end", how=str(How.UNUSABLE), detail=error.message)
         return Started(stack.pop_all(), session)
+
+
+def _with_request(cell: Cell, bench: Bench, folder: Path, program: str) -> Launch:
+    """How to start a cell's guest; a clone in exact mode has its request from the beginning.
+
+    Raises InfraError if the request is too long for that.
+    """
+    if not cell.guest.icount or bench.prologue is None:
+        return bench.launch
+    number = str(bench.prologue.settled.last_request + 1)
+    limit = cell.testcase.limit_s * slowdown(cell.guest, bench.launch.accelerator)
+    line = encode([number, *_run(cell, limit, program)])
+    if len(line) > REQUEST_BYTES:
+        raise InfraError(f"exact mode: a request of {len(line)} bytes, at most {REQUEST_BYTES} fit")
+    path = folder / template.REQUEST
+    path.write_bytes(line.ljust(REQUEST_BYTES, b"\0"))
+    return replace(bench.launch, request=path)
+
+
+def _run(cell: Cell, limit_s: float, program: str) -> list[str]:
+    """The request to run a cell's workload."""
+    name = "run-exact" if cell.guest.icount else "run"
+    return [name, str(int(limit_s * 1000)), "0", program, *cell.testcase.args]
 
 
 async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
@@ -188,6 +213,7 @@ class Session:
         if self.bench.prologue is not None:
             settled = self.bench.prologue.settled
             self.vm.agent.count_from(settled.last_request)
+            # A clone in exact mode has its request already, and its phase is the test.
             if not self.cell.guest.icount:
                 await self.vm.go()
         else:
@@ -244,14 +270,13 @@ class Session:
             how = ("wait",)
 
     async def _test(self, limit: float) -> None:
-        testcase = self.cell.testcase
         exact = self.cell.guest.icount
-        number = await self.vm.agent.send(
-            "run-exact" if exact else "run",
-            str(int(limit * 1000)), "0", self.program, *testcase.args,
-        )  # fmt: skip
-        # In exact mode the request is there before the guest runs: when it came would be chance.
-        await self.vm.go()
+        words = _run(self.cell, limit, self.program)
+        if exact and self.bench.prologue is not None:
+            number = self.vm.agent.given(*words)
+            await self.vm.go()
+        else:
+            number = await self.vm.agent.send(*words)
         ends = time.monotonic() + limit + KILL_GRACE_S * self.stretch
         # An agent that counts instructions sends no heartbeat.
         silence = limit if exact else self._limits.silence_s * self.stretch

@@ -37,6 +37,11 @@ class Accelerator(enum.StrEnum):
         return 1.0 if self is Accelerator.KVM else 4.0
 
 
+# Where a guest in exact mode finds its next request, as the kernel shows it and as QEMU names it.
+REQUEST_PATH = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.rmaplab/request/raw"
+_REQUEST_NAME = "opt/org.rmaplab/request"
+REQUEST_BYTES = 16 << 10
+
 # Exact mode: an instruction is a nanosecond, and guest time jumps over idle times.
 _ICOUNT = ("-icount", "shift=0,sleep=off")
 # Host time leaks in through the real-time clock, too.
@@ -66,7 +71,8 @@ class Launch:
     node, it boots on those files, to be saved as a template; with ``state`` too it goes on from
     the devices' saved state: as a clone on a private, copy-on-write map of the files, or, if
     ``keeps``, on the files themselves, to be saved once more. ``vng`` is what vng would start for
-    a guest on the host's userspace, which uses no initramfs (guest/virtme.py).
+    a guest on the host's userspace, which uses no initramfs (guest/virtme.py). ``request`` is the
+    file of REQUEST_BYTES that a guest in exact mode is to have its next request from.
     """
 
     image: Path
@@ -76,6 +82,7 @@ class Launch:
     state: Path | None = None
     keeps: bool = False
     vng: tuple[str, ...] = ()
+    request: Path | None = None
 
     @property
     def is_restored(self) -> bool:
@@ -121,6 +128,7 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
         "-chardev", f"socket,id=agent,fd={channels.agent}",
         "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}",
         "-device", "pvpanic-pci", "-action", "panic=none",
+        *(["-fw_cfg", f"name={_REQUEST_NAME},file={launch.request}"] if launch.request else []),
         *_boot(guest, launch),
         *(["-incoming", "defer"] if launch.is_restored else []),
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab.guest.agent import Agent
+from rmaplab.guest.command import REQUEST_PATH
 from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Vm
@@ -27,11 +28,13 @@ class Wanted:
     """What a guest is settled for: its settings, and files that a workload may require.
 
     ``audit`` is what the agent is to audit, as the words of its request; None for no audit.
+    ``awaits`` has the agent take its next request from the file of Launch.request.
     """
 
     settings: HugepageSettings
     required: tuple[str, ...]
     audit: tuple[str, ...] | None = None
+    awaits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ async def settle(vm: Vm, wanted: Wanted, transcript: Transcript) -> Settled:
     await drained_sample(agent, BEFORE, transcript)
     # After the sample: the process that is to become the workload is not there at the end.
     await agent.ask("stage")
+    if wanted.awaits:
+        answer = await agent.ask("await", REQUEST_PATH)
+        if answer.get("errno"):
+            raise Unusable(f"exact mode: {REQUEST_PATH}: errno {answer['errno']}")
     return Settled("", absent, agent.last_request)
 
 

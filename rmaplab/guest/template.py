@@ -27,7 +27,7 @@ from rmaplab import proc
 from rmaplab.errors import InfraError, KernelError
 from rmaplab.guest import prepare
 from rmaplab.guest.accel import Probe
-from rmaplab.guest.command import QEMU, Channels, Launch, qemu, ram_files, slowdown
+from rmaplab.guest.command import QEMU, REQUEST_BYTES, Channels, Launch, qemu, ram_files, slowdown
 from rmaplab.guest.settle import Wanted, settle
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import GuestDied, How, LimitReached, Vm, running
@@ -35,10 +35,11 @@ from rmaplab.model import Guest
 from rmaplab.store.cache import digest_of
 
 # Part of every key: raise it when the way templates are made changes.
-RECIPE = "5"
+RECIPE = "6"
 STATE = "state"
 SETTLED = "settled.json"
 PROLOGUE = "prologue.jsonl"
+REQUEST = "request"
 _SEAL = "seal.json"
 
 
@@ -91,6 +92,8 @@ async def save(
         with path.open("wb") as file:
             file.truncate(size_mb << 20)
 
+    launch = dataclasses.replace(launch, request=no_request(guest, folder))
+
     async def make_ready(vm: Vm, transcript: Transcript) -> None:
         await prepare.boot(vm, launch.accelerator, transcript, held)
         ready_s = guest.limits.ready_s * slowdown(guest, launch.accelerator)
@@ -118,10 +121,19 @@ async def save_settled(
         settled = await vm.within(limit, How.READY_LIMIT, settle(vm, wanted, transcript))
         settled.save(folder / SETTLED)
 
-    again = dataclasses.replace(launch, ram=folder, keeps=True)
+    again = dataclasses.replace(launch, ram=folder, keeps=True, request=no_request(guest, folder))
     await _save(guest, again, folder, scratch, settle_down)
     (folder / PROLOGUE).write_bytes(_prologue(folder / "agent.jsonl"))
     _seal(folder)
+
+
+def no_request(guest: Guest, folder: Path) -> Path | None:
+    """The file of Launch.request while there is none; None for a guest that needs no such file."""
+    if not guest.icount:
+        return None
+    path = folder / REQUEST
+    path.write_bytes(bytes(REQUEST_BYTES))
+    return path
 
 
 def _prologue(path: Path) -> bytes:

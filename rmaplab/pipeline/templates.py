@@ -154,7 +154,7 @@ class Templates:
         if isinstance(booted, BootFailed):
             return booted
         assert booted.ram is not None
-        wanted = Wanted(settings, self._required, self._audit(key[0], guest))
+        wanted = Wanted(settings, self._required, self._audit(key[0], guest), guest.icount)
 
         def make(folder: Path, scratch: Path) -> None:
             self._carry_out(template.save_settled(guest, booted, wanted, folder, scratch))
