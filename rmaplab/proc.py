@@ -172,12 +172,16 @@ def foreground(argv: Sequence[str | Path]) -> int:
 
 @contextlib.asynccontextmanager
 async def started(
-    argv: Sequence[str | Path], *, pass_fds: Sequence[int], stderr: IO[bytes]
+    argv: Sequence[str | Path],
+    *,
+    pass_fds: Sequence[int],
+    stderr: IO[bytes],
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A background process that lives as long as the ``async with`` block.
 
-    Raises InfraError if the command is missing. The process is killed at the end of the block if
-    it still runs, and always reaped.
+    ``env`` replaces the environment. Raises InfraError if the command is missing. The process is
+    killed at the end of the block if it still runs, and always reaped.
     """
     process = await asyncio.create_subprocess_exec(
         *tied([require(str(argv[0])), *argv[1:]]),
@@ -185,6 +189,7 @@ async def started(
         stdout=stderr,
         stderr=stderr,
         pass_fds=tuple(pass_fds),
+        env=None if env is None else dict(env),
         start_new_session=True,
     )
     # Not process.kill(): that polls, and so may reap the process under the event loop's own

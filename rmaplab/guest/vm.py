@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import enum
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
@@ -202,7 +203,10 @@ async def running(
         argv = build(guest, launch, Channels(*handed))
         transcript.say("lab", "start", argv=argv)
         said = stack.enter_context((folder / "qemu.log").open("wb"))
-        process = await stack.enter_async_context(proc.started(argv, pass_fds=handed, stderr=said))
+        env = command.environment(os.environ)
+        process = await stack.enter_async_context(
+            proc.started(argv, pass_fds=handed, stderr=said, env=env)
+        )
         for end in far:
             end.close()
         qmp = QMPClient(guest.name)

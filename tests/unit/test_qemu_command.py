@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rmaplab.guest.command import (
     CMDLINE,
+    REQUEST_PATH,
     Accelerator,
     Channels,
     Launch,
+    environment,
     qemu,
     ram_file,
     ram_files,
@@ -58,7 +61,7 @@ def test_a_plain_guest_is_this_command() -> None:
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
         "-chardev", "socket,id=console,fd=5", "-serial", "chardev:console",
         "-chardev", "socket,id=qmp,fd=7", "-mon", "chardev=qmp,mode=control",
-        "-device", "virtio-serial-pci",
+        "-device", "virtio-serial-pci,max_ports=2,ioeventfd=off",
         "-chardev", "socket,id=agent,fd=6",
         "-device", "virtserialport,chardev=agent,name=org.rmaplab.agent",
         "-device", "pvpanic-pci", "-action", "panic=none",
@@ -140,13 +143,34 @@ def test_a_template_and_its_clone_are_the_same_machine_but_for_that(which: Guest
     template = qemu(which, launch(ram=folder), CHANNELS)
     clone = qemu(which, launch(ram=folder, state=folder / "state"), CHANNELS)
     same = [word.replace("share=off", "share=on") for word in clone[:-2]]
-    assert same == template
+    assert same == template[: template.index("-kernel")]
+
+
+def test_a_guest_that_goes_on_reads_no_kernel_again() -> None:
+    words = qemu(ONE, launch(ram=Path("/t"), state=Path("/t/state")), CHANNELS)
+    assert not {"-kernel", "-initrd", "-append"} & set(words)
+
+
+def test_qemu_allocates_in_huge_pages_unless_the_user_wants_otherwise() -> None:
+    assert environment({"PATH": "/bin"}) == {
+        "PATH": "/bin",
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    }
+    assert environment({"GLIBC_TUNABLES": "x"}) == {"GLIBC_TUNABLES": "x"}
+
+
+def test_a_guest_in_exact_mode_has_its_request_as_a_device() -> None:
+    exact = replace(launch(ram=Path("/t"), state=Path("/t/state")), request=Path("/c/request"))
+    (found,) = after(qemu(ONE, exact, CHANNELS), "-fw_cfg")
+    name = REQUEST_PATH.split("/by_name/")[1].removesuffix("/raw")
+    assert found == f"name={name},file=/c/request"
+    assert after(qemu(ONE, launch(), CHANNELS), "-fw_cfg") == []
 
 
 def test_what_reproduces_a_guest_needs_nothing_of_the_lab() -> None:
     argv = reproduce(ONE, launch(ram=Path("/t"), state=Path("/t/state")))
     words = " ".join(argv)
-    assert "fd=" not in words
+    assert ",fd=" not in words
     assert "/t" not in words
     assert after(argv, "-serial") == ["stdio"]
     assert after(argv, "-append") == after(qemu(ONE, launch(), CHANNELS), "-append")
