@@ -135,8 +135,8 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
         "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}",
         "-device", "pvpanic-pci", "-action", "panic=none",
         *(["-fw_cfg", f"name={_REQUEST_NAME},file={launch.request}"] if launch.request else []),
-        # A guest that goes on has its kernel in its memory, and would only read the files again.
-        *(["-incoming", "defer"] if launch.is_restored else _boot(guest, launch)),
+        *_kernel(guest, launch),
+        *(["-incoming", "defer"] if launch.is_restored else []),
     ]  # fmt: skip
 
 
@@ -220,6 +220,15 @@ def _is_numa(guest: Guest) -> bool:
 
 def _has_hmat(guest: Guest) -> bool:
     return any(node.latency_ns for node in guest.nodes)
+
+
+def _kernel(guest: Guest, launch: Launch) -> list[str]:
+    """What boots a guest.
+
+    One that goes on has its kernel in its memory, and QEMU would only read the files again; but
+    fw_cfg numbers its files, and the request's number must not change.
+    """
+    return [] if launch.is_restored and not launch.request else _boot(guest, launch)
 
 
 def _boot(guest: Guest, launch: Launch) -> list[str]:

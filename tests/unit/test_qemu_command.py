@@ -164,6 +164,7 @@ def test_a_guest_in_exact_mode_has_its_request_as_a_device() -> None:
     (found,) = after(qemu(ONE, exact, CHANNELS), "-fw_cfg")
     name = REQUEST_PATH.split("/by_name/")[1].removesuffix("/raw")
     assert found == f"name={name},file=/c/request"
+    assert after(qemu(ONE, exact, CHANNELS), "-kernel") == ["/k/bzImage"]
     assert after(qemu(ONE, launch(), CHANNELS), "-fw_cfg") == []
 
 
