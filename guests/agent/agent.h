@@ -124,6 +124,7 @@ void workload_stage(const struct request *rq);
 void workload_start(const struct request *rq);
 void workload_start_exact(const struct request *rq);
 bool workload_is_mute(void);
+void workload_near_the_mark(void);
 void workload_stop(void);
 void workload_poll(void);
 

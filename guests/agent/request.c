@@ -205,18 +205,20 @@ static void serve_await(const struct request *rq)
 {
 	static char line[MAX_REQUEST];
 	size_t len = 0;
+	int fd, err;
 	ssize_t n;
-	int fd;
 
 	if (!is_path(&rq->word[1])) {
 		event_error(rq->id, "await: not an absolute path");
 		return;
 	}
 	fd = open(rq->word[1].s, O_RDONLY | O_CLOEXEC);
+	err = fd < 0 ? errno : 0;
+	workload_near_the_mark();
 	event_begin("awaiting", rq->id);
-	event_int("errno", fd < 0 ? errno : 0);
+	event_int("errno", err);
 	event_end();
-	if (fd < 0)
+	if (err)
 		return;
 	port_flush();
 	do {

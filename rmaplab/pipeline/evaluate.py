@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from rmaplab.collect.observe import observe
 from rmaplab.compare import compare
@@ -76,22 +76,33 @@ class Evaluation:
         return ExitCode.INFRA if bad or errors or not comparison.rows else ExitCode.OK
 
 
+@dataclass(slots=True)
+class Seen:
+    """What a lab has in its memory of the run that it carries out.
+
+    ``cells`` are the plan's that it asks for, ``observations`` what ``observe_cell`` made of those
+    that finished, by id.
+    """
+
+    cells: Sequence[Cell]
+    observations: dict[str, Observation] = field(default_factory=dict)
+
+
 def observe_cell(folder: RunFolder, cell: Cell) -> Observation:
     """A cell's Observation, from its evidence; its derived files are written."""
     return cellfiles.save(folder, cell.id, observe(folder.path / "cells" / cell.id))
 
 
-def evaluate(folder: RunFolder, seen_before: Mapping[str, Observation] | None = None) -> Evaluation:
+def evaluate(folder: RunFolder, before: Seen | None = None) -> Evaluation:
     """Judge a saved run. Raises UserError if run.json cannot be read.
 
-    ``seen_before``, by cell, are what ``observe_cell`` made of the same evidence when the cells
-    finished; without them every cell is observed now.
+    What is known ``before`` is not made again; without it every cell is observed now.
     """
-    known = seen_before or {}
     record = folder.read_record()
     lab = record.lab
-    everything = plan(lab).cells
-    cells = planned(record, everything)
+    everything = plan(lab)
+    known = before or Seen(everything.cells)
+    cells = planned(record, known.cells)
     if not record.is_whole:
         done = folder.finished()
         cells = tuple(cell for cell in cells if cell.id in done)
@@ -99,7 +110,7 @@ def evaluate(folder: RunFolder, seen_before: Mapping[str, Observation] | None = 
         cells = ()
     judged = []
     for cell in cells:
-        seen = known.get(cell.id) or observe_cell(folder, cell)
+        seen = known.observations.get(cell.id) or observe_cell(folder, cell)
         judged.append(CellResult(cell, seen, judge(cell, seen, lab.expectations, record.allowlist)))
     comparison = None
     if record.comparison is not None and judged:
@@ -110,7 +121,7 @@ def evaluate(folder: RunFolder, seen_before: Mapping[str, Observation] | None = 
             [result for result in judged if result.cell.kernel == a],
             [result for result in judged if result.cell.kernel == b],
         )
-    whole = len(record.cells) == len(everything) and record.is_whole
+    whole = len(record.cells) == everything.size and record.is_whole
     stale = unmatched(lab.expectations, cells) if whole and cells else ()
     remarks = (*_allowlist_remarks(record, judged, whole), *_boot_remarks(judged))
     return Evaluation(folder, record, tuple(judged), comparison, stale, remarks)

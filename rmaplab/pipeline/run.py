@@ -17,10 +17,10 @@ from rmaplab.errors import InfraError, Interrupted, KernelError, RmaplabError, U
 from rmaplab.guest import accel, command, template
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
-from rmaplab.model import Build, Cell, Lab, Observation
+from rmaplab.model import Build, Cell, Lab
 from rmaplab.pipeline import calibration, host
 from rmaplab.pipeline.doctor import available_mb
-from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
+from rmaplab.pipeline.evaluate import Evaluation, Seen, evaluate, write_reports
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.runner import Runner
 from rmaplab.pipeline.templates import Templates
@@ -29,10 +29,14 @@ from rmaplab.schedule import Remaining, order
 from rmaplab.selection import choose, narrowing
 from rmaplab.store import inuse
 from rmaplab.store.history import History
+from rmaplab.store.room import Room
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now, planned
 
-Seen = dict[str, Observation]
 """What cells showed, by their ids, for as long as the process that ran them lives."""
+
+
+# What a trivial cell leaves in a run's folder: 100 of selftest/nothing take 11 MB.
+CELL_BYTES = 112 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
     )
     folder.write_record(record)
     log.info(f"run folder: {folder.path}")
-    seen: Seen = {}
+    seen = Seen(chosen.cells)
     with inuse.shared(workshop.cache), folder.lock(), _keeping(folder, record, seen):
         _carry_out(folder, record, chosen.cells, workshop, jobs=asked.jobs, seen=seen)
     return _remember(finish(folder, record, seen), workshop)
@@ -107,7 +111,7 @@ def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
         log.info(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before")
         record.interrupted, record.ended = False, ""
         folder.write_record(record)
-        seen: Seen = {}
+        seen = Seen(cells)
         with _keeping(folder, record, seen):
             _carry_out(folder, record, waiting, workshop, jobs=jobs, seen=seen)
         return _remember(finish(folder, record, seen), workshop)
@@ -156,12 +160,14 @@ def _carry_out(
         averaged=frozenset(name for name, build in builds.items() if _averages(build)),
     )
     templates.prepare(cells, launches, jobs)
+    room = Room(folder.path, hint="make room there, or choose another folder with --output")
     boots = host.launches(cells, launches, workshop)
     runner = Runner(folder, record, builds, boots, templates, seen=seen)
     expected = History(workshop.cache).expected(cells, record.accelerator)
     cells = order(cells, expected)
     try:
-        asyncio.run(runner.run_all(cells, jobs, Remaining(cells, expected, jobs)))
+        with room.reserved(len(cells) * CELL_BYTES, f"the evidence of {len(cells)} cells"):
+            asyncio.run(runner.run_all(cells, jobs, Remaining(cells, expected, jobs)))
     except BaseExceptionGroup as group:
         # Several guests at once may fail for one reason, such as a full disk; one tells it.
         raise _first(group) from group

@@ -18,10 +18,10 @@ from rmaplab.guest.shared import SharedGuest
 from rmaplab.guest.template import BootFailed
 from rmaplab.judge import judge
 from rmaplab.log import log
-from rmaplab.model import Build, Cell, CellResult, Isolation, Observation
+from rmaplab.model import Build, Cell, CellResult, Isolation
 from rmaplab.pipeline import host
 from rmaplab.pipeline.doctor import available_mb
-from rmaplab.pipeline.evaluate import observe_cell
+from rmaplab.pipeline.evaluate import Seen, observe_cell
 from rmaplab.pipeline.host import Launches
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates
@@ -55,7 +55,7 @@ class Runner:
         launches: Launches,
         templates: Templates,
         *,
-        seen: dict[str, Observation],
+        seen: Seen,
     ) -> None:
         self.folder = folder
         self.record = record
@@ -129,7 +129,7 @@ class Runner:
         return wanted, bench, self.folder.cell(wanted), program
 
     def _finish(self, wanted: Cell, progress: CellProgress) -> None:
-        seen = self.seen[wanted.id] = observe_cell(self.folder, wanted)
+        seen = self.seen.observations[wanted.id] = observe_cell(self.folder, wanted)
         judgement = judge(wanted, seen, self.record.lab.expectations, self.record.allowlist)
         self.folder.journal("cell", cell=wanted.id, outcome=seen.outcome, verdict=judgement.verdict)
         progress.finished(CellResult(wanted, seen, judgement))

@@ -12,7 +12,7 @@ from pathlib import Path
 from rmaplab.collect import counters
 from rmaplab.guest import template
 from rmaplab.guest.cell import Bench, Prologue
-from rmaplab.guest.command import Launch
+from rmaplab.guest.command import Launch, ram_files
 from rmaplab.guest.settle import Settled, Wanted
 from rmaplab.guest.template import BootFailed
 from rmaplab.log import log
@@ -20,6 +20,9 @@ from rmaplab.model import Cell, Guest, HugepageSettings, Isolation, Lab, Testcas
 from rmaplab.pipeline import calibration
 from rmaplab.pipeline.calibration import AS_BOOTED, UNCALIBRATED, Calibration
 from rmaplab.store.cache import Cache, remove
+from rmaplab.store.room import Room
+
+ROOM_HINT = "make room with lab.py clean, or set RMAPLAB_CACHE to a folder elsewhere"
 
 Key = tuple[str, str, str]  # kernel, place, settings
 
@@ -35,6 +38,7 @@ class Templates:
         self, lab: Lab, cache: Cache, evidence: Path, *, empty: Testcase, averaged: frozenset[str]
     ) -> None:
         self._cache = cache
+        self._room = Room(cache.root, hint=ROOM_HINT)
         self._lab = lab
         self._empty = empty
         self._averaged = averaged
@@ -144,7 +148,7 @@ class Templates:
             self._carry_out(template.save(guest, launch, folder, scratch, held=counters.FILES))
 
         key = template.key(guest, launch, counters.FILES)
-        folder = self._entry(key, f"{kernel} on {place}", make)
+        folder = self._entry(key, f"{kernel} on {place}", guest, make)
         if isinstance(folder, BootFailed):
             return folder
         return dataclasses.replace(launch, ram=folder, state=folder / template.STATE)
@@ -160,7 +164,7 @@ class Templates:
             self._carry_out(template.save_settled(guest, booted, wanted, folder, scratch))
 
         name = template.settled_key(booted.ram.name, wanted)
-        folder = self._entry(name, f"{key[0]} on {key[1]} with {settings.name}", make)
+        folder = self._entry(name, f"{key[0]} on {key[1]} with {settings.name}", guest, make)
         if isinstance(folder, BootFailed):
             return folder
         launch = dataclasses.replace(booted, ram=folder, state=folder / template.STATE)
@@ -169,7 +173,9 @@ class Templates:
         )
         return Bench(launch, counters.FILES, prologue)
 
-    def _entry(self, key: str, title: str, make: Callable[[Path, Path], None]) -> Path | BootFailed:
+    def _entry(
+        self, key: str, title: str, guest: Guest, make: Callable[[Path, Path], None]
+    ) -> Path | BootFailed:
         """The template of a key, whole; the evidence of a failure if it cannot be made."""
         saved = self._cache.path("templates", key)
         with self._cache.lock("templates", key):
@@ -180,8 +186,10 @@ class Templates:
         def fill(folder: Path) -> None:
             scratch = self._evidence / title.replace(" ", "-")
             scratch.mkdir(parents=True, exist_ok=True)
-            log.info(f"making the template of {title}")
-            make(folder, scratch)
+            size = sum(size_mb << 20 for _, size_mb in ram_files(guest, folder))
+            with self._room.reserved(size, f"the template of {title}"):
+                log.info(f"making the template of {title}")
+                make(folder, scratch)
             scratch.rmdir()
 
         try:

@@ -8,12 +8,16 @@ are read where a report needs them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import types
 from collections.abc import ItemsView, Iterator, Mapping
-from pathlib import Path
+from typing import TypeVar
 
 from rmaplab.model import CounterChange, Observation
 from rmaplab.store.runfolder import RunFolder
+
+T = TypeVar("T")
 
 COUNTERS = "counters.json"
 SPLATS = "splats.json"
@@ -34,13 +38,15 @@ class SavedCounters(Mapping[str, CounterChange]):
     Raises OSError or ValueError if the file was damaged since it was written.
     """
 
-    __slots__ = ("_path",)
+    __slots__ = ("_cell", "_folder")
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    # Not the path: a run of many thousands of cells has as many of these.
+    def __init__(self, folder: RunFolder, cell: str) -> None:
+        self._folder = folder
+        self._cell = cell
 
     def _read(self) -> dict[str, CounterChange]:
-        facts = json.loads(self._path.read_bytes())
+        facts = json.loads((self._folder.path / _place(self._cell) / COUNTERS).read_bytes())
         return {name: CounterChange(c["before"], c["after"]) for name, c in facts.items()}
 
     def __getitem__(self, name: str) -> CounterChange:
@@ -59,14 +65,34 @@ class SavedCounters(Mapping[str, CounterChange]):
 
 def save(folder: RunFolder, cell: str, seen: Observation) -> Observation:
     """Write a cell's derived files; the observation with its counters left on disk."""
-    place = f"cells/{cell}"
+    place = _place(cell)
     # By hand, since this is most of what the lab writes for a cell.
     lines = ",\n".join(
         f' {json.dumps(name)}: {{"before": {_json(change.before)}, "after": {_json(change.after)}, '
         f'"delta": {_json(change.delta)}}}'
         for name, change in seen.counters.items()
     )
-    path = folder.write(f"{place}/{COUNTERS}", f"{{\n{lines}\n}}\n")
+    folder.write(f"{place}/{COUNTERS}", f"{{\n{lines}\n}}\n")
     splats = [dataclasses.asdict(splat) for splat in seen.splats]
     folder.write(f"{place}/{SPLATS}", json.dumps(splats, indent=1) + "\n")
-    return dataclasses.replace(seen, counters=SavedCounters(path))
+    return dataclasses.replace(
+        seen,
+        counters=SavedCounters(folder, cell),
+        subtests=_shared(seen.subtests),
+        settings_read=_shared_mapping(tuple(seen.settings_read.items())),
+    )
+
+
+def _place(cell: str) -> str:
+    return f"cells/{cell}"
+
+
+@functools.lru_cache(4096)
+def _shared(value: T) -> T:
+    """The first of equal values: repeats of a cell mostly show the same."""
+    return value
+
+
+@functools.lru_cache(4096)
+def _shared_mapping(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return types.MappingProxyType(dict(items))
