@@ -89,19 +89,28 @@ static long field(const char *text, const char *key)
  * Free pages, wherever: between two looks at the CPUs' lists that show the same
  * no page went from them to the free ones, or came back.
  */
+static bool look_at_free(long *free, long *pcp)
+{
+	*pcp = pages_on_cpu_lists(slurp("/proc/zoneinfo"));
+	slurp("/proc/sys/vm/stat_refresh");
+	*free = field(slurp("/proc/vmstat"), "nr_free_pages ");
+	return pages_on_cpu_lists(slurp("/proc/zoneinfo")) == *pcp;
+}
+
+/*
+ * A look at the lists is not made at one moment, and another CPU may empty one
+ * of them meanwhile: believed is what two looks in a row agree on.
+ */
 static void count_free(long *free, long *pcp)
 {
 	struct timespec pause = { .tv_nsec = POLL_NS };
-	long again;
+	long before, now = -1;
 	int tries;
 
-	again = pages_on_cpu_lists(slurp("/proc/zoneinfo"));
 	for (tries = 0; tries < FREE_TRIES; tries++) {
-		*pcp = again;
-		slurp("/proc/sys/vm/stat_refresh");
-		*free = field(slurp("/proc/vmstat"), "nr_free_pages ");
-		again = pages_on_cpu_lists(slurp("/proc/zoneinfo"));
-		if (again == *pcp)
+		before = now;
+		now = look_at_free(free, pcp) ? *free + *pcp : -1;
+		if (now >= 0 && now == before)
 			break;
 		nanosleep(&pause, NULL);
 	}

@@ -90,7 +90,7 @@ def run_options(function: F) -> F:
             "--no-audit", is_flag=True, help="Do not recount the reverse map from outside."
         ),
         click.option(
-            "--ledger", is_flag=True, help="Check that a workload gave back what it took, too."
+            "--no-ledger", is_flag=True, help="Do not check that what was taken was given back."
         ),
         repeat_option, exact_option, jobs_option, filter_option, sample_option, tree_option,
         format_option,

@@ -61,9 +61,9 @@ def read_lab(
     return replace(lab, repeat=repeat, repeats={}) if repeat else lab
 
 
-def _checked(lab: Lab, no_audit: bool, ledger: bool) -> Lab:
+def _checked(lab: Lab, no_audit: bool, no_ledger: bool) -> Lab:
     """The lab without the checks that the options turn off."""
-    lab = replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger or ledger)
+    lab = replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger and not no_ledger)
     if lab.audit:
         return lab
     # What only the audit finds is not expected then.
@@ -97,7 +97,7 @@ def run(
     *,
     lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str,
     sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, ledger: bool,
+    no_audit: bool, no_ledger: bool,
 ) -> int:  # fmt: skip
     """Build, boot, run, judge, report."""
     catalogue = Catalogue()
@@ -105,7 +105,7 @@ def run(
         lab=_checked(
             read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
             no_audit or exact,
-            ledger,
+            no_ledger or exact,
         ),
         command=_again(),
         output=output,
@@ -125,14 +125,16 @@ def ab(
     *,
     lab: Path, series: str, accel: str, output: Path, repeat: int | None, jobs: int,
     expression: str, sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, ledger: bool,
+    no_audit: bool, no_ledger: bool,
 ) -> int:  # fmt: skip
     """The same lab on base and on base plus a series, compared."""
     catalogue = Catalogue()
     if not series:
         raise UserError("--series names no series")
     base = _checked(
-        read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit or exact, ledger
+        read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
+        no_audit or exact,
+        no_ledger or exact,
     )
     asked = Asked(
         lab=kernels.ab_lab(base, series),

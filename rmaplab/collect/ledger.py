@@ -80,7 +80,7 @@ _KNOWN_KB = (
 _HUGETLB_POOL = re.compile(r"hugetlb\.(\d+)kB\.nr_hugepages")
 
 
-_ANY = 1 << 62
+ANY = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,10 @@ class Entry:
 
     def __str__(self) -> str:
         allowed = f"{self.low} to {self.high}"
-        if self.low == -_ANY:
+        if self.low == -ANY:
             allowed = f"at most {self.high}"
+        elif self.high == ANY:
+            allowed = f"at least {self.low}"
         elif self.low == self.high:
             allowed = str(self.high)
         return f"{self.account} changed by {self.change:+d}, allowed is {allowed}"
@@ -129,9 +131,9 @@ def balance(
 
 def _allowed(account: str, changes: Changes, bounds: Bounds, cpus: int) -> tuple[int, int]:
     if account in _NOISE:
-        return bounds.get(account, (-_ANY, _ANY))
+        return bounds.get(account, (-ANY, ANY))
     if account in MAY_FALL:
-        return -_ANY, 0
+        return -ANY, 0
     if account == SWAP:
         return -_SLOTS_KB_A_CPU * cpus, 0
     if account == DYING and _delta(changes, SWAP):
@@ -174,10 +176,19 @@ def _delta(changes: Changes, name: str) -> int:
 # -- calibration ---------------------------------------------------------------------------------
 
 
+def steady(cpus: int) -> dict[str, tuple[int, int]]:
+    """By how much an empty workload may move the calibrated accounts at all."""
+    return {
+        account: (-least * cpus, ANY if account == UNACCOUNTED else least * cpus)
+        for account, (least, _) in _NOISE.items()
+    }
+
+
 def calibrate(empties: Sequence[Changes], cpus: int) -> dict[str, tuple[int, int]]:
     """Bounds of the accounts that the kernel's own work moves, from cells of an empty workload.
 
-    From the least to the greatest change that was seen, and as much again to either side.
+    From the least to the greatest change that was seen, and as much again to either side. Pages
+    that come back are no leak: what no counter knows has only a lower bound, and none above zero.
     """
     bounds = {}
     for account, (least, most) in _NOISE.items():
@@ -185,7 +196,8 @@ def calibrate(empties: Sequence[Changes], cpus: int) -> dict[str, tuple[int, int
         if not seen:
             continue
         margin, limit = max(least * cpus, max(seen) - min(seen)), most * cpus
-        bounds[account] = (max(-limit, min(seen) - margin), min(limit, max(seen) + margin))
+        low, high = max(-limit, min(0, *seen) - margin), min(limit, max(seen) + margin)
+        bounds[account] = (low, ANY if account == UNACCOUNTED else high)
     return bounds
 
 

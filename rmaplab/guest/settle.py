@@ -89,7 +89,7 @@ async def settle(vm: Vm, wanted: Wanted, transcript: Transcript) -> Settled:
     if wanted.audit is not None:
         await agent.ask("audit", "on", *wanted.audit)
         transcript.say("lab", "audit")
-    await drained_sample(agent, BEFORE, transcript)
+    await drained_sample(agent, BEFORE, transcript, "wait")
     # After the sample: the process that is to become the workload is not there at the end.
     await agent.ask("stage")
     if wanted.awaits:
