@@ -433,6 +433,21 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepMemory:
+    """How many memories of guests that complained, hung or died a run keeps (docs/postmortem.md).
+
+    ``run`` in all, ``testcase`` of one testcase on one kernel, none larger than ``max_mb`` when it
+    is compressed. Unless it is ``asked`` for, only those of kernels with debug info are kept: no
+    tool reads the others.
+    """
+
+    run: int = 4
+    testcase: int = 1
+    max_mb: int = 256
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """A resolved lab file: every name in it is known to exist.
 
@@ -459,6 +474,7 @@ class Lab:
     audit: bool = True
     ledger: bool = False
     allowances: tuple[Allowance, ...] = ()
+    postmortem: KeepMemory = KeepMemory()
 
     @property
     def every_testcase(self) -> tuple[Testcase, ...]:
@@ -619,6 +635,22 @@ class CounterChange:
         return self.after - self.before
 
 
+@dataclass(frozen=True, slots=True)
+class SavedMemory:
+    """What became of a guest's memory that was to be saved (docs/postmortem.md).
+
+    ``why`` is ``complaint``, ``time`` or how the guest died; ``file`` is its name in the cell's
+    folder, empty if it was not saved, and then ``error`` says why. ``report`` is the text that drgn
+    made of it, empty if none.
+    """
+
+    why: str
+    file: str
+    size_mb: int
+    error: str
+    report: str = ""
+
+
 class Fault(enum.StrEnum):
     """Whose fault it is that a cell did not complete."""
 
@@ -647,6 +679,7 @@ class Observation:
     instructions: int | None = None
     duration_s: float = 0.0
     beneath: Outcome = Outcome.LOST
+    memory: SavedMemory | None = None
 
 
 # -- judgement ---------------------------------------------------------------------------------

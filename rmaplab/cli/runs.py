@@ -61,6 +61,14 @@ def read_lab(
     return replace(lab, repeat=repeat, repeats={}) if repeat else lab
 
 
+def _keeping(lab: Lab, memories: int | None) -> Lab:
+    """The lab with as many memories to keep as the option says, if it says so."""
+    if memories is None:
+        return lab
+    keep = replace(lab.postmortem, run=memories, asked=True)
+    return replace(lab, postmortem=keep)
+
+
 def _checked(lab: Lab, no_audit: bool, ledger: bool) -> Lab:
     """The lab without the checks that the options turn off."""
     lab = replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger or ledger)
@@ -97,15 +105,18 @@ def run(
     *,
     lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str,
     sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, ledger: bool,
+    no_audit: bool, ledger: bool, postmortem: int | None,
 ) -> int:  # fmt: skip
     """Build, boot, run, judge, report."""
     catalogue = Catalogue()
     asked = Asked(
-        lab=_checked(
-            read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
-            no_audit or exact,
-            ledger,
+        lab=_keeping(
+            _checked(
+                read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
+                no_audit or exact,
+                ledger,
+            ),
+            postmortem,
         ),
         command=_again(),
         output=output,
@@ -125,7 +136,7 @@ def ab(
     *,
     lab: Path, series: str, accel: str, output: Path, repeat: int | None, jobs: int,
     expression: str, sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, ledger: bool,
+    no_audit: bool, ledger: bool, postmortem: int | None,
 ) -> int:  # fmt: skip
     """The same lab on base and on base plus a series, compared."""
     catalogue = Catalogue()
@@ -135,7 +146,7 @@ def ab(
         read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact), no_audit or exact, ledger
     )
     asked = Asked(
-        lab=kernels.ab_lab(base, series),
+        lab=kernels.ab_lab(_keeping(base, postmortem), series),
         command=_again(),
         output=output,
         filter=expression,
