@@ -555,6 +555,25 @@ OWNER_GAP = "gap"
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where in the tree a place of a splat is.
+
+    ``at`` is the place as the console has it (``foo+0x1b/0x40``), ``lines`` are ``function at
+    file:line``, the innermost inlined function first and the one that ``at`` names last.
+    """
+
+    at: str
+    lines: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """``mm/rmap.c:2133``, and what is inlined there."""
+        own = self.lines[-1].rpartition(" at ")[2]
+        inlined = ", ".join(self.lines[:-1])
+        return f"{own}; inlined: {inlined}" if inlined else own
+
+
+@dataclass(frozen=True, slots=True)
 class Splat:
     """A kernel complaint found on a console.
 
@@ -565,7 +584,8 @@ class Splat:
     or cut text, ``tainted`` that the kernel had already complained before, ``following`` that an
     earlier splat of the same console is the likely cause. ``line`` counts from 1; ``fatal`` says
     that the kernel cannot have gone on. ``owner`` is the test that ran (or test/subtest),
-    ``boot`` or ``gap``; empty on a console without the agent's marks.
+    ``boot`` or ``gap``; empty on a console without the agent's marks. ``sources`` are the source
+    lines of its places, for a kernel with debug info; then they are in ``excerpt``, too.
     """
 
     kind: str
@@ -583,6 +603,7 @@ class Splat:
     fatal: bool = False
     severity: Severity = Severity.ERROR
     owner: str = ""
+    sources: tuple[Source, ...] = ()
 
     @property
     def at_boot(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -69,6 +70,8 @@ class Console:
         self.complained = asyncio.Event()
         """Set once the kernel has complained, ``complaint`` says by the kind how."""
         self.complaint = ""
+        self.spoke_at = 0.0
+        """When something was read last, by ``time.monotonic``."""
         self.reported = asyncio.Event()
         """Set once a complaint has come to its end, for those that say so."""
         self._awaited = b""
@@ -98,6 +101,7 @@ class Console:
             if match := _DEAD.search(chunk):
                 end = chunk.find(b"\n", match.start())
                 on_panic(chunk[match.start() : end].decode("ascii", "replace").strip())
+            self.spoke_at = time.monotonic()
             self._look_for_complaint(chunk)
             if self._awaited and self._awaited in chunk:
                 self._came.set()

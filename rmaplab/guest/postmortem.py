@@ -25,8 +25,10 @@ from rmaplab.store.memoryfile import NotSaved
 
 LIMIT_S = 60.0
 """For one memory: 1 GB takes about 2 s on an idle host."""
-# For a complaint to be printed whole, or to become a panic, before the guest is stopped.
-REPORT_S = 1.0
+# For a complaint to be printed whole, or to become a panic, before the guest is stopped: at most
+# so long, and as long as it is silent for.
+REPORT_S = 5.0
+QUIET_S = 0.3
 # The share of a workload's time after which it is looked at, while it is still there.
 NEARLY = 0.95
 
@@ -135,10 +137,7 @@ class Postmortem:
     async def _look_at_living(self, why: str) -> None:
         vm = self._vm
         if why == COMPLAINT:
-            reported = asyncio.ensure_future(vm.console.reported.wait())
-            either: set[asyncio.Future[Any]] = {reported, vm.death}
-            await asyncio.wait(either, timeout=REPORT_S, return_when=asyncio.FIRST_COMPLETED)
-            reported.cancel()
+            await self._complaint_ends()
         # One that is dead by now is looked at when it has said its last words.
         if vm.death.done() or (why == TIME and self._in_time) or not self._is_wanted(why):
             return
@@ -150,6 +149,17 @@ class Postmortem:
         except InfraError as error:
             # A guest that stands still would look as if it hung.
             vm.died(How.UNUSABLE, f"the guest does not go on after its memory was saved: {error}")
+
+    async def _complaint_ends(self) -> None:
+        console = self._vm.console
+        reported = asyncio.ensure_future(console.reported.wait())
+        either: set[asyncio.Future[Any]] = {reported, self._vm.death}
+        ends = time.monotonic() + REPORT_S
+        while (now := time.monotonic()) < ends and now < console.spoke_at + QUIET_S:
+            await asyncio.wait(either, timeout=QUIET_S / 3, return_when=asyncio.FIRST_COMPLETED)
+            if reported.done() or self._vm.death.done():
+                break
+        reported.cancel()
 
     def _is_wanted(self, why: str) -> bool:
         """Whether there is a place for this memory, which is taken then."""

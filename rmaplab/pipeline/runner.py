@@ -27,10 +27,9 @@ from rmaplab.pipeline.host import Launches
 from rmaplab.pipeline.keeping import Places
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates
-from rmaplab.plan import plan
 from rmaplab.schedule import Remaining
 from rmaplab.store import memoryfile
-from rmaplab.store.runfolder import RunFolder, RunRecord, planned
+from rmaplab.store.runfolder import RunFolder, RunRecord
 
 # A clone that waits: what QEMU itself needs, measured by tests/bench_cells.py.
 WAITING_MB = 40
@@ -75,8 +74,7 @@ class Runner:
 
     def _with_memory(self) -> list[Cell]:
         """The cells of a run that is resumed whose memory was kept before."""
-        cells = planned(self.record, plan(self.record.lab).cells)
-        return [one for one in cells if memoryfile.of(self.folder, one.id).exists()]
+        return [one for one in self.seen.cells if memoryfile.of(self.folder, one.id).exists()]
 
     def _readable(self) -> frozenset[str]:
         """The kernels with debug info."""
