@@ -671,6 +671,15 @@ class SavedMemory:
     error: str
     report: str = ""
 
+    @property
+    def phrase(self) -> str:
+        """Why, and what became of it."""
+        why = {"complaint": "when the kernel complained", "time": "before its time was up"}
+        when = why.get(self.why, f"after its end: {self.why}")
+        if self.error:
+            return f"memory not kept, {when}: {self.error}"
+        return f"memory kept, {when}: {self.file}, {self.size_mb} MB"
+
 
 class Fault(enum.StrEnum):
     """Whose fault it is that a cell did not complete."""

@@ -213,6 +213,7 @@ def _show(evaluation: Evaluation, form: str) -> int:
     else:
         terminal.show_cells(evaluation.results)
         terminal.show_allowed(evaluation.results)
+    terminal.show_memories(evaluation.results, evaluation.folder.path)
     if evaluation.record.part:
         log.stdout.print(evaluation.record.part, markup=False)
     for name, error in evaluation.build_errors.items():

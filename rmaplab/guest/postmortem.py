@@ -69,6 +69,7 @@ class Postmortem:
         self._living = living
         self._busy = asyncio.Lock()
         self._why = ""
+        self._saved = False
         self._in_time = False
         self._begun = asyncio.Event()
         self._nearly = 0.0
@@ -108,11 +109,12 @@ class Postmortem:
     def in_time(self) -> None:
         """The workload ended in time after all: what was saved for that is not kept."""
         self._in_time = True
-        if self._why == TIME:
+        if self._why == TIME and self._saved:
             self._drop()
 
     def _drop(self) -> None:
-        if self._path.exists() and self._keep is not None:
+        if self._saved and self._keep is not None:
+            self._saved = False
             self._path.unlink()
             self._keep.give_back()
             self._transcript.say("lab", "memory-dropped", why="the workload ended in time")
@@ -176,6 +178,7 @@ class Postmortem:
         except (InfraError, NotSaved) as error:
             self._failed(error)
             return
+        self._saved = True
         self._transcript.say(
             "lab", "memory", why=self._why, complaint=self._vm.console.complaint,
             file=self._path.name, bytes=self._path.stat().st_size, memory_bytes=size,

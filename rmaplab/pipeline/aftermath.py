@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmaplab import proc
@@ -21,18 +21,25 @@ from rmaplab.build import lines, sandbox
 from rmaplab.build.lines import Lines
 from rmaplab.collect import transcript
 from rmaplab.collect.splats import places_of, with_sources
-from rmaplab.errors import InfraError, RmaplabError
+from rmaplab.config.yamlsource import near_miss
+from rmaplab.errors import InfraError, RmaplabError, UserError
 from rmaplab.log import log
 from rmaplab.model import Build, Cell, Observation
 from rmaplab.pipeline.kernels import Workshop
+from rmaplab.plan import plan
 from rmaplab.source import patched
 from rmaplab.store import memoryfile
+from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder, RunRecord
 
 REPORT_LIMIT_S = 180.0
 MAX_REPORT = 256 << 10
 """Characters of a report that other reports show; the file has all of it."""
 MAX_RANGES = 64
+_HOW_TO_KEEP = (
+    "run it again with --postmortem 1; memories are kept of guests that complain, hang or die, "
+    "by default of kernels with debug info alone (docs/postmortem.md)"
+)
 
 
 def look(
@@ -121,6 +128,61 @@ class Aftermath:
 
 
 # -- memories ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What is left of a cell's guest: its memory, and the folder of its kernel in the cache."""
+
+    memory: Path
+    build: Path
+
+
+def find(cell: str, run: Path | None, cache: Cache, parent: Path = Path("reports")) -> Remains:
+    """The remains of a cell, named by its id or its folder.
+
+    Without ``run`` the latest run below ``parent`` that has the cell is taken. Raises UserError
+    that says what is missing.
+    """
+    folder = _cell_folder(cell, run, parent)
+    record = RunFolder.open(folder.parent.parent).read_record()
+    memory = folder / memoryfile.NAME
+    if not memory.exists():
+        raise UserError(
+            f"no memory was kept of {folder.name}{_why_none(folder)}", hint=_HOW_TO_KEEP
+        )
+    cells = {one.id: one for one in plan(record.lab).cells}
+    if folder.name not in cells:
+        raise UserError(f"{folder} is no cell of its run's lab")
+    key = record.kernels[cells[folder.name].kernel].key
+    return Remains(memory, cache.path("builds", key))
+
+
+def _cell_folder(cell: str, run: Path | None, parent: Path) -> Path:
+    given = Path(cell)
+    if run is None and given.is_dir() and given.absolute().parent.name == "cells":
+        return given.absolute()
+    name = given.name
+    runs = [run] if run is not None else sorted(parent.glob("*"), reverse=True)
+    for folder in runs:
+        if (folder / "cells" / name).is_dir():
+            return (folder / "cells" / name).absolute()
+    where = f"{run}" if run is not None else f"no run below {parent}/"
+    known = [path.name for folder in runs[:1] for path in (folder / "cells").glob("*")]
+    raise UserError(
+        f"{where} has {'no' if run is not None else 'a'} cell {name}{near_miss(name, known)}",
+        hint="the ids are in report.html and in results.json; --run names another run's folder",
+    )
+
+
+def _why_none(folder: Path) -> str:
+    """What the evidence says about a memory that is not there."""
+    said = transcript.read(folder / "agent.jsonl")
+    if said.memory is not None and said.memory.get("ev") != "memory":
+        return f": {said.memory.get('detail')}"
+    if said.memory is not None:
+        return ": it was removed since, or was that of a known failure"
+    return f" (its guest ended with: {said.how or 'nothing'})"
 
 
 def _report_on(folder: RunFolder, cell: Cell, build: Path) -> None:

@@ -12,6 +12,7 @@ import select
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import zstandard
 
@@ -25,6 +26,8 @@ _LEVEL = 1
 _CHUNK = 1 << 20
 _PATIENCE_MS = 200
 _BLOCK = 1 << 16
+# Of the file, at once: four bytes may stand for 128 KB of zeros.
+_PIECE = 1 << 10
 _ZEROS = bytes(_BLOCK)
 
 
@@ -81,7 +84,7 @@ def _compress(pipe: int, path: Path, max_bytes: int, ends: float, given_up: thre
             writer.write(chunk)
             if file.tell() > max_bytes:
                 raise NotSaved(f"it is larger than {max_bytes >> 20} MB even compressed")
-        writer.flush(zstandard.FLUSH_FRAME)
+        writer.flush(zstandard.FLUSH_BLOCK)
         if not size:
             raise NotSaved("QEMU wrote nothing")
         if file.tell() > max_bytes:
@@ -98,12 +101,12 @@ def unpack(path: Path, target: Path) -> None:
     """Unpack a saved memory into a sparse file. Raises InfraError if it is damaged."""
     try:
         with path.open("rb") as packed, target.open("wb") as file:
-            with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
-                while block := reader.read(_BLOCK):
-                    if block == _ZEROS[: len(block)]:
-                        file.seek(len(block), os.SEEK_CUR)
-                    else:
-                        file.write(block)
+            frame = zstandard.ZstdDecompressor().decompressobj()
+            while not frame.eof:
+                piece = packed.read(_PIECE)
+                if not piece:
+                    raise InfraError(f"{path} is damaged: it is cut")
+                _write_sparse(file, frame.decompress(piece))
             file.truncate(file.tell())
     except zstandard.ZstdError as error:
         raise InfraError(f"{path} is damaged: {error}") from error
@@ -112,3 +115,13 @@ def unpack(path: Path, target: Path) -> None:
             f"cannot unpack {path}: {error.strerror}",
             hint="it needs the guest's memory, less its empty pages, in $TMPDIR",
         ) from error
+
+
+def _write_sparse(file: BinaryIO, content: bytes) -> None:
+    view = memoryview(content)
+    for start in range(0, len(content), _BLOCK):
+        block = view[start : start + _BLOCK]
+        if block == _ZEROS[: len(block)]:
+            file.seek(len(block), os.SEEK_CUR)
+        else:
+            file.write(block)
