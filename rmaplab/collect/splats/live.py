@@ -13,8 +13,9 @@ from rmaplab.collect.splats.rules import CONSOLE_CUT, match_rule
 from rmaplab.collect.splats.severity import severity_of
 from rmaplab.model import Severity
 
-# What a boot looks like, too, and what says nothing of where the kernel is.
-_NO_MOMENT = frozenset({CONSOLE_CUT, "unexpected-reboot"})
+# What says nothing of where the kernel is; what a boot looks like, too; and a page that is dumped,
+# which is no complaint if offlining asked for it, and leads to a headline if it is one.
+_NO_MOMENT = frozenset({CONSOLE_CUT, "unexpected-reboot", "page-dump"})
 
 
 def complaint_in(lines: bytes) -> str:
