@@ -33,7 +33,7 @@ def test_a_golden_logs_complaint_is_noticed_when_it_comes(log: Path) -> None:
 def test_chatter_marks_and_a_programs_signal_are_no_complaint() -> None:
     assert not complaint_in(
         b"[    1.000000][    T1] rmaplab: begin /bin/exclusive/mapcount\n"
-        b"[    1.000001][   T77] traps: child[77] general protection fault ip:40 sp:7f error:0 in x\n"
+        b"[    1.000001][   T77] traps: x[77] general protection fault ip:40 sp:7f error:0 in x\n"
         b"ok 1 WARNING: nothing\n"
     )
 
