@@ -67,7 +67,8 @@ def reader(argv: Sequence[str]) -> list[str]:
     For programs that read what a guest or a series made: without network, with nothing to write to.
     """
     return ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
-            "--ro-bind", "/", "/", "--tmpfs", "/run", "--proc", "/proc", "--dev", "/dev", "--", *argv]  # fmt: skip
+            "--ro-bind", "/", "/", "--tmpfs", "/run", "--proc", "/proc", "--dev", "/dev",
+            "--", *argv]  # fmt: skip
 
 
 def make(targets: Sequence[str], *, jobs: int) -> list[str]:
