@@ -656,6 +656,10 @@ class CounterChange:
         return self.after - self.before
 
 
+NO_REPORT = "no report: "
+"""What a report begins with that only says why there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class SavedMemory:
     """What became of a guest's memory that was to be saved (docs/postmortem.md).
@@ -670,6 +674,11 @@ class SavedMemory:
     size_mb: int
     error: str
     report: str = ""
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the report is one, and not why there is none."""
+        return bool(self.report) and not self.report.startswith(NO_REPORT)
 
     @property
     def phrase(self) -> str:

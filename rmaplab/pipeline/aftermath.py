@@ -24,7 +24,7 @@ from rmaplab.collect.splats import places_of, with_sources
 from rmaplab.config.yamlsource import near_miss
 from rmaplab.errors import InfraError, RmaplabError, UserError
 from rmaplab.log import log
-from rmaplab.model import Build, Cell, Observation
+from rmaplab.model import NO_REPORT, Build, Cell, Observation
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.plan import plan
 from rmaplab.source import patched
@@ -192,7 +192,7 @@ def _report_on(folder: RunFolder, cell: Cell, build: Path) -> None:
     try:
         text = report(path, build)
     except (RmaplabError, OSError) as error:
-        text = f"no report: {error}\n"
+        text = f"{NO_REPORT}{error}\n"
     folder.write(f"cells/{cell.id}/{memoryfile.REPORT}", text)
 
 

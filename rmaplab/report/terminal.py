@@ -164,18 +164,20 @@ def show_allowed(results: Sequence[CellResult]) -> None:
 
 def show_memories(results: Sequence[CellResult], folder: Path) -> None:
     """What became of memories that were to be kept, and how to look into them."""
-    kept = ""
+    readable = ""
     for result in results:
         memory = result.observation.memory
         if memory is None:
             continue
         text = f"{result.cell.id}: {memory.phrase}"
-        if memory.report:
+        if memory.was_read:
             text += f"; report: {folder / 'cells' / result.cell.id / memoryfile.REPORT}"
-        kept = kept or (result.cell.id if memory.file else "")
+            readable = readable or result.cell.id
+        elif memory.report:
+            text += f"; {memory.report.strip()}"
         log.stdout.print(printable(text), markup=False)
-    if kept:
-        log.stdout.print(f"look into one: ./lab.py inspect {kept} --run {folder}", markup=False)
+    if readable:
+        log.stdout.print(f"look into one: ./lab.py inspect {readable} --run {folder}", markup=False)
 
 
 def _by_change(

@@ -17,6 +17,7 @@ from rmaplab.errors import InfraError, UserError
 from rmaplab.pipeline import aftermath
 from rmaplab.pipeline.evaluate import evaluate, write_reports
 from rmaplab.plan import plan
+from rmaplab.report import terminal
 from rmaplab.store import memoryfile
 from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder
@@ -126,6 +127,22 @@ def test_reports_name_the_memory_and_show_what_drgn_said(tmp_path: Path) -> None
     assert "memory kept, after its end: panic: memory.elf.zst, 6 MB" in texts["report.html"]
     assert "&lt;b&gt;init&lt;/b&gt;, PID 1" in texts["report.html"]
     assert "&lt;b&gt;init&lt;/b&gt;, PID 1" in texts["junit.xml"]
+
+
+def test_the_terminal_says_how_to_look_only_where_there_is_something_to_see(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = a_run(tmp_path / "run")
+
+    def shown(text: str) -> str:
+        folder.write(f"cells/{CELL}/{memoryfile.REPORT}", text)
+        terminal.show_memories(evaluate(folder).results, folder.path)
+        return capsys.readouterr().out
+
+    assert f"./lab.py inspect {CELL} --run {folder.path}" in shown("== tasks\n")
+    without = shown("no report: the kernel was built without debug info\n")
+    assert "6 MB; no report: the kernel was built without debug info" in without
+    assert "inspect" not in without
 
 
 def test_a_cell_without_a_memory_says_so(tmp_path: Path) -> None:
