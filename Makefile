@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
 
-.PHONY: help ab test check lint unit integration kernel setup bench bench-console clean
+.PHONY: help ab test check lint unit integration kernel postmortem setup bench bench-console clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -47,6 +47,9 @@ integration: setup ## tests with a fake kernel tree and real QEMU
 
 kernel: setup ## tests that build and boot a real kernel
 	@$(BIN)/pytest tests/kernel
+
+postmortem: setup ## a kernel with debug info, crashed: source lines, drgn's reports (builds it first)
+	@$(BIN)/pytest tests/postmortem
 
 bench: setup bench-console ## what builds, boots and cells cost, against their goals
 	@$(BIN)/python tests/bench_build.py

@@ -433,6 +433,21 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepMemory:
+    """How many memories of guests that complained, hung or died a run keeps (docs/postmortem.md).
+
+    ``run`` in all, ``testcase`` of one testcase on one kernel, none larger than ``max_mb`` when it
+    is compressed. Unless it is ``asked`` for, only those of kernels with debug info are kept: no
+    tool reads the others.
+    """
+
+    run: int = 4
+    testcase: int = 1
+    max_mb: int = 256
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """A resolved lab file: every name in it is known to exist.
 
@@ -459,6 +474,7 @@ class Lab:
     audit: bool = True
     ledger: bool = True
     allowances: tuple[Allowance, ...] = ()
+    postmortem: KeepMemory = KeepMemory()
 
     @property
     def every_testcase(self) -> tuple[Testcase, ...]:
@@ -539,6 +555,25 @@ OWNER_GAP = "gap"
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where in the tree a place of a splat is.
+
+    ``at`` is the place as the console has it (``foo+0x1b/0x40``), ``lines`` are ``function at
+    file:line``, the innermost inlined function first and the one that ``at`` names last.
+    """
+
+    at: str
+    lines: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """``mm/rmap.c:2133``, and what is inlined there."""
+        own = self.lines[-1].rpartition(" at ")[2]
+        inlined = ", ".join(self.lines[:-1])
+        return f"{own}; inlined: {inlined}" if inlined else own
+
+
+@dataclass(frozen=True, slots=True)
 class Splat:
     """A kernel complaint found on a console.
 
@@ -549,7 +584,8 @@ class Splat:
     or cut text, ``tainted`` that the kernel had already complained before, ``following`` that an
     earlier splat of the same console is the likely cause. ``line`` counts from 1; ``fatal`` says
     that the kernel cannot have gone on. ``owner`` is the test that ran (or test/subtest),
-    ``boot`` or ``gap``; empty on a console without the agent's marks.
+    ``boot`` or ``gap``; empty on a console without the agent's marks. ``sources`` are the source
+    lines of its places, for a kernel with debug info; then they are in ``excerpt``, too.
     """
 
     kind: str
@@ -567,6 +603,7 @@ class Splat:
     fatal: bool = False
     severity: Severity = Severity.ERROR
     owner: str = ""
+    sources: tuple[Source, ...] = ()
 
     @property
     def at_boot(self) -> bool:
@@ -619,6 +656,40 @@ class CounterChange:
         return self.after - self.before
 
 
+NO_REPORT = "no report: "
+"""What a report begins with that only says why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedMemory:
+    """What became of a guest's memory that was to be saved (docs/postmortem.md).
+
+    ``why`` is ``complaint``, ``time`` or how the guest died; ``file`` is its name in the cell's
+    folder, empty if it was not saved, and then ``error`` says why. ``report`` is the text that drgn
+    made of it, empty if none.
+    """
+
+    why: str
+    file: str
+    size_mb: int
+    error: str
+    report: str = ""
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the report is one, and not why there is none."""
+        return bool(self.report) and not self.report.startswith(NO_REPORT)
+
+    @property
+    def phrase(self) -> str:
+        """Why, and what became of it."""
+        why = {"complaint": "when the kernel complained", "time": "before its time was up"}
+        when = why.get(self.why, f"after its end: {self.why}")
+        if self.error:
+            return f"memory not kept, {when}: {self.error}"
+        return f"memory kept, {when}: {self.file}, {self.size_mb} MB"
+
+
 class Fault(enum.StrEnum):
     """Whose fault it is that a cell did not complete."""
 
@@ -647,6 +718,7 @@ class Observation:
     instructions: int | None = None
     duration_s: float = 0.0
     beneath: Outcome = Outcome.LOST
+    memory: SavedMemory | None = None
 
 
 # -- judgement ---------------------------------------------------------------------------------

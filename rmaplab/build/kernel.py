@@ -322,6 +322,9 @@ def _keep(wanted: Request, site: _Site) -> None:
     }
     (folder / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     if wanted.series.patches:
+        # Frames and memory are read with it; a base has it in its build folder.
+        if "CONFIG_DEBUG_INFO=y" in config.splitlines():
+            (objects / "vmlinux").rename(folder / "vmlinux")
         remove(objects)
 
 

@@ -29,10 +29,18 @@ ENVIRONMENT: Mapping[str, str] = {
 _ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "debian_version")
 
 
-def command(argv: Sequence[str], *, source: Path, build: Path, root: Path = Path("/")) -> list[str]:
+def command(
+    argv: Sequence[str],
+    *,
+    source: Path,
+    build: Path,
+    writable: bool = True,
+    root: Path = Path("/"),
+) -> list[str]:
     """The bwrap command line that runs ``argv`` in the build folder of the sandbox.
 
-    ``root`` is the host's root folder, looked at for merged /usr only.
+    ``writable`` says whether it may write there. ``root`` is the host's root folder, looked at for
+    merged /usr only.
     """
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
              "--ro-bind", "/usr", "/usr"]  # fmt: skip
@@ -45,11 +53,22 @@ def command(argv: Sequence[str], *, source: Path, build: Path, root: Path = Path
     for name in _ETC:
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
-              "--ro-bind", str(source), SOURCE, "--bind", str(build), BUILD,
+              "--ro-bind", str(source), SOURCE,
+              "--bind" if writable else "--ro-bind", str(build), BUILD,
               "--chdir", BUILD, "--clearenv"]  # fmt: skip
     for key, value in ENVIRONMENT.items():
         words += ["--setenv", key, value]
     return [*words, "--", *argv]
+
+
+def reader(argv: Sequence[str]) -> list[str]:
+    """The bwrap command line that runs ``argv`` on the host's files without writing any.
+
+    For programs that read what a guest or a series made: without network, with nothing to write to.
+    """
+    return ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
+            "--ro-bind", "/", "/", "--tmpfs", "/run", "--proc", "/proc", "--dev", "/dev",
+            "--", *argv]  # fmt: skip
 
 
 def make(targets: Sequence[str], *, jobs: int) -> list[str]:

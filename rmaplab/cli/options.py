@@ -92,6 +92,11 @@ def run_options(function: F) -> F:
         click.option(
             "--no-ledger", is_flag=True, help="Do not check that what was taken was given back."
         ),
+        click.option(
+            "--postmortem", type=click.IntRange(0, 1000), metavar="N",
+            help="Keep the memory of the first N guests that complain, hang or die, whatever the "
+            "lab says; 0 for none.",
+        ),
         repeat_option, exact_option, jobs_option, filter_option, sample_option, tree_option,
         format_option,
     ):  # fmt: skip

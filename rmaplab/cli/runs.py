@@ -61,6 +61,14 @@ def read_lab(
     return replace(lab, repeat=repeat, repeats={}) if repeat else lab
 
 
+def _keeping(lab: Lab, memories: int | None) -> Lab:
+    """The lab with as many memories to keep as the option says, if it says so."""
+    if memories is None:
+        return lab
+    keep = replace(lab.postmortem, run=memories, asked=True)
+    return replace(lab, postmortem=keep)
+
+
 def _checked(lab: Lab, no_audit: bool, no_ledger: bool) -> Lab:
     """The lab without the checks that the options turn off."""
     lab = replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger and not no_ledger)
@@ -97,15 +105,18 @@ def run(
     *,
     lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str,
     sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, no_ledger: bool,
+    no_audit: bool, no_ledger: bool, postmortem: int | None,
 ) -> int:  # fmt: skip
     """Build, boot, run, judge, report."""
     catalogue = Catalogue()
     asked = Asked(
-        lab=_checked(
-            read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
-            no_audit or exact,
-            no_ledger or exact,
+        lab=_keeping(
+            _checked(
+                read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
+                no_audit or exact,
+                no_ledger or exact,
+            ),
+            postmortem,
         ),
         command=_again(),
         output=output,
@@ -125,7 +136,7 @@ def ab(
     *,
     lab: Path, series: str, accel: str, output: Path, repeat: int | None, jobs: int,
     expression: str, sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, no_ledger: bool,
+    no_audit: bool, no_ledger: bool, postmortem: int | None,
 ) -> int:  # fmt: skip
     """The same lab on base and on base plus a series, compared."""
     catalogue = Catalogue()
@@ -137,7 +148,7 @@ def ab(
         no_ledger or exact,
     )
     asked = Asked(
-        lab=kernels.ab_lab(base, series),
+        lab=kernels.ab_lab(_keeping(base, postmortem), series),
         command=_again(),
         output=output,
         filter=expression,
@@ -204,6 +215,7 @@ def _show(evaluation: Evaluation, form: str) -> int:
     else:
         terminal.show_cells(evaluation.results)
         terminal.show_allowed(evaluation.results)
+    terminal.show_memories(evaluation.results, evaluation.folder.path)
     if evaluation.record.part:
         log.stdout.print(evaluation.record.part, markup=False)
     for name, error in evaluation.build_errors.items():

@@ -23,11 +23,13 @@ from rmaplab.model import (
     Fault,
     Observation,
     Outcome,
+    SavedMemory,
     Severity,
     Splat,
     Subtest,
     Verdict,
 )
+from rmaplab.store import memoryfile
 
 CONSOLE = "console.log"
 TRANSCRIPT = "agent.jsonl"
@@ -87,6 +89,7 @@ def observe(folder: Path) -> Observation:
         instructions=_instructions(saved.stdout),
         duration_s=round(saved.duration_s, 3),
         beneath=beneath,
+        memory=_memory(saved, folder),
     )
 
 
@@ -179,6 +182,21 @@ def _subtests(saved: Saved, changes: Mapping[str, CounterChange]) -> tuple[Subte
         )
     failed = any(subtest.verdict is Verdict.FAIL for subtest in found)
     return (*found, *_exit_subtests(saved, failed), *ours)
+
+
+def _memory(saved: Saved, folder: Path) -> SavedMemory | None:
+    """What became of the guest's memory, if it was to be kept and nobody removed it since."""
+    said = saved.memory
+    if said is None:
+        return None
+    why, error = str(said.get("why", "")), str(said.get("detail", ""))
+    if said.get("ev") != "memory":
+        return SavedMemory(why, "", 0, error or "it is not known why")
+    path = folder / memoryfile.NAME
+    if not path.exists():
+        return None
+    size_mb = -(-path.stat().st_size >> 20)
+    return SavedMemory(why, path.name, size_mb, "")
 
 
 def _instructions(stdout: Sequence[str]) -> int | None:

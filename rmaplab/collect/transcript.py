@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,33 @@ _AUDIT = {
     "name": str, "error": str, "kinds": dict, "listed": list, "sums": dict, "left_out": dict,
     "pages": int,
 }  # fmt: skip
+
+
+# Lines about a guest's memory, which are no part of the cell's time.
+_MEMORY = "memory"
+# testcases/lib/postmortem.c
+_PAGES = re.compile(r"# rmaplab: pages (\d{1,9}) 0x([0-9a-f]{1,16}) (\d{1,9}) (.{1,64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Pages that a workload registered: ``count`` of them from ``address`` of process ``pid``."""
+
+    pid: int
+    address: int
+    count: int
+    name: str
+
+
+def registered(line: str) -> Pages | None:
+    """The pages that a line of a workload's output registers; None if it is about something else.
+
+    As docs/protocol.md says.
+    """
+    match = _PAGES.fullmatch(line)
+    if match is None:
+        return None
+    return Pages(int(match[1]), int(match[2], 16), int(match[3]), match[4])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +70,10 @@ class Saved:
     ``garbled`` is the first line that makes no sense, empty if all do. ``console_dropped`` counts
     the bytes of console that were not kept; ``guest_end`` is QEMU's word that the guest panicked or
     ended itself, empty if it said none. ``audits`` are the agent's, ``audit_due`` says that it was
-    asked for them; ``ledger`` is None if none was asked for.
+    asked for them; ``ledger`` is None if none was asked for. ``memory`` is what became of the
+    guest's memory, None if nobody saved it; ``pages`` are those that the workload registered;
+    ``held_s`` is how long the guest stood still for it before its end, which is no part of
+    ``duration_s``.
     """
 
     how: str = ""
@@ -62,6 +93,9 @@ class Saved:
     guest_end: str = ""
     audits: list[Line] = field(default_factory=list)
     audit_due: bool = False
+    memory: Line | None = None
+    held_s: float = 0.0
+    pages: list[Pages] = field(default_factory=list)
     ledger: LedgerDue | None = None
 
 
@@ -86,7 +120,7 @@ def _read(lines: Iterable[Line]) -> Saved:
     free: dict[int, int] = {}
     for line in lines:
         at = line.get("at")
-        if isinstance(at, int | float):
+        if isinstance(at, int | float) and not str(line.get("ev")).startswith(_MEMORY):
             saved.duration_s = float(at)
         try:
             match line.get("from"):
@@ -98,6 +132,7 @@ def _read(lines: Iterable[Line]) -> Saved:
                     _from_qemu(saved, line)
         except (TypeError, ValueError, AttributeError, KeyError):
             saved.garbled = saved.garbled or str(line)[:200]
+    saved.duration_s = max(0.0, saved.duration_s - saved.held_s)
     for number, label in labels.items():
         if number in files:
             saved.samples[label] = files[number]
@@ -138,6 +173,9 @@ def _from_lab(saved: Saved, line: Line, labels: dict[int, str], free: dict[int, 
                 free[number] = int(line["free"])
         case "audit":
             saved.audit_due = True
+        case "memory" | "memory-not-saved" | "memory-dropped" as event:
+            saved.memory = None if event == "memory-dropped" else line
+            saved.held_s += float(line.get("seconds", 0.0))
         case "ledger":
             saved.ledger = _ledger(line)
 
@@ -161,7 +199,11 @@ def _from_qemu(saved: Saved, line: Line) -> None:
 def _from_agent(saved: Saved, line: Line, files: dict[int, dict[str, str]]) -> None:
     match line.get("ev"):
         case "out":
-            saved.stdout.append(str(line.get("text", "")))
+            text = str(line.get("text", ""))
+            if pages := registered(text):
+                saved.pages.append(pages)
+            else:
+                saved.stdout.append(text)
         case "err":
             saved.stderr.append(str(line.get("text", "")))
         case "flood":

@@ -15,7 +15,16 @@ from rmaplab.config import matrix, schema, yamlsource
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.config.matrix import Axes
 from rmaplab.config.yamlsource import Document, Location, items, near_miss
-from rmaplab.model import Allowance, Expectation, Kernel, Lab, Outcome, Testcase, Verdict
+from rmaplab.model import (
+    Allowance,
+    Expectation,
+    KeepMemory,
+    Kernel,
+    Lab,
+    Outcome,
+    Testcase,
+    Verdict,
+)
 from rmaplab.plan import plan
 
 T = TypeVar("T")
@@ -69,6 +78,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         audit=entry.audit,
         ledger=entry.ledger,
         allowances=_allowances(document, entry.allow),
+        postmortem=_keep_memory(entry.postmortem),
     )
     _check_rows(document, lab)
     document.check()
@@ -197,6 +207,12 @@ def _allowances(document: Document, entries: Sequence[schema.AllowEntry]) -> tup
         )
         for number, entry in enumerate(entries)
     )
+
+
+def _keep_memory(entry: schema.PostmortemEntry | None) -> KeepMemory:
+    if entry is None:
+        return KeepMemory()
+    return KeepMemory(entry.run, entry.testcase, entry.max_mb, asked=True)
 
 
 def _expectations(

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from rmaplab.config.yamlsource import Document, Location, near_miss
+from rmaplab.model import KeepMemory
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Pattern = Annotated[str, Field(min_length=1)]
@@ -100,6 +101,21 @@ class AllowEntry(_Model):
     until: str | date = ""
 
 
+_KEEP = KeepMemory()
+
+
+def _memories(value: object) -> object:
+    return {"run": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class PostmortemEntry(_Model):
+    """A lab file's ``postmortem``: how many memories are kept; a number is that of the run."""
+
+    run: Annotated[int, Field(ge=0, le=1000)] = _KEEP.run
+    testcase: Annotated[int, Field(ge=1, le=1000)] = _KEEP.testcase
+    max_mb: Annotated[int, Field(ge=1, le=1 << 20)] = _KEEP.max_mb
+
+
 class LabFile(_Model):
     """A lab file."""
 
@@ -119,6 +135,7 @@ class LabFile(_Model):
     ledger: bool = True
     expect: list[ExpectEntry] = []
     allow: list[AllowEntry] = []
+    postmortem: Annotated[PostmortemEntry, BeforeValidator(_memories)] | None = None
 
 
 class NodeEntry(_Model):

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from rmaplab.errors import InfraError
 from rmaplab.guest import prepare, settle, template
 from rmaplab.guest.agent import encode
 from rmaplab.guest.command import REQUEST_BYTES, Launch, slowdown
+from rmaplab.guest.postmortem import Keep, Postmortem
 from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.settle import Settled, Wanted
 from rmaplab.guest.transcript import Transcript
@@ -65,7 +65,7 @@ class Bench:
 
     ``prologue`` is that of the settled template which ``launch`` restores; without one the guest
     boots and is settled in the cell. ``audit`` is as in ``Wanted``; without ``ledger`` none is
-    drawn up.
+    drawn up; without ``keep`` no memory is saved.
     """
 
     launch: Launch
@@ -73,6 +73,7 @@ class Bench:
     prologue: Prologue | None = None
     audit: tuple[str, ...] | None = None
     ledger: Ledger | None = None
+    keep: Keep | None = None
 
 
 class Started:
@@ -168,6 +169,7 @@ class Session:
         self, cell: Cell, bench: Bench, vm: Vm, transcript: Transcript, program: str
     ) -> None:
         self.booted = False
+        self.postmortem = Postmortem(vm, transcript, bench.keep, living=not cell.guest.icount)
         self.cell = cell
         self.bench = bench
         self.vm = vm
@@ -179,7 +181,8 @@ class Session:
     async def to_the_end(self) -> Death:
         """Conduct the cell and note how it ended."""
         try:
-            death = await self._conduct()
+            async with self.postmortem.watching():
+                death = await self._conduct()
         except InfraError as error:
             death = Death(How.UNUSABLE, error.message)
         except asyncio.CancelledError:
@@ -188,6 +191,7 @@ class Session:
         self.transcript.say("lab", "end", how=str(death.how), detail=death.detail)
         if death.how is not How.BYE:
             await self.vm.settle()
+            await self.postmortem.after(death)
         return death
 
     async def _conduct(self) -> Death:
@@ -277,11 +281,12 @@ class Session:
             await self.vm.go()
         else:
             number = await self.vm.agent.send(*words)
-        ends = time.monotonic() + limit + KILL_GRACE_S * self.stretch
+        self.postmortem.time_runs(limit)
+        ends = self.vm.clock() + limit + KILL_GRACE_S * self.stretch
         # An agent that counts instructions sends no heartbeat.
         silence = limit if exact else self._limits.silence_s * self.stretch
         while True:
-            left = ends - time.monotonic()
+            left = ends - self.vm.clock()
             how = How.SILENCE if left > silence else How.TEST_LIMIT
             event = await self.vm.within(max(0.0, min(silence, left)), how, self.vm.agent.event())
             if event.get("id") != number:
@@ -289,6 +294,8 @@ class Session:
             if event["ev"] == "error":
                 raise InfraError(f"the agent refused the workload: {event.get('message')}")
             if event["ev"] == "exit":
+                if not event.get("timeout"):
+                    self.postmortem.in_time()
                 return
 
 

@@ -25,6 +25,11 @@ AGENT_PORT = "org.rmaplab.agent"
 CMDLINE = ("console=ttyS0", "oops=panic", "panic=0", "rdinit=/init", "random.trust_cpu=on",
            "ignore_loglevel", "no_timer_check")  # fmt: skip
 
+# A guest that panics goes on, one that resets or powers off is paused: its memory is still there
+# then. vmcoreinfo hands over where the kernel's data is in it (docs/specs/vmcoreinfo.rst of QEMU).
+POSTMORTEM = ("-device", "pvpanic-pci", "-action", "panic=none,shutdown=pause",
+              "-device", "vmcoreinfo")  # fmt: skip
+
 
 class Accelerator(enum.StrEnum):
     """What runs the guest's instructions."""
@@ -133,7 +138,7 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
         "-device", _SERIAL,
         "-chardev", f"socket,id=agent,fd={channels.agent}",
         "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}",
-        "-device", "pvpanic-pci", "-action", "panic=none",
+        *POSTMORTEM,
         *(["-fw_cfg", f"name={_REQUEST_NAME},file={launch.request}"] if launch.request else []),
         *_kernel(guest, launch),
         *(["-incoming", "defer"] if launch.is_restored else []),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -16,12 +17,15 @@ from typing import BinaryIO
 import pexpect
 import pexpect.fdpexpect
 
+from rmaplab.collect.splats import complaint_in
+
 # A guest that floods its console fills no disk; what is dropped is counted and said.
 KEPT_BYTES = 64 << 20
 _LINES = re.compile(rb"\A.*\n", re.S)  # anchored: a search must not retry at every offset
 _LONG = re.compile(rb"\A.{65536}", re.S)
 _DEAD = re.compile(rb"Kernel panic - not syncing")
 _DEAD_END = b"---[ end Kernel panic"
+_REPORT_END = b"---[ end "
 
 
 class ConsoleLog:
@@ -63,6 +67,13 @@ class Console:
         """Set once QEMU's end is closed and everything before that was read."""
         self.ended = asyncio.Event()
         """Set once the kernel has said its last word, or the console is closed."""
+        self.complained = asyncio.Event()
+        """Set once the kernel has complained, ``complaint`` says by the kind how."""
+        self.complaint = ""
+        self.spoke_at = 0.0
+        """When something was read last, by ``time.monotonic``."""
+        self.reported = asyncio.Event()
+        """Set once a complaint has come to its end, for those that say so."""
         self._awaited = b""
         self._came = asyncio.Event()
 
@@ -70,6 +81,12 @@ class Console:
         """An event that is set when a line with these words came."""
         self._awaited, self._came = words, asyncio.Event()
         return self._came
+
+    def forget_complaint(self) -> None:
+        """From now on look for the first complaint again: another cell's."""
+        self.complaint = ""
+        self.complained.clear()
+        self.reported.clear()
 
     async def watch(self, on_panic: Callable[[str], None]) -> None:
         """Read until the console closes; call ``on_panic`` with the line that says so."""
@@ -84,12 +101,21 @@ class Console:
             if match := _DEAD.search(chunk):
                 end = chunk.find(b"\n", match.start())
                 on_panic(chunk[match.start() : end].decode("ascii", "replace").strip())
+            self.spoke_at = time.monotonic()
+            self._look_for_complaint(chunk)
             if self._awaited and self._awaited in chunk:
                 self._came.set()
             if _DEAD_END in chunk:
                 self.ended.set()
         self.closed.set()
         self.ended.set()
+
+    def _look_for_complaint(self, chunk: bytes) -> None:
+        if not self.complaint and (kind := complaint_in(chunk)):
+            self.complaint = kind
+            self.complained.set()
+        if self.complaint and _REPORT_END in chunk:
+            self.reported.set()
 
     def close(self) -> None:
         """Close the lab's end; the event loop may have done so at the console's end."""

@@ -19,6 +19,8 @@ class Transcript:
     """Writes agent.jsonl, a line at a time, flushed, so that a killed lab leaves what it saw."""
 
     def __init__(self, path: Path) -> None:
+        self.folder = path.parent
+        """Where the cell's evidence is."""
         self._file = path.open("w", encoding="utf-8")
         self._began = time.monotonic()
 
@@ -36,6 +38,7 @@ class Transcript:
     def go_on(self, path: Path) -> None:
         """Write to another file from now on: the next cell's, where cells share a guest."""
         self._file.close()
+        self.folder = path.parent
         self._file = path.open("w", encoding="utf-8")
         self._began = time.monotonic()
 

@@ -119,7 +119,7 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
         ),
         "-chardev", f"socket,id=qmp,fd={channels.qmp}", "-mon", "chardev=qmp,mode=control",
         *_agent_port(f"socket,id=agent,fd={channels.agent}"),
-        "-device", "pvpanic-pci", "-action", "panic=none",
+        *command.POSTMORTEM,
     ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import enum
 import logging
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,38 @@ class Vm:
         self.death: asyncio.Future[Death] = asyncio.get_running_loop().create_future()
         self._migrated: asyncio.Future[str] | None = None
         self._stopped = False
+        self._held_s = 0.0
+        self._held_since: float | None = None
+        self._released = asyncio.Event()
+        self._released.set()
+
+    def clock(self) -> float:
+        """Seconds of host time that stand still while the guest is held."""
+        held = time.monotonic() - self._held_since if self._held_since is not None else 0.0
+        return time.monotonic() - self._held_s - held
+
+    @property
+    def held_s(self) -> float:
+        """For how many seconds the guest was held, all in all."""
+        return self._held_s
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Stop the guest for the block, and with it every limit of what is awaited of it.
+
+        The guest's own clock stands still, too. Raises InfraError if QEMU cannot.
+        """
+        self._held_since = time.monotonic()
+        self._released.clear()
+        try:
+            await self._execute("stop")
+            yield
+            if not self.death.done():
+                await self._execute("cont")
+        finally:
+            self._held_s += time.monotonic() - self._held_since
+            self._held_since = None
+            self._released.set()
 
     def died(self, how: How, detail: str) -> None:
         """Note a death; the first witness counts."""
@@ -107,8 +140,7 @@ class Vm:
         """What is awaited of the guest; else GuestDied, or LimitReached that says ``how``."""
         task = asyncio.ensure_future(awaited)
         try:
-            either: set[asyncio.Future[Any]] = {task, self.death}
-            await asyncio.wait(either, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            await self._until(task, self.clock() + limit_s)
             if task.done():
                 try:
                     return task.result()
@@ -122,6 +154,16 @@ class Vm:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, AgentGone, InfraError):
                 await task
+
+    async def _until(self, task: asyncio.Future[Any], ends: float) -> None:
+        """Wait for a task or a death, until ``clock`` says ``ends``."""
+        either: set[asyncio.Future[Any]] = {task, self.death}
+        while True:
+            left = max(0.0, ends - self.clock())
+            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await self._released.wait()
+            if task.done() or self.death.done() or self.clock() >= ends:
+                return
 
     async def settle(self) -> None:
         """After a death, let the console finish its last words, for a bounded time."""
@@ -147,9 +189,30 @@ class Vm:
             await self._execute("cont")
             self._stopped = False
 
-    async def _execute(self, name: str, arguments: dict[str, object] | None = None) -> None:
+    async def dump(self, memory_fd: int, limit_s: float) -> None:
+        """Write the memory of a stopped guest to an open file or pipe, as an ELF core.
+
+        Physical memory as it is, without the guest's paging. The descriptor is closed, so that a
+        pipe ends when QEMU is done. Raises InfraError if QEMU does not do it within the limit.
+        """
         try:
-            await asyncio.wait_for(self.qmp.execute(name, arguments), QMP_LIMIT_S)
+            self.qmp.send_fd_scm(memory_fd)
+        except (QMPError, OSError) as error:
+            raise InfraError(f"QEMU takes no file: {error}") from error
+        finally:
+            os.close(memory_fd)
+        await self._execute("getfd", {"fdname": "memory"})
+        wanted: dict[str, object] = {"paging": False, "protocol": "fd:memory", "format": "elf"}
+        await self._execute("dump-guest-memory", wanted, limit_s)
+
+    async def _execute(
+        self,
+        name: str,
+        arguments: dict[str, object] | None = None,
+        limit_s: float = QMP_LIMIT_S,
+    ) -> None:
+        try:
+            await asyncio.wait_for(self.qmp.execute(name, arguments), limit_s)
         except (QMPError, OSError, TimeoutError) as error:
             raise InfraError(f"QEMU refused to {name}: {error}") from error
 

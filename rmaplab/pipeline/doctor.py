@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -44,7 +45,15 @@ def examine(cache: Cache) -> list[Finding]:
     findings.append(Finding(kvm.name, kvm.ok, False, kvm.detail, kvm.hint))
     findings.append(_disk(cache))
     findings.append(_memory())
+    findings.append(_drgn())
     return findings
+
+
+def _drgn() -> Finding:
+    """It is an extra: the lab judges without it."""
+    there = importlib.util.find_spec("drgn") is not None
+    detail = "reads the memory of guests" if there else "not installed: no reports on memories"
+    return Finding("drgn", there, False, detail, "pip install 'rmaplab[postmortem]'")
 
 
 def _commands() -> Iterator[Finding]:

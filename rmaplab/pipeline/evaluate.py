@@ -19,6 +19,7 @@ from rmaplab.model import (
     Unstable,
     Verdict,
 )
+from rmaplab.pipeline.aftermath import Aftermath
 from rmaplab.plan import plan
 from rmaplab.report import html, junit, results, summary
 from rmaplab.stability import unstable
@@ -99,6 +100,7 @@ def evaluate(folder: RunFolder, before: Seen | None = None) -> Evaluation:
     What is known ``before`` is not made again; without it every cell is observed now.
     """
     record = folder.read_record()
+    aftermath = Aftermath(folder, record)
     lab = record.lab
     everything = plan(lab)
     known = before or Seen(everything.cells)
@@ -110,7 +112,7 @@ def evaluate(folder: RunFolder, before: Seen | None = None) -> Evaluation:
         cells = ()
     judged = []
     for cell in cells:
-        seen = known.observations.get(cell.id) or observe_cell(folder, cell)
+        seen = aftermath.onto(cell, known.observations.get(cell.id) or observe_cell(folder, cell))
         judged.append(CellResult(cell, seen, judge(cell, seen, lab.expectations, record.allowlist)))
     comparison = None
     if record.comparison is not None and judged:
@@ -123,7 +125,9 @@ def evaluate(folder: RunFolder, before: Seen | None = None) -> Evaluation:
         )
     whole = len(record.cells) == everything.size and record.is_whole
     stale = unmatched(lab.expectations, cells) if whole and cells else ()
-    remarks = (*_allowlist_remarks(record, judged, whole), *_boot_remarks(judged))
+    remarks = (
+        *_allowlist_remarks(record, judged, whole), *_boot_remarks(judged), *aftermath.remarks
+    )  # fmt: skip
     return Evaluation(folder, record, tuple(judged), comparison, stale, remarks)
 
 

@@ -17,10 +17,10 @@ from rmaplab.errors import InfraError, Interrupted, KernelError, RmaplabError, U
 from rmaplab.guest import accel, command, template
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
-from rmaplab.model import Build, Cell, Lab
-from rmaplab.pipeline import calibration, host
+from rmaplab.model import Build, Cell, Lab, Observation
+from rmaplab.pipeline import aftermath, calibration, host
 from rmaplab.pipeline.doctor import available_mb
-from rmaplab.pipeline.evaluate import Evaluation, Seen, evaluate, write_reports
+from rmaplab.pipeline.evaluate import Evaluation, Seen, evaluate, observe_cell, write_reports
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.pipeline.runner import Runner
 from rmaplab.pipeline.templates import Templates
@@ -171,6 +171,17 @@ def _carry_out(
     except BaseExceptionGroup as group:
         # Several guests at once may fail for one reason, such as a full disk; one tells it.
         raise _first(group) from group
+    aftermath.look(folder, record, builds, workshop, list(_with_traces(folder, seen)))
+
+
+def _with_traces(folder: RunFolder, seen: Seen) -> Iterator[tuple[Cell, Observation]]:
+    """The finished cells that left a splat or a memory, also those of before a resumption."""
+    done = folder.finished()
+    for cell in seen.cells:
+        if cell.id in done:
+            showed = seen.observations.get(cell.id) or observe_cell(folder, cell)
+            if showed.splats or showed.memory:
+                yield cell, showed
 
 
 def _able(asked: str, cells: Sequence[Cell]) -> str:

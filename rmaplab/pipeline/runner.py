@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import shlex
 import signal
 from collections.abc import Sequence
@@ -18,14 +19,16 @@ from rmaplab.guest.shared import SharedGuest
 from rmaplab.guest.template import BootFailed
 from rmaplab.judge import judge
 from rmaplab.log import log
-from rmaplab.model import Build, Cell, CellResult, Isolation
+from rmaplab.model import Build, Cell, CellResult, Isolation, Judgement
 from rmaplab.pipeline import host
 from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import Seen, observe_cell
 from rmaplab.pipeline.host import Launches
+from rmaplab.pipeline.keeping import Places
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates
 from rmaplab.schedule import Remaining
+from rmaplab.store import memoryfile
 from rmaplab.store.runfolder import RunFolder, RunRecord
 
 # A clone that waits: what QEMU itself needs, measured by tests/bench_cells.py.
@@ -67,6 +70,17 @@ class Runner:
             name: fragments.parse_config(build.config.read_text(encoding="utf-8"))
             for name, build in builds.items()
         }
+        self.places = Places(record.lab.postmortem, self._readable(), self._with_memory())
+
+    def _with_memory(self) -> list[Cell]:
+        """The cells of a run that is resumed whose memory was kept before."""
+        return [one for one in self.seen.cells if memoryfile.of(self.folder, one.id).exists()]
+
+    def _readable(self) -> frozenset[str]:
+        """The kernels with debug info."""
+        return frozenset(
+            name for name, config in self.configs.items() if config.get("DEBUG_INFO", "n") != "n"
+        )
 
     async def run_all(self, cells: Sequence[Cell], jobs: int, remaining: Remaining) -> None:
         """Run every cell; an interruption ends those that run and starts no other."""
@@ -117,6 +131,7 @@ class Runner:
         if isinstance(bench, BootFailed):
             cell.not_booted(folder, bench.folder)
             return _Next(wanted)
+        bench = dataclasses.replace(bench, keep=self.places.keep(wanted))
         if bench.prologue is None:
             return _Next(wanted, bench)
         if skip := bench.prologue.settled.lacks(wanted.testcase.requires.files):
@@ -132,7 +147,17 @@ class Runner:
         seen = self.seen.observations[wanted.id] = observe_cell(self.folder, wanted)
         judgement = judge(wanted, seen, self.record.lab.expectations, self.record.allowlist)
         self.folder.journal("cell", cell=wanted.id, outcome=seen.outcome, verdict=judgement.verdict)
+        self._drop_expected(wanted, judgement)
         progress.finished(CellResult(wanted, seen, judgement))
+
+    def _drop_expected(self, wanted: Cell, judgement: Judgement) -> None:
+        """A known failure takes no place from a failure that nobody knows, unless asked to."""
+        keep = self.places.keep(wanted)
+        if keep is not None and judgement.as_expected and not self.record.lab.postmortem.asked:
+            path = memoryfile.of(self.folder, wanted.id)
+            if path.exists():
+                path.unlink()
+                keep.give_back()
 
     def _lacks(self, wanted: Cell) -> str:
         config = self.configs[wanted.kernel]

@@ -267,4 +267,7 @@ def _output(result: CellResult) -> str:
         lines += [f"  {line}" for line in subtest.detail.splitlines()]
     # A case that is green shows nowhere else what it was allowed to complain about.
     lines += [f"allowed splat: {s.title}: {why}" for s, why in result.splats if why]
+    memory = result.observation.memory
+    if memory is not None:
+        lines += [memory.phrase, *memory.report.splitlines()]
     return "\n".join(lines)

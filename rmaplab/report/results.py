@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rmaplab.model import CellResult, ComparedSplat, Comparison
+from rmaplab.model import CellResult, ComparedSplat, Comparison, SavedMemory
 from rmaplab.stability import unstable
+from rmaplab.store import memoryfile
 from rmaplab.store.cellfiles import counter_facts
 
 SCHEMA_VERSION = 1
@@ -71,6 +72,7 @@ def cell_facts(result: CellResult) -> dict[str, Any]:
         "counters": {name: counter_facts(change) for name, change in seen.counters.items()},
         "settings_read": dict(seen.settings_read),
         "instructions": seen.instructions,
+        "memory": _memory(seen.memory),
         "duration_s": seen.duration_s,
     }
 
@@ -78,6 +80,14 @@ def cell_facts(result: CellResult) -> dict[str, Any]:
 def splat_facts(result: CellResult) -> list[dict[str, Any]]:
     """A cell's splats, each with the reason why it is allowed (empty: it is not)."""
     return [{**dataclasses.asdict(splat), "allowed": allowed} for splat, allowed in result.splats]
+
+
+def _memory(memory: SavedMemory | None) -> dict[str, Any] | None:
+    """What became of a cell's memory; the text of the report is in its file."""
+    if memory is None:
+        return None
+    facts = dataclasses.asdict(memory)
+    return {**facts, "report": memoryfile.REPORT if memory.report else ""}
 
 
 def _compared(splat: ComparedSplat) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich import box
 from rich.markup import escape
@@ -13,6 +14,7 @@ from rich.table import Table
 from rmaplab.log import log
 from rmaplab.model import CellResult, Change, Comparison, ComparisonRow, Unstable, Verdict
 from rmaplab.stability import unstable
+from rmaplab.store import memoryfile
 
 _CHANGE_STYLE = {
     Change.FIXED: "good",
@@ -158,6 +160,24 @@ def show_allowed(results: Sequence[CellResult]) -> None:
     for (title, why), cells in counts.items():
         text = f"allowed splat in {cells} cell{'s' if cells > 1 else ''}: {title}: {why}"
         log.stdout.print(printable(text), markup=False)
+
+
+def show_memories(results: Sequence[CellResult], folder: Path) -> None:
+    """What became of memories that were to be kept, and how to look into them."""
+    readable = ""
+    for result in results:
+        memory = result.observation.memory
+        if memory is None:
+            continue
+        text = f"{result.cell.id}: {memory.phrase}"
+        if memory.was_read:
+            text += f"; report: {folder / 'cells' / result.cell.id / memoryfile.REPORT}"
+            readable = readable or result.cell.id
+        elif memory.report:
+            text += f"; {memory.report.strip()}"
+        log.stdout.print(printable(text), markup=False)
+    if readable:
+        log.stdout.print(f"look into one: ./lab.py inspect {readable} --run {folder}", markup=False)
 
 
 def _by_change(

@@ -94,6 +94,7 @@ static void test_mremap(void)
 		       target);
 	require_errno(moved == target, "mremap");
 	e.base = moved;
+	postmortem_pages("E0, moved", moved, 2 * NR);
 	check_eq("PTEs exclusive at the new address",
 		 e0_count(&e, is_exclusive), NR);
 	check_rss_anon();

@@ -16,8 +16,10 @@
 static void check_refused(int dev, char *page, int expected)
 {
 	struct page_facts before = page_facts(page), after;
-	int ret = dmirror_exclusive(dev, page, 1);
+	int ret;
 
+	postmortem_pages("refused", page, 1);
+	ret = dmirror_exclusive(dev, page, 1);
 	diag("EXCLUSIVE: %s", ret ? strerror(-ret) : "0");
 	check_eq("EXCLUSIVE", ret, expected);
 	after = page_facts(page);

@@ -27,6 +27,7 @@ struct e0 e0_map_for(int dev, int nr)
 	int i;
 
 	e.base = anon_map(nr * E0_STRIDE, MADV_NOHUGEPAGE);
+	postmortem_pages("E0", e.base, 2 * nr);
 	for (i = 0; i < nr; i++) {
 		page_fill(e0_page(&e, i), i);
 		p = e0_facts(&e, i);

@@ -73,6 +73,7 @@ char *hugetlb_map(int nr, int flags)
 	addr = mmap(NULL, nr * HPAGE_SIZE, PROT_READ | PROT_WRITE,
 		    MAP_ANONYMOUS | MAP_HUGETLB | flags, -1, 0);
 	require_errno(addr != MAP_FAILED, "mmap of %d huge pages", nr);
+	postmortem_pages("hugetlb", addr, nr * HPAGE_NR);
 	hugetlb_fill(addr, nr);
 	return addr;
 }

@@ -73,6 +73,14 @@ void measure_whole_end(void);
 void audit_mark(const char *name);
 void audit_at_exit(const char *name);
 
+/* -- postmortem.c: what to look at when the guest has crashed ------------- */
+
+/*
+ * NR pages at ADDR of this process; what maps memory below says so by itself.
+ * docs/postmortem.md
+ */
+void postmortem_pages(const char *name, const void *addr, unsigned long nr);
+
 /* -- proc.c: numbers from procfs and sysfs ------------------------------ */
 
 /* The number behind KEY at the start of a line; -1 if there is none. */

@@ -252,6 +252,7 @@ void check_shared_by_all(const void *addr, int nr)
 	int i, n, shared = 0, right = 0;
 	struct page_facts p;
 
+	postmortem_pages("shared", addr, nr);
 	look(addr, nr);
 	for (i = 0; i < nr; i++) {
 		p = page_facts(page_at(addr, i));

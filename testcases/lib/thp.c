@@ -49,6 +49,7 @@ char *thp_map(void)
 		page_fill(head + i * PAGE_SIZE, i);
 	if (!is_thp(head))
 		skip("inconclusive: no 2 MB THP (setting, or no free memory)");
+	postmortem_pages("THP", head, HPAGE_NR);
 	pfn = page_facts(head).pfn;
 	for (i = 0; i < HPAGE_NR; i++)
 		watch_pfn(pfn + i);

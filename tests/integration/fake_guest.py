@@ -11,6 +11,7 @@ from rmaplab.guest import cell as guest_cell
 from rmaplab.guest import command
 from rmaplab.guest.cell import Bench
 from rmaplab.guest.command import Accelerator, Launch
+from rmaplab.guest.postmortem import Keep
 from rmaplab.model import (
     Cell,
     Guest,
@@ -105,11 +106,11 @@ def a_cell(boot_s: float) -> Cell:
     return Cell("base.tiny.none.fake.test.1", "base", guest, settings, testcase, 1)
 
 
-async def run(fake: FakeGuest, folder: Path, *, boot_s: float) -> None:
+async def run(fake: FakeGuest, folder: Path, *, boot_s: float, keep: Keep | None = None) -> None:
     """Run a cell on a fake guest; its evidence goes to ``folder``."""
     folder.mkdir(exist_ok=True)
     nowhere = Path("/nonexistent")
-    bench = Bench(Launch(nowhere, nowhere, Accelerator.TCG), ("/proc/vmstat",))
+    bench = Bench(Launch(nowhere, nowhere, Accelerator.TCG), ("/proc/vmstat",), keep=keep)
     before, command.qemu = command.qemu, fake.argv
     try:
         await guest_cell.run(a_cell(boot_s), bench, folder, "/bin/fake")

@@ -44,6 +44,7 @@ $(image): $(objects)
 	@mkdir -p $(@D)
 	@echo "  LD      $(@F)"
 	@ld -r -o $@ $(objects)
+	@cp $@ $(O)/vmlinux
 
 $(O)/%.o: %.c include/fake.h
 	@mkdir -p $(@D)

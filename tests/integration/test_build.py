@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from rmaplab.build import kernel as build_kernel
+from rmaplab.build import lines
 from rmaplab.build.kernel import Request
 from rmaplab.errors import BuildError, ExitCode, InfraError, PatchError
 from rmaplab.model import Build, Kernel
@@ -199,6 +200,22 @@ def test_a_patched_build_compiles_only_what_the_series_touched(
     # The base's objects are as they were, for the next series.
     assert (base.folder / "obj/mm/rmap.o").exists()
     assert build(tree, fragment, cache).reused
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_vmlinux_with_debug_info_is_kept_of_base_and_patched(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path, debug: bool
+) -> None:
+    if debug:
+        fragment.write_text("CONFIG_FAKE=y\nCONFIG_DEBUG_INFO=y\n", encoding="utf-8")
+    fake_tree.change(tree, "mm/rmap.c", "FAKE;", "FAKE + 1;")
+    series = fake_tree.series_of(tree, tmp_path / "series")
+    base, patched = (build(tree, fragment, cache, name) for name in ("", str(series)))
+    for made in (base, patched):
+        vmlinux = lines.vmlinux_of(made.folder)
+        assert (vmlinux is not None) is debug
+        assert vmlinux is None or vmlinux.read_bytes() == made.image.read_bytes()
+    assert not (patched.folder / "obj").exists()
 
 
 def test_a_header_that_a_series_touched_recompiles_its_users(

@@ -10,7 +10,7 @@ import pytest
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import ExitCode, FileMistakes, UserError
-from rmaplab.model import Lab, Outcome
+from rmaplab.model import KeepMemory, Lab, Outcome
 
 GOOD = """\
 name: tiny
@@ -422,3 +422,32 @@ def test_mistakes_in_the_matrix_and_elsewhere_come_at_once(
     )
     found = mistakes(tmp_path, text, catalogue)
     assert [one.split(":")[1] for one in found] == ["6", "9", "10", "11"]
+
+
+@pytest.mark.parametrize(
+    ("text", "keep"),
+    [
+        ("", KeepMemory()),
+        ("postmortem: 7\n", KeepMemory(run=7, asked=True)),
+        ("postmortem: 0\n", KeepMemory(run=0, asked=True)),
+        ("postmortem: {testcase: 3, max_mb: 10}\n", KeepMemory(4, 3, 10, asked=True)),
+    ],
+)
+def test_a_lab_says_how_many_memories_are_kept(
+    tmp_path: Path, catalogue: Catalogue, text: str, keep: KeepMemory
+) -> None:
+    assert read(tmp_path, GOOD + text, catalogue).postmortem == keep
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("postmortem: true\n", "postmortem"),
+        ("postmortem: -1\n", "greater than or equal to 0"),
+        ("postmortem: {runs: 1}\n", "unknown key 'runs'; did you mean 'run'"),
+    ],
+)
+def test_a_wrong_number_of_memories_is_refused(
+    tmp_path: Path, catalogue: Catalogue, text: str, what: str
+) -> None:
+    assert what in mistake(tmp_path, GOOD + text, catalogue)

@@ -64,7 +64,8 @@ def test_a_plain_guest_is_this_command() -> None:
         "-device", "virtio-serial-pci,max_ports=2,ioeventfd=off",
         "-chardev", "socket,id=agent,fd=6",
         "-device", "virtserialport,chardev=agent,name=org.rmaplab.agent",
-        "-device", "pvpanic-pci", "-action", "panic=none",
+        "-device", "pvpanic-pci", "-action", "panic=none,shutdown=pause",
+        "-device", "vmcoreinfo",
         "-kernel", "/k/bzImage", "-initrd", "/k/initramfs.cpio", "-append", " ".join(CMDLINE),
     ]  # fmt: skip
 

@@ -53,7 +53,8 @@ def test_a_cells_guest_is_this_command() -> None:
         "-device", "virtio-serial-pci,id=rmaplab",
         "-chardev", "socket,id=agent,fd=6",
         "-device", "virtserialport,bus=rmaplab.0,chardev=agent,name=org.rmaplab.agent",
-        "-device", "pvpanic-pci", "-action", "panic=none",
+        "-device", "pvpanic-pci", "-action", "panic=none,shutdown=pause",
+        "-device", "vmcoreinfo",
     ]  # fmt: skip
 
 

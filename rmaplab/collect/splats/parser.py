@@ -40,7 +40,8 @@ _CAPITAL_SIGN = re.compile(b"|".join(re.escape(sign) for sign in _SIGNS if sign[
 _OTHER_SIGNS = tuple(sign for sign in _SIGNS if not sign[:1].isupper())
 
 
-def _has_sign(window: bytes) -> bool:
+def has_sign(window: bytes) -> bool:
+    """Whether any line could be a headline, or a mark of the agent's."""
     return any(sign in window for sign in _OTHER_SIGNS) or bool(_CAPITAL_SIGN.search(window))
 
 
@@ -119,7 +120,7 @@ class SplatParser:
         """Look at each line while a report is open, else only at those with a sign."""
         full = len(self._splats) >= MAX_SPLATS
         sign = _LAST_SIGN if full else _ANY_SIGN
-        suspicious = bool(sign.search(window)) if full else _has_sign(window)
+        suspicious = bool(sign.search(window)) if full else has_sign(window)
         position = 0
         while position < len(window):
             if not self._open:

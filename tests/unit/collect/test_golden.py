@@ -29,6 +29,7 @@ def facts(splat: Splat) -> dict[str, Any]:
     found = dataclasses.asdict(splat)
     found["excerpt"] = splat.excerpt.splitlines()[0]
     found["frames"] = list(splat.frames)
+    assert not found.pop("sources"), "source lines come from debug info, not from a console"
     return found
 
 

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0
+"""From ``function+offset/size`` to file and line, by a tree's own scripts/faddr2line.
+
+The script reads the symbol table of vmlinux anew for each place, seconds on a busy host: so it is
+called once for all that are not known yet, and what it says is kept beside the kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.build import fragments, sandbox
+from rmaplab.errors import InfraError
+from rmaplab.log import log
+
+Lines = Mapping[str, tuple[str, ...]]
+"""By place: ``function at file:line``, what is inlined first; none if the script knows none."""
+
+SCRIPT = "scripts/faddr2line"
+VMLINUX = "vmlinux"
+KNOWN = "lines.json"
+LIMIT_S = 600.0
+MAX_PLACES = 500
+"""Places that are asked for at once: a guest can print as many as it likes."""
+
+PLACE = re.compile(r"[A-Za-z_][\w.$]{0,199}\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}")
+_LINE = re.compile(
+    r"\s*(?:\(inlined by\) )?([\w.$]{1,200}) at ([\w./+-]{1,300}):(\d{1,7})(?: \(.*\))?"
+)
+
+
+def vmlinux_of(build: Path) -> Path | None:
+    """The vmlinux of a built kernel with debug info; None if it has none.
+
+    ``build`` is the kernel's folder in the cache.
+    """
+    try:
+        config = fragments.parse_config((build / "config").read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    if config.get("DEBUG_INFO", "n") == "n":
+        return None
+    places = (build / VMLINUX, build / "obj" / VMLINUX)
+    return next((path for path in places if path.is_file()), None)
+
+
+def resolve(places: Iterable[str], build: Path, source: Path) -> Lines:
+    """The lines of each place, from what is known of the kernel and from one call for the rest.
+
+    ``source`` is the tree that the kernel was built from. Raises InfraError if the script cannot
+    be run, or makes nothing of any place.
+    """
+    wanted = dict.fromkeys(place for place in places if PLACE.fullmatch(place))
+    known = dict(_read(build / KNOWN))
+    unknown = [place for place in wanted if place not in known][:MAX_PLACES]
+    if unknown:
+        vmlinux = vmlinux_of(build)
+        if vmlinux is None:
+            raise InfraError(f"{build} has no vmlinux with debug info")
+        with log.step(f"looking up the source lines of {len(unknown)} places"):
+            known |= _ask(unknown, vmlinux, source)
+        _keep(build / KNOWN, known)
+    return {place: known[place] for place in wanted if place in known}
+
+
+def _ask(places: list[str], vmlinux: Path, source: Path) -> Lines:
+    argv = ["bash", f"{sandbox.SOURCE}/{SCRIPT}", VMLINUX, *places]
+    words = sandbox.command(argv, source=source, build=vmlinux.parent, writable=False)
+    late = False
+    with tempfile.TemporaryFile() as said:
+        try:
+            done = proc.run(words, output=said, timeout_s=LIMIT_S, check=False)
+            status = f"status {done.returncode}"
+        except InfraError:
+            late, status = True, f"no end within {LIMIT_S:g} s"
+        said.seek(0)
+        text = said.read().decode("utf-8", "replace")
+    found = parse(text, places)
+    if not any(found.values()):
+        last = (text.strip().splitlines() or ["it said nothing"])[-1]
+        raise InfraError(f"{SCRIPT} of the tree finds no line ({status}): {last[:300]}")
+    # What it does not know it will not know next time; what it did not come to is asked again.
+    return found if late else {place: found.get(place, ()) for place in places}
+
+
+def parse(text: str, places: Iterable[str]) -> Lines:
+    """What the script said of each place that it knows.
+
+    A place that it found more than once, in functions of one name and size, has no line: which of
+    them is meant is not known.
+    """
+    wanted, found, twice = set(places), dict[str, tuple[str, ...]](), set[str]()
+    place = ""
+    for line in text.splitlines():
+        if line.endswith(":") and line[:-1] in wanted:
+            place = line[:-1]
+            if place in found:
+                twice.add(place)
+            found.setdefault(place, ())
+        elif place and (match := _LINE.fullmatch(line)):
+            path = _in_tree(match[2])
+            found[place] += (f"{match[1]} at {path}:{match[3]}",)
+    return {place: () if place in twice else lines for place, lines in found.items()}
+
+
+def _in_tree(path: str) -> str:
+    return sandbox.tree_path(path).removeprefix("./")
+
+
+def _read(path: Path) -> Lines:
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        return {str(place): tuple(map(str, lines)) for place, lines in saved.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _keep(path: Path, known: Lines) -> None:
+    half = path.with_name(f".{path.name}.half")
+    half.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    half.replace(path)

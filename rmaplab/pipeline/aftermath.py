@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-2.0
+"""After the cells: source lines for what the kernels complained about, reports on memories.
+
+Both are evidence, kept in the run's folder, so that judging it again needs neither kernel nor
+cache. Neither can fail a run: what does not work is said once, and the rest stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.build import lines, sandbox
+from rmaplab.build.lines import Lines
+from rmaplab.collect import transcript
+from rmaplab.collect.splats import places_of, with_sources
+from rmaplab.config.yamlsource import near_miss
+from rmaplab.errors import InfraError, RmaplabError, UserError
+from rmaplab.log import log
+from rmaplab.model import NO_REPORT, Build, Cell, Observation
+from rmaplab.pipeline.kernels import Workshop
+from rmaplab.plan import plan
+from rmaplab.source import patched
+from rmaplab.store import memoryfile
+from rmaplab.store.cache import Cache
+from rmaplab.store.runfolder import RunFolder, RunRecord
+
+REPORT_LIMIT_S = 180.0
+MAX_REPORT = 256 << 10
+"""Characters of a report that other reports show; the file has all of it."""
+MAX_RANGES = 64
+_HOW_TO_KEEP = (
+    "run it again with --postmortem 1; memories are kept of guests that complain, hang or die, "
+    "by default of kernels with debug info alone (docs/postmortem.md)"
+)
+
+
+def look(
+    folder: RunFolder,
+    record: RunRecord,
+    builds: Mapping[str, Build],
+    workshop: Workshop,
+    seen: Sequence[tuple[Cell, Observation]],
+) -> None:
+    """Look up source lines and make reports, for the cells that were seen."""
+    for name, build in builds.items():
+        found = [one for cell, one in seen if cell.kernel == name]
+        try:
+            _look_up(folder, record, build, workshop, found)
+        except (RmaplabError, OSError) as error:
+            log.warn(f"kernel {name}: no source lines: {error}")
+            _write_lines(folder, build.key, {}, str(error))
+    for cell, one in seen:
+        if one.memory is not None and one.memory.file:
+            _report_on(folder, cell, builds[cell.kernel].folder)
+
+
+# -- source lines --------------------------------------------------------------------------------
+
+
+def _look_up(
+    folder: RunFolder,
+    record: RunRecord,
+    build: Build,
+    workshop: Workshop,
+    seen: Sequence[Observation],
+) -> None:
+    if lines.vmlinux_of(build.folder) is None:
+        return
+    places = [place for one in seen for splat in one.splats for place in places_of(splat)]
+    if not places:
+        return
+    (kernel,) = (one for one in record.lab.kernels if one.name == build.kernel)
+    wanted = workshop.request(kernel)
+    source = patched.source_of(wanted.tree, wanted.series, workshop.cache)
+    _write_lines(folder, build.key, lines.resolve(places, build.folder, source), "")
+
+
+def _write_lines(folder: RunFolder, key: str, found: Lines, error: str) -> None:
+    """Keep what is known of a kernel's places; what the run knew before stays known."""
+    known = {**_saved_lines(folder, key)[0], **found}
+    text = json.dumps({"error": error, "lines": known}, indent=1)
+    folder.write(f"builds/{key}/{lines.KNOWN}", text + "\n")
+
+
+def _saved_lines(folder: RunFolder, key: str) -> tuple[Lines, str]:
+    """The lines that a run's folder has for a kernel, and why there are none, if so."""
+    path = folder.path / "builds" / key / lines.KNOWN
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        found = {str(place): tuple(map(str, said)) for place, said in saved["lines"].items()}
+        return found, str(saved["error"])
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return {}, ""
+
+
+class Aftermath:
+    """What a run's folder has of it, put onto observations."""
+
+    def __init__(self, folder: RunFolder, record: RunRecord) -> None:
+        self._folder = folder
+        saved = {name: _saved_lines(folder, f.key) for name, f in record.kernels.items()}
+        self._lines = {name: found for name, (found, _) in saved.items()}
+        self.remarks = tuple(
+            f"kernel {name}: no source lines: {error}"
+            for name, (_, error) in saved.items()
+            if error
+        )
+
+    def onto(self, cell: Cell, seen: Observation) -> Observation:
+        """The observation with source lines, and with the report on the cell's memory."""
+        known = self._lines.get(cell.kernel)
+        if known and seen.splats:
+            splats = tuple(with_sources(splat, known) for splat in seen.splats)
+            seen = replace(seen, splats=splats)
+        if seen.memory is not None and seen.memory.file:
+            path = memoryfile.of(self._folder, cell.id).with_name(memoryfile.REPORT)
+            report = path.read_text("utf-8", "replace") if path.exists() else ""
+            seen = replace(seen, memory=replace(seen.memory, report=report[:MAX_REPORT]))
+        return seen
+
+
+# -- memories ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What is left of a cell's guest: its memory, and the folder of its kernel in the cache."""
+
+    memory: Path
+    build: Path
+
+
+def find(cell: str, run: Path | None, cache: Cache, parent: Path = Path("reports")) -> Remains:
+    """The remains of a cell, named by its id or its folder.
+
+    Without ``run`` the latest run below ``parent`` that has the cell is taken. Raises UserError
+    that says what is missing.
+    """
+    folder = _cell_folder(cell, run, parent)
+    record = RunFolder.open(folder.parent.parent).read_record()
+    memory = folder / memoryfile.NAME
+    if not memory.exists():
+        raise UserError(
+            f"no memory was kept of {folder.name}{_why_none(folder)}", hint=_HOW_TO_KEEP
+        )
+    cells = {one.id: one for one in plan(record.lab).cells}
+    if folder.name not in cells:
+        raise UserError(f"{folder} is no cell of its run's lab")
+    key = record.kernels[cells[folder.name].kernel].key
+    return Remains(memory, cache.path("builds", key))
+
+
+def _cell_folder(cell: str, run: Path | None, parent: Path) -> Path:
+    given = Path(cell)
+    if run is None and given.is_dir() and given.absolute().parent.name == "cells":
+        return given.absolute()
+    name = given.name
+    runs = [run] if run is not None else sorted(parent.glob("*"), reverse=True)
+    for folder in runs:
+        if (folder / "cells" / name).is_dir():
+            return (folder / "cells" / name).absolute()
+    where = f"{run}" if run is not None else f"no run below {parent}/"
+    known = [path.name for folder in runs[:1] for path in (folder / "cells").glob("*")]
+    raise UserError(
+        f"{where} has {'no' if run is not None else 'a'} cell {name}{near_miss(name, known)}",
+        hint="the ids are in report.html and in results.json; --run names another run's folder",
+    )
+
+
+def _why_none(folder: Path) -> str:
+    """What the evidence says about a memory that is not there."""
+    said = transcript.read(folder / "agent.jsonl")
+    if said.memory is not None and said.memory.get("ev") != "memory":
+        return f": {said.memory.get('detail')}"
+    if said.memory is not None:
+        return ": it was removed since, or was that of a known failure"
+    return f" (its guest ended with: {said.how or 'nothing'})"
+
+
+def _report_on(folder: RunFolder, cell: Cell, build: Path) -> None:
+    path = memoryfile.of(folder, cell.id)
+    if path.with_name(memoryfile.REPORT).exists():
+        return
+    try:
+        text = report(path, build)
+    except (RmaplabError, OSError) as error:
+        text = f"{NO_REPORT}{error}\n"
+    folder.write(f"cells/{cell.id}/{memoryfile.REPORT}", text)
+
+
+def report(memory: Path, build: Path) -> str:
+    """What drgn says about a saved memory; ``build`` is the kernel's folder in the cache.
+
+    Raises InfraError if it says nothing, with what is missing.
+    """
+    vmlinux = vmlinux_for(build)
+    require_drgn()
+    with log.step(f"reading {memory}"), unpacked(memory) as dump:
+        words = [sys.executable, "-m", "rmaplab.postmortem", str(dump), str(vmlinux)]
+        words += _ranges(memory.with_name("agent.jsonl"))
+        done = proc.run(sandbox.reader(words), timeout_s=REPORT_LIMIT_S, check=False)
+    if not done.ok:
+        last = (done.complaint.splitlines() or ["it said nothing"])[-1]
+        raise InfraError(f"drgn ended with status {done.returncode}: {last[:300]}")
+    return done.text
+
+
+def _ranges(path: Path) -> Iterator[str]:
+    """The registered pages as the program's arguments, the latest ones."""
+    said = dict.fromkeys(transcript.read(path).pages)
+    for pages in list(said)[-MAX_RANGES:]:
+        yield f"{pages.pid}:{pages.address:x}:{min(pages.count, 4096)}:{pages.name}"
+
+
+def vmlinux_for(build: Path) -> Path:
+    """The vmlinux to read a memory with. Raises InfraError that says why there is none."""
+    if not build.is_dir():
+        raise InfraError(
+            f"the kernel is not in the cache any more ({build})",
+            hint="build it again: lab.py build LAB",
+        )
+    vmlinux = lines.vmlinux_of(build)
+    if vmlinux is None:
+        raise InfraError(
+            "the kernel was built without debug info",
+            hint="add the fragment debuginfo to its config in the lab file, and run the cell again",
+        )
+    return vmlinux
+
+
+def require_drgn() -> None:
+    """Raises InfraError if there is no drgn."""
+    if importlib.util.find_spec("drgn") is None:
+        raise InfraError("drgn is not installed", hint="pip install 'rmaplab[postmortem]'")
+
+
+@contextlib.contextmanager
+def unpacked(memory: Path) -> Iterator[Path]:
+    """A saved memory as the ELF core that drgn opens, as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="rmaplab-memory-") as scratch:
+        dump = Path(scratch) / "memory.elf"
+        memoryfile.unpack(memory, dump)
+        yield dump

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The pages that a workload registered: their folios, and who really maps them."""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from drgn import FaultError, Object, Program, cast
+from drgn.helpers.linux.mm import (
+    compound_head,
+    compound_order,
+    for_each_vma,
+    page_to_pfn,
+    pfn_to_page,
+)
+from drgn.helpers.linux.pid import find_task, for_each_task
+
+from rmaplab.postmortem.entries import FRAME, HUGE, PRESENT, Entry, Kind, SwapTypes, decode
+
+PAGE = 4096
+_USER_ENTRIES = 256  # of the top level: the lower half of the address space
+_BITS = 9
+_LEAF = 0
+_PMD = 1
+_ENTRIES = struct.Struct("<512Q")
+_ANON = 1
+SHOWN_MAPPERS = 8
+SHOWN_RUNS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Pages that a workload registered, by process and address."""
+
+    pid: int
+    address: int
+    count: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One entry of a process for one page; a huge one counts for each of its pages."""
+
+    pid: int
+    address: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Folio:
+    """What the kernel says about a page and its folio."""
+
+    head: int
+    order: int
+    flags: str
+    refcount: int
+    mapcount: int
+    large_mapcount: int | None
+    mapping: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a range, by its number there: its entry, what the kernel says, who maps it."""
+
+    number: int
+    entry: Entry
+    folio: Folio | None
+    mappers: tuple[Mapping, ...]
+
+    @property
+    def looks(self) -> object:
+        """The same for pages that look alike."""
+        folio = self.folio
+        if folio is not None and not folio.order:
+            folio = replace(folio, head=0)
+        return replace(self.entry, pfn=0), folio, tuple((m.pid, m.entry.kind) for m in self.mappers)
+
+
+class Census:
+    """Every entry of every process that names a page."""
+
+    def __init__(self, prog: Program) -> None:
+        self._prog = prog
+        self.types = SwapTypes(prog["swap_info"].type_.length or 0)
+        self._levels = 5 if _has_five_levels(prog) else 4
+        self._by_pfn: dict[int, list[Mapping]] = defaultdict(list)
+        self._by_place: dict[tuple[int, int], Entry] = {}
+        self.unread = 0
+        """Page tables that could not be read: there may be more entries."""
+        seen: set[int] = set()
+        for task in for_each_task(prog):
+            mm = task.mm
+            if not mm or mm.value_() in seen:
+                continue
+            seen.add(mm.value_())
+            self._take(task.tgid.value_(), mm)
+
+    def mappings(self, pfn: int) -> Sequence[Mapping]:
+        """The entries that name a page."""
+        return self._by_pfn.get(pfn, ())
+
+    def entry(self, pid: int, address: int) -> Entry:
+        """The entry of a process for an address."""
+        return self._by_place.get((pid, address), Entry(Kind.NONE))
+
+    def _take(self, pid: int, mm: Object) -> None:
+        top = self._read(mm.pgd.value_(), physical=False)
+        for address, value, level in self._walk(top[:_USER_ENTRIES], self._levels - 1, 0):
+            entry = decode(value, self.types)
+            for number in range(1 << (_BITS * level)):
+                place = address + number * PAGE
+                one = replace(entry, pfn=entry.pfn + number) if number else entry
+                self._by_place[pid, place] = one
+                if entry.kind.has_page:
+                    self._by_pfn[one.pfn].append(Mapping(pid, place, one))
+
+    def _walk(
+        self, table: Sequence[int], level: int, address: int
+    ) -> Iterator[tuple[int, int, int]]:
+        """Each entry of a table that is not empty: its address, value and level."""
+        for number, value in enumerate(table):
+            if not value:
+                continue
+            at = address + (number << (12 + _BITS * level))
+            leaf = level == _LEAF or (level <= _PMD and (value & HUGE or not value & PRESENT))
+            if leaf:
+                yield at, value, level
+            elif value & PRESENT and not value & HUGE:
+                yield from self._walk(self._read(value & FRAME, physical=True), level - 1, at)
+
+    def _read(self, address: int, *, physical: bool) -> Sequence[int]:
+        try:
+            return _ENTRIES.unpack(self._prog.read(address, PAGE, physical))
+        except FaultError:
+            self.unread += 1
+            return ()
+
+
+def _has_five_levels(prog: Program) -> bool:
+    try:
+        return bool(prog["__pgtable_l5_enabled"].value_())
+    except (KeyError, FaultError):
+        return False
+
+
+def folio_of(prog: Program, pfn: int) -> Folio | None:
+    """What the kernel says about a page; None if it has nothing to say about that PFN."""
+    try:
+        page = pfn_to_page(prog, pfn)
+        head = compound_head(page)
+        folio = cast("struct folio *", head)
+        order = compound_order(head).value_()
+        mapping = folio.mapping.value_()
+        return Folio(
+            head=page_to_pfn(head).value_(),
+            order=order,
+            flags=_flags(prog, head, page, anon=mapping & 3 == _ANON),
+            refcount=head._refcount.counter.value_(),
+            mapcount=page._mapcount.counter.value_() + 1,
+            large_mapcount=_large_mapcount(folio) if order else None,
+            mapping=_mapping(mapping),
+        )
+    except FaultError:
+        return None
+
+
+def _flags(prog: Program, head: Object, page: Object, *, anon: bool) -> str:
+    """The folio's flags and the page's own, by the first of the names that share a bit."""
+    names: dict[int, str] = {}
+    exclusive = -1
+    for name, bit in prog.type("enum pageflags").enumerators or ():
+        names.setdefault(bit, name.removeprefix("PG_"))
+        if name == "PG_anon_exclusive":
+            exclusive = bit
+    last = names.pop(max(names))  # __NR_PAGEFLAGS
+    assert last.startswith("__"), last
+    value, own = head.flags.value_(), page.flags.value_()
+    if anon and exclusive >= 0:  # of the page, not of the folio
+        names[exclusive] = "anon_exclusive"
+        value = value & ~(1 << exclusive) | own & (1 << exclusive)
+    return ", ".join(name for bit, name in sorted(names.items()) if value >> bit & 1) or "none"
+
+
+def _large_mapcount(folio: Object) -> int | None:
+    """The folio's count of all its mappings, which has a field since 6.10."""
+    try:
+        return int(folio._large_mapcount.counter.value_()) + 1
+    except AttributeError:
+        return None
+
+
+def _mapping(value: int) -> str:
+    """include/linux/page-flags.h: the low bits of page->mapping."""
+    name = {_ANON: "anon_vma", 2: "movable", 3: "KSM node"}.get(value & 3, "address_space")
+    return f"{name} {value & ~3:#x}" if value else "none"
+
+
+def look_at(prog: Program, census: Census, wanted: Range) -> Iterator[list[Page]]:
+    """The pages of a range, those that look alike together."""
+    alike: dict[object, list[Page]] = {}
+    for number in range(wanted.count):
+        entry = census.entry(wanted.pid, wanted.address + number * PAGE)
+        has_page = entry.kind.has_page
+        folio = folio_of(prog, entry.pfn) if has_page else None
+        mappers = tuple(census.mappings(entry.pfn)) if has_page else ()
+        page = Page(number, entry, folio, mappers)
+        alike.setdefault(page.looks, []).append(page)
+    yield from alike.values()
+
+
+def describe(prog: Program, census: Census, wanted: Range) -> Iterator[str]:
+    """A range as lines of text; none if its process is gone."""
+    task = find_task(prog, wanted.pid)
+    if not task or not task.mm:
+        return
+    end = wanted.address + wanted.count * PAGE
+    yield (
+        f"{wanted.name}: process {wanted.pid}, {wanted.address:#x}-{end:#x}, {wanted.count} pages"
+    )
+    for vma in for_each_vma(task.mm):
+        start, stop = vma.vm_start.value_(), vma.vm_end.value_()
+        if start < end and stop > wanted.address:
+            yield f"  in VMA {start:#x}-{stop:#x} {_vma_flags(vma)}"
+    for pages in look_at(prog, census, wanted):
+        yield from _describe(pages)
+
+
+def _vma_flags(vma: Object) -> str:
+    value = vma.vm_flags.value_()
+    word = "".join(c if value & bit else "-" for c, bit in zip("rwxs", (1, 2, 4, 8), strict=True))
+    return f"{word} {'file' if vma.vm_file else 'anonymous'}"
+
+
+def numbers(found: Sequence[int]) -> str:
+    """``1, 3 to 5``; a long list is cut, and says how long it is."""
+    runs: list[tuple[int, int]] = []
+    for number in found:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    shown = [str(a) if a == b else f"{a} to {b}" for a, b in runs[:SHOWN_RUNS]]
+    more = f" ... {len(found)} in all" if len(runs) > SHOWN_RUNS else ""
+    return f"page{'s' if len(found) > 1 else ''} {', '.join(shown)}{more}"
+
+
+def _describe(pages: Sequence[Page]) -> Iterator[str]:
+    first, entry = pages[0], pages[0].entry
+    which = numbers([page.number for page in pages])
+    if entry.kind is Kind.NONE:
+        yield f"  {which}: no entry"
+        return
+    flags = f" ({entry.flags})" if entry.flags else ""
+    pfn = ""
+    if entry.kind.has_page:
+        pfn = f", PFN {entry.pfn:#x}" + (f" to {pages[-1].entry.pfn:#x}" if pages[1:] else "")
+    yield f"  {which}: {entry.kind} entry{flags}{pfn}"
+    if first.folio is None:
+        if entry.kind.has_page:
+            yield "    the entry names memory that is not there"
+        return
+    folio = first.folio
+    large = "" if folio.large_mapcount is None else f", folio mapcount {folio.large_mapcount}"
+    where = f" of PFN {folio.head:#x}" if folio.order else ""
+    yield f"    folio{where}: order {folio.order}, flags {folio.flags}"
+    yield (
+        f"    mapcount {folio.mapcount}{large}, refcount {folio.refcount}, mapping {folio.mapping}"
+    )
+    yield from _describe_mappers(first.mappers, folio.mapcount)
+
+
+def _describe_mappers(mappers: Sequence[Mapping], mapcount: int) -> Iterator[str]:
+    real = sum(mapper.entry.kind.maps for mapper in mappers)
+    differ = "" if real == mapcount else f", but the mapcount is {mapcount}"
+    yield f"    entries that really map it: {real}{differ}"
+    for mapper in mappers[:SHOWN_MAPPERS]:
+        yield f"      process {mapper.pid} at {mapper.address:#x}: {mapper.entry.kind}"
+    if len(mappers) > SHOWN_MAPPERS:
+        yield f"      and {len(mappers) - SHOWN_MAPPERS} more"
+
+
+def parse_ranges(words: Iterable[str]) -> list[Range]:
+    """Ranges from the program's arguments: ``PID ADDRESS COUNT NAME`` with single colons between.
+
+    Raises ValueError.
+    """
+    found = []
+    for word in words:
+        pid, address, count, name = word.split(":", 3)
+        found.append(Range(int(pid), int(address, 16), int(count), name))
+    return found

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Page table entries as they lie in memory: x86-64's, on kernels with other swap types."""
+
+from __future__ import annotations
+
+import pytest
+
+from rmaplab.postmortem.entries import Entry, Kind, SwapTypes, decode
+
+U64 = (1 << 64) - 1
+# 6.12 takes two types for exclusive entries, from 6.15 on it is one.
+BEFORE, SINCE = SwapTypes(23), SwapTypes(24)
+
+
+def swap_entry(number: int, offset: int, flags: int = 0) -> int:
+    """arch/x86/include/asm/pgtable_64.h:__swp_entry: the offset is stored inverted."""
+    return (((~offset << 14) & U64) >> 5) | number << 59 | flags
+
+
+@pytest.mark.parametrize(
+    ("types", "kinds"),
+    [
+        (BEFORE, {22: Kind.SWAP, 23: Kind.HWPOISON, 24: Kind.MIGRATION, 26: Kind.MIGRATION,
+                  27: Kind.PRIVATE, 28: Kind.PRIVATE, 29: Kind.EXCLUSIVE, 30: Kind.EXCLUSIVE,
+                  31: Kind.MARKER}),
+        (SINCE, {23: Kind.SWAP, 24: Kind.HWPOISON, 25: Kind.MIGRATION, 27: Kind.MIGRATION,
+                 28: Kind.PRIVATE, 29: Kind.PRIVATE, 30: Kind.EXCLUSIVE, 31: Kind.MARKER}),
+    ],
+)  # fmt: skip
+def test_what_a_type_is_follows_from_the_number_of_swap_areas(
+    types: SwapTypes, kinds: dict[int, Kind]
+) -> None:
+    assert {n: decode(swap_entry(n, 0x1234), types).kind for n in kinds} == kinds
+
+
+def test_an_exclusive_entry_names_its_page() -> None:
+    assert decode(swap_entry(29, 0x2147A, flags=0b0110), BEFORE) == Entry(
+        Kind.EXCLUSIVE, 0x2147A, "soft-dirty, uffd-wp"
+    )
+
+
+def test_a_value_that_a_booted_kernel_had() -> None:
+    # What a 6.12's page_table_check warned about had this in RBX (docs/postmortem.md).
+    assert decode(0xEFFFFFFFFBD70A06, BEFORE) == Entry(
+        Kind.EXCLUSIVE, 0x2147A, "soft-dirty, uffd-wp"
+    )
+
+
+def test_flags_above_a_migration_entrys_page_are_no_part_of_it() -> None:
+    young_and_dirty = 0b11 << 34
+    assert decode(swap_entry(24, 0x2600 | young_and_dirty), BEFORE).pfn == 0x2600
+
+
+def test_a_swapped_page_and_a_marker_name_no_page() -> None:
+    assert decode(swap_entry(0, 77), BEFORE) == Entry(Kind.SWAP)
+    assert decode(swap_entry(31, 1), BEFORE) == Entry(Kind.MARKER)
+
+
+def test_a_present_entry_names_its_page_whatever_its_flags() -> None:
+    no_execute, flags = 1 << 63, 0x867
+    entry = decode(no_execute | 0x5A3C << 12 | flags, BEFORE)
+    assert entry == Entry(Kind.PRESENT, 0x5A3C, "write, young, dirty")
+
+
+def test_an_entry_without_access_is_present_and_inverted() -> None:
+    value = (~(0x5A3C << 12) & 0x000F_FFFF_FFFF_F000) | 1 << 8
+    assert decode(value, BEFORE) == Entry(Kind.PROT_NONE, 0x5A3C)
+
+
+def test_nothing_is_nothing() -> None:
+    assert decode(0, BEFORE) == Entry(Kind.NONE)
+
+
+def test_a_migration_entry_holds_no_mapcount() -> None:
+    assert {kind for kind in Kind if kind.maps} == {
+        Kind.PRESENT, Kind.PROT_NONE, Kind.EXCLUSIVE, Kind.PRIVATE,
+    }  # fmt: skip
