@@ -29,8 +29,17 @@ ENVIRONMENT: Mapping[str, str] = {
 _ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "debian_version")
 
 
-def command(argv: Sequence[str], *, source: Path, build: Path, root: Path = Path("/")) -> list[str]:
+def command(
+    argv: Sequence[str],
+    *,
+    source: Path,
+    build: Path,
+    root: Path = Path("/"),
+    over: Mapping[str, Path] | None = None,
+) -> list[str]:
     """The bwrap command line that runs ``argv`` in the build folder of the sandbox.
+
+    ``over`` are writable folders by their places in the sandbox, over what the source has there.
 
     ``root`` is the host's root folder, looked at for merged /usr only.
     """
@@ -45,8 +54,10 @@ def command(argv: Sequence[str], *, source: Path, build: Path, root: Path = Path
     for name in _ETC:
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
-              "--ro-bind", str(source), SOURCE, "--bind", str(build), BUILD,
-              "--chdir", BUILD, "--clearenv"]  # fmt: skip
+              "--ro-bind", str(source), SOURCE, "--bind", str(build), BUILD]  # fmt: skip
+    for target, folder in (over or {}).items():
+        words += ["--bind", str(folder), target]
+    words += ["--chdir", BUILD, "--clearenv"]
     for key, value in ENVIRONMENT.items():
         words += ["--setenv", key, value]
     return [*words, "--", *argv]

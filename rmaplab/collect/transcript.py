@@ -33,6 +33,15 @@ class LedgerDue:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class ExpectedSubtests:
+    """What the lab wrote down that a selftest is to print: see ``collect.upstream``."""
+
+    version: str
+    section: str
+    names: tuple[str, ...] | None
+
+
 @dataclass(slots=True)
 class Saved:
     """What a transcript says, sorted by what it is about.
@@ -42,7 +51,8 @@ class Saved:
     ``garbled`` is the first line that makes no sense, empty if all do. ``console_dropped`` counts
     the bytes of console that were not kept; ``guest_end`` is QEMU's word that the guest panicked or
     ended itself, empty if it said none. ``audits`` are the agent's, ``audit_due`` says that it was
-    asked for them; ``ledger`` is None if none was asked for.
+    asked for them; ``ledger`` is None if none was asked for, ``expected`` for a workload of the
+    lab's own; ``not_built`` is what the compiler said of a program that is therefore not there.
     """
 
     how: str = ""
@@ -63,6 +73,8 @@ class Saved:
     audits: list[Line] = field(default_factory=list)
     audit_due: bool = False
     ledger: LedgerDue | None = None
+    expected: ExpectedSubtests | None = None
+    not_built: str = ""
 
 
 def first_sample(said: bytes) -> Mapping[str, str]:
@@ -136,6 +148,11 @@ def _from_lab(saved: Saved, line: Line, labels: dict[int, str], free: dict[int, 
             labels[number] = str(line["label"])
             if "free" in line:
                 free[number] = int(line["free"])
+        case "expected":
+            names = None if line["names"] is None else tuple(str(name) for name in line["names"])
+            saved.expected = ExpectedSubtests(str(line["version"]), str(line["section"]), names)
+        case "not-built":
+            saved.not_built = str(line["error"])
         case "audit":
             saved.audit_due = True
         case "ledger":
