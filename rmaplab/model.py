@@ -323,10 +323,24 @@ class Requirements:
 
 
 @dataclass(frozen=True, slots=True)
+class Upstream:
+    """What makes a testcase of a program of the tree's own mm selftests.
+
+    ``program`` is its name there, ``uid`` whom it runs as, ``prepare`` the files that are written
+    before it starts, as run_vmtests.sh does.
+    """
+
+    program: str
+    uid: int = 0
+    prepare: tuple[Write, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Testcase:
     """An in-guest workload: ``walkers`` are the rmap walkers it drives.
 
-    ``source`` is its C file, or a script that a program of the host's userspace runs.
+    ``source`` is its C file, a script that a program of the host's userspace runs, or its YAML
+    file if the program is the kernel tree's own (``upstream``).
     ``leaves`` are the ledger's accounts (or patterns of some) that it does not give back: by how
     much exactly, or None for any amount.
     ``notices`` are kinds of splats of severity notice that it brings about on purpose.
@@ -344,11 +358,24 @@ class Testcase:
     source: Path
     leaves: Mapping[str, int | None] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    upstream: Upstream | None = None
 
     @property
     def is_script(self) -> bool:
         """Whether it is no C program, and so not for a guest with an initramfs."""
-        return self.source.suffix != ".c"
+        return self.upstream is None and self.source.suffix != ".c"
+
+
+@dataclass(frozen=True, slots=True)
+class Vmtest:
+    """A command of the kernel tree's run_vmtests.sh, as it stands there without ``./``.
+
+    ``testcase`` runs it, empty for none; ``reason`` says why there is none, or what differs.
+    """
+
+    command: str
+    testcase: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

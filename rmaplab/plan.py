@@ -214,8 +214,10 @@ def _match(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _inexact(guest: Guest) -> str:
+def _inexact(testcase: Testcase, guest: Guest) -> str:
     """Why a guest that is to be exact cannot be, or an empty string."""
+    if guest.icount and testcase.upstream is not None and testcase.upstream.prepare:
+        return "exact mode: a clone has its request before it could be prepared"
     if guest.icount and guest.cpus > 1:
         return f"exact mode needs a guest with one vCPU; {guest.name} has {guest.cpus}"
     if guest.icount and guest.userspace is Userspace.HOST:
@@ -225,7 +227,7 @@ def _inexact(guest: Guest) -> str:
 
 def unmet(testcase: Testcase, guest: Guest) -> str:
     """The first requirement of a testcase that a guest cannot meet, or an empty string."""
-    if why := _inexact(guest):
+    if why := _inexact(testcase, guest):
         return why
     needs = testcase.requires
     if needs.userspace is not None and needs.userspace is not guest.userspace:

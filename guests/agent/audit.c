@@ -201,6 +201,8 @@ static void put_sums(void)
 	event_int("nr_anon_pages", claims.nr_anon_pages);
 	event_int("file", claims.file);
 	event_int("nr_mapped", claims.nr_mapped);
+	event_int("zsmalloc", claims.zsmalloc);
+	event_int("nr_zspages", claims.nr_zspages);
 	event_bool("agree", claims_sums_agree(&claims));
 	event_close();
 }
@@ -211,6 +213,7 @@ static void put_left_out(void)
 	event_int("zero", claims.zero);
 	event_int("device", claims.device + census.device);
 	event_int("large", claims.large);
+	event_int("zsmalloc", claims.zsmalloc);
 	event_int("special_vmas", census.special);
 	event_close();
 }

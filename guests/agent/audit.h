@@ -91,10 +91,10 @@ struct claims {
 	int nr_listed;
 	struct mismatch listed[MAX_LISTED];
 	uint64_t digest;	/* of all mismatches */
-	long zero, device, large;	/* pages left out */
+	long zero, device, large, zsmalloc;	/* pages left out */
 	/* Pages that claim to be mapped, and the kernel's own sums. */
 	long anon, file;
-	long long nr_anon_pages, nr_mapped;
+	long long nr_anon_pages, nr_mapped, nr_zspages;
 };
 
 extern bool no_page_mapcount;

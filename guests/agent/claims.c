@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -26,6 +27,7 @@
 #define KPF_NOPAGE		(1ULL << 20)
 #define KPF_THP			(1ULL << 22)
 #define KPF_ZERO_PAGE		(1ULL << 24)
+#define KPF_PRIVATE		(1ULL << 35)
 
 /*
  * CONFIG_NO_PAGE_MAPCOUNT: the pages of a large folio have no mapcount of
@@ -33,11 +35,29 @@
  */
 bool no_page_mapcount;
 
+/*
+ * zsmalloc keeps an offset in page->page_type, which is where the mapcount is:
+ * so its pages claim to be mapped.  Since 6.11 they have a type of their own,
+ * and kpagecount shows 0 (commit 43d746dc49bb).
+ */
+static bool zsmalloc_claims;
+
 static int count_fd = -1, flags_fd = -1, vmstat_fd = -1, refresh_fd = -1;
 static uint64_t count[CHUNK], flags[CHUNK];
 
+static bool is_older_than(int version, int patchlevel)
+{
+	struct utsname name;
+	int v, p;
+
+	if (uname(&name) || sscanf(name.release, "%d.%d", &v, &p) != 2)
+		return false;
+	return v < version || (v == version && p < patchlevel);
+}
+
 bool claims_init(void)
 {
+	zsmalloc_claims = is_older_than(6, 11);
 	count_fd = open("/proc/kpagecount", O_RDONLY | O_CLOEXEC);
 	flags_fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
 	vmstat_fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
@@ -125,6 +145,15 @@ static void add_to_sums(struct claims *c, uint64_t f)
 		c->file++;
 }
 
+/*
+ * Nobody maps it, and it is on no LRU, in no file and not anonymous.  There
+ * must not be more of them than the kernel has pages of zsmalloc.
+ */
+static bool may_be_zsmalloc(uint32_t found, uint64_t f)
+{
+	return zsmalloc_claims && !found && !(f & ~(KPF_MMAP | KPF_PRIVATE));
+}
+
 static void compare_page(struct claims *c, uint64_t pfn, long claimed,
 			 uint64_t f)
 {
@@ -144,6 +173,10 @@ static void compare_page(struct claims *c, uint64_t pfn, long claimed,
 	}
 	if (no_page_mapcount && f & (KPF_COMPOUND_HEAD | KPF_COMPOUND_TAIL)) {
 		c->large++;
+		return;
+	}
+	if (may_be_zsmalloc(found, f)) {
+		c->zsmalloc++;
 		return;
 	}
 	if (claimed)
@@ -254,6 +287,7 @@ static bool read_sums(struct claims *c)
 	text[n] = '\0';
 	c->nr_anon_pages = field(text, "\nnr_anon_pages ");
 	c->nr_mapped = field(text, "\nnr_mapped ");
+	c->nr_zspages = field(text, "\nnr_zspages ");
 	return true;
 }
 
@@ -264,6 +298,8 @@ static bool read_sums(struct claims *c)
  */
 bool claims_sums_agree(const struct claims *c)
 {
+	if (c->zsmalloc && c->zsmalloc > c->nr_zspages)
+		return false;
 	if (census.device || c->device || c->large)
 		return true;
 	return c->anon == c->nr_anon_pages && c->file == c->nr_mapped;
@@ -275,7 +311,7 @@ bool claims_compare(struct claims *c, bool every_page)
 	if (!(every_page ? compare_all(c) : compare_found(c)) || !read_sums(c))
 		return false;
 	if (!claims_sums_agree(c))
-		c->digest = mix(mix(c->digest, c->anon - c->nr_anon_pages),
-				c->file - c->nr_mapped);
+		c->digest = mix(mix(mix(c->digest, c->anon - c->nr_anon_pages),
+				    c->file - c->nr_mapped), c->zsmalloc);
 	return true;
 }

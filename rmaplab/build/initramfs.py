@@ -7,7 +7,8 @@ Static musl binaries, so that the archive stays small and nothing of the host's 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rmaplab import proc
 from rmaplab.errors import InfraError
 from rmaplab.log import log
 from rmaplab.model import Testcase
-from rmaplab.store.cache import Cache, digest_of, file_sha256
+from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
 
 COMPILER = "musl-gcc"
 # musl-gcc hides the host's headers; the kernel's UAPI headers are needed behind musl's own.
@@ -36,6 +37,9 @@ class Program:
 
 def program_path(testcase: Testcase) -> str:
     """Where a testcase's program is in the guest."""
+    if testcase.upstream is not None:
+        # In the guest's working directory: a test that executes itself does so as ./NAME.
+        return f"/{testcase.upstream.program}"
     return f"/bin/{testcase.name}"
 
 
@@ -54,7 +58,7 @@ def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
     programs += [
         Program(program_path(testcase), (testcase.source, *shared), library)
         for testcase in testcases
-        if not testcase.is_script
+        if testcase.upstream is None and not testcase.is_script
     ]
     headers = [*library.glob("*.h"), *(root / "guests/agent").glob("*.h")]
     sources = {path for program in programs for path in program.sources} | set(headers)
@@ -73,11 +77,50 @@ def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
             objects = _compile_shared(shared, library, folder)
             for program in programs:
                 _compile(program, content, objects)
-            _pack(content, folder / ARCHIVE)
-            checksum = f"{file_sha256(folder / ARCHIVE)}  {ARCHIVE}\n"
-            (folder / CHECKSUM).write_text(checksum, encoding="ascii")
+            _seal(content, folder)
 
     return cache.entry("initramfs", key, make, is_whole=_is_whole) / ARCHIVE
+
+
+def with_programs(archive: Path, programs: Mapping[str, Path], cache: Cache) -> Path:
+    """An initramfs that ``build`` made with more programs in it, by their paths in the guest.
+
+    The archive itself if there are none.
+    """
+    if not programs:
+        return archive
+    contents = [
+        part for path, file in sorted(programs.items()) for part in (path, file_sha256(file))
+    ]
+    key = digest_of("initramfs+", file_sha256(archive), *contents)
+
+    def make(folder: Path) -> None:
+        content = folder / "root"
+        content.mkdir()
+        unpack(archive, content)
+        for path, file in programs.items():
+            target = content / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                raise InfraError(f"a program of the kernel tree would replace {path} in the guest")
+            shutil.copyfile(file, target)
+            target.chmod(0o755)
+        _seal(content, folder)
+        remove(content)
+
+    return cache.entry("initramfs", key, make, is_whole=_is_whole) / ARCHIVE
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack an initramfs. Raises InfraError if that is not possible."""
+    words = ["cpio", "--quiet", "-idm", "--no-absolute-filenames"]
+    proc.run(words, cwd=folder, stdin=archive.read_bytes())
+
+
+def _seal(content: Path, folder: Path) -> None:
+    pack(content, folder / ARCHIVE)
+    checksum = f"{file_sha256(folder / ARCHIVE)}  {ARCHIVE}\n"
+    (folder / CHECKSUM).write_text(checksum, encoding="ascii")
 
 
 def _is_whole(folder: Path) -> bool:
@@ -119,7 +162,7 @@ def _run(argv: list[str]) -> None:
         raise InfraError(f"a workload does not compile:\n{done.complaint}")
 
 
-def _pack(content: Path, archive: Path) -> None:
+def pack(content: Path, archive: Path) -> None:
     """A newc archive that is the same for the same content: sorted, owned by root, times zero."""
     names = []
     for where, folders, files in os.walk(content):

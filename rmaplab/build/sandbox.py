@@ -36,10 +36,12 @@ def command(
     build: Path,
     writable: bool = True,
     root: Path = Path("/"),
+    over: Mapping[str, Path] | None = None,
 ) -> list[str]:
     """The bwrap command line that runs ``argv`` in the build folder of the sandbox.
 
-    ``writable`` says whether it may write there. ``root`` is the host's root folder, looked at for
+    ``writable`` says whether it may write there. ``over`` are writable folders by their places in
+    the sandbox, over what the source has there. ``root`` is the host's root folder, looked at for
     merged /usr only.
     """
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
@@ -54,8 +56,10 @@ def command(
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
               "--ro-bind", str(source), SOURCE,
-              "--bind" if writable else "--ro-bind", str(build), BUILD,
-              "--chdir", BUILD, "--clearenv"]  # fmt: skip
+              "--bind" if writable else "--ro-bind", str(build), BUILD]  # fmt: skip
+    for target, folder in (over or {}).items():
+        words += ["--bind", str(folder), target]
+    words += ["--chdir", BUILD, "--clearenv"]
     for key, value in ENVIRONMENT.items():
         words += ["--setenv", key, value]
     return [*words, "--", *argv]

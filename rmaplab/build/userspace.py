@@ -11,8 +11,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from rmaplab import proc
-from rmaplab.build.initramfs import program_path
+from rmaplab.build.initramfs import program_path, unpack
 from rmaplab.model import Testcase
 from rmaplab.store.cache import Cache, digest_of, file_sha256
 
@@ -34,8 +33,7 @@ def build(archive: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
     def make(folder: Path) -> None:
         root = folder / _ROOT
         root.mkdir()
-        unpack = ["cpio", "--quiet", "-idm", "--no-absolute-filenames"]
-        proc.run(unpack, cwd=root, stdin=archive.read_bytes())
+        unpack(archive, root)
         for script in scripts:
             place = root / program_path(script).lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)

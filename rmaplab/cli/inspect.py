@@ -35,6 +35,7 @@ from rmaplab.model import Guest, HugepageSettings, Testcase
 from rmaplab.pipeline import kernels
 from rmaplab.pipeline.run import default_jobs
 from rmaplab.report import plan as plan_report
+from rmaplab.report import upstream as upstream_report
 from rmaplab.report.terminal import printable
 from rmaplab.selection import narrowed
 from rmaplab.source import series as series_source
@@ -47,9 +48,15 @@ KINDS = ("testcases", "guests", "settings", "series", "kernels")
 @click.command("list")
 @click.argument("kind", required=False, default="")
 @click.option("--walkers", is_flag=True, help="Which testcases drive which kernel function.")
+@click.option("--upstream", is_flag=True, help="What runs the kernel tree's run_vmtests.sh.")
 @format_option
-def list_(kind: str, walkers: bool, form: str) -> None:
+def list_(kind: str, walkers: bool, upstream: bool, form: str) -> None:
     """Testcases, guests, settings, series or kernels, one line each."""
+    if upstream:
+        if kind or walkers:
+            raise UserError("--upstream is a list of its own: leave the rest out")
+        _list_upstream(Catalogue(), form)
+        return
     if walkers:
         if kind:
             raise UserError("--walkers is a list of its own: leave out " + repr(kind))
@@ -68,6 +75,12 @@ def list_(kind: str, walkers: bool, form: str) -> None:
             note = f" ({entry['kind']})" if entry.get("kind", "test") != "test" else ""
             table.add_row(escape(entry["name"]), escape(entry["summary"] + note))
         log.stdout.print(table)
+
+
+def _list_upstream(catalogue: Catalogue, form: str) -> None:
+    table = upstream_report.rows(catalogue.vmtests, catalogue.testcases)
+    text = json.dumps(table, indent=1) if form == "json" else upstream_report.markdown(table)
+    click.echo(text.rstrip())
 
 
 def _list_walkers(catalogue: Catalogue, form: str) -> None:

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from rmaplab.config import skeleton
+from rmaplab.config import subtests as subtest_lists
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.log import log
+from rmaplab.pipeline import upstream
+from rmaplab.store.runfolder import RunFolder
 
 
 @click.group()
@@ -22,6 +27,22 @@ def testcase(name: str) -> None:
     for path in skeleton.create(name, Catalogue()):
         log.stdout.print(str(path), markup=False)
     log.stdout.print("what to change, and how to run it: docs/testcases.md", markup=False)
+
+
+@new.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def subtests(run: Path) -> None:
+    """The lists of what the kernel tree's selftests print, from what they printed in RUN."""
+    recorded = upstream.record(RunFolder.open(run))
+    for path, lists in recorded.lists.items():
+        subtest_lists.write(path, lists)
+        counts = ", ".join(
+            f"{version}: {'exit status' if names is None else len(names)}"
+            for version, names in lists.items()
+        )
+        log.stdout.print(f"{path}  {counts}", markup=False)
+    for name, why in recorded.refused.items():
+        log.warn(f"no list from {name}: {why}")
 
 
 VERBS = (new,)

@@ -56,11 +56,15 @@ def _of(audit: dict[str, Any]) -> Iterator[Subtest]:
         yield Subtest(f"{name}: {kind}", Verdict.FAIL, "\n".join([said, *lines]))
     sums = audit["sums"]
     if not sums["agree"]:
+        zsmalloc = ""
+        if sums.get("zsmalloc"):
+            zsmalloc = f", {sums['zsmalloc']} maybe zsmalloc's, of nr_zspages {sums['nr_zspages']}"
         yield Subtest(
             f"{name}: sums",
             Verdict.FAIL,
             f"FAILED: pages that claim to be mapped: {sums['anon']} anonymous, {sums['file']} "
-            f"others; vmstat: nr_anon_pages {sums['nr_anon_pages']}, nr_mapped {sums['nr_mapped']}",
+            f"others; vmstat: nr_anon_pages {sums['nr_anon_pages']}, nr_mapped {sums['nr_mapped']}"
+            f"{zsmalloc}",
         )
 
 

@@ -26,6 +26,9 @@ MAX_NAME = 1000
 MAX_MISSING = 1000
 """Missing results that are reported one by one; more than that is a plan gone mad."""
 
+NO_VERSION = "no version line"
+"""The one problem that leaves the results as certain as they were."""
+
 # A console puts a time stamp before what goes through kmsg.
 _STAMP = re.compile(r"^\[ {0,6}\d{1,9}\.\d{6}\](?:\[ {0,8}[TC]\d{1,8}\])? ")
 _VERSION = re.compile(r"(K?)TAP version (\d{1,4})\s*$")
@@ -48,7 +51,8 @@ class KtapReport:
     ``subtests`` are the results in their order, parents after their children, plus one error for
     each that a plan promised and nobody printed. ``planned`` is the outermost plan or None;
     ``problems`` say what does not add up: with one of them, no result may be called a pass.
-    ``bailed_out`` and ``skip_all`` are the reasons given (maybe empty) or None.
+    ``bailed_out`` and ``skip_all`` are the reasons given (maybe empty) or None. ``began`` says that
+    a line of KTAP came.
     """
 
     subtests: tuple[Subtest, ...]
@@ -56,6 +60,7 @@ class KtapReport:
     problems: tuple[str, ...]
     bailed_out: str | None
     skip_all: str | None
+    began: bool = True
 
 
 @dataclass(slots=True)
@@ -274,7 +279,7 @@ class KtapParser:
         elif not self.began:
             self.problem("no KTAP output")
         elif not self._has_version:
-            self.problem("no version line")
+            self.problem(NO_VERSION)
         elif not top.results and self._skip_all is None:
             self.problem("no results")
         return KtapReport(
@@ -283,6 +288,7 @@ class KtapParser:
             problems=tuple(self._problems),
             bailed_out=self._bailed_out,
             skip_all=self._skip_all,
+            began=self.began,
         )
 
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rmaplab.collect import audit, counters, ledger, transcript
+from rmaplab.collect import audit, counters, ledger, transcript, upstream
 from rmaplab.collect.ktap import parse_ktap
 from rmaplab.collect.splats import SplatParser
 from rmaplab.collect.transcript import Saved
+from rmaplab.collect.upstream import KSFT_SKIP
 from rmaplab.model import (
     LAB_SUBTEST,
     OWNER_BOOT,
@@ -50,7 +51,6 @@ _ENDS: dict[str, tuple[Outcome, Fault]] = {
     "unusable": (Outcome.INFRA, Fault.LAB),
 }
 _INSTRUCTIONS = re.compile(r"# rmaplab: instructions (\d{1,18})")
-KSFT_SKIP = 4  # tools/testing/selftests/kselftest.h
 
 _AT_BOOT = {"panic", "reset", "poweroff", "boot-limit"}
 
@@ -60,6 +60,9 @@ def observe(folder: Path) -> Observation:
     saved = transcript.read(folder / TRANSCRIPT)
     if saved.how == "not-run" and saved.skip:
         return Observation(Outcome.COMPLETED, Fault.NONE, "", skip=saved.skip)
+    if saved.how == "not-run" and saved.not_built:
+        failed = Subtest(upstream.BUILD, Verdict.FAIL, saved.not_built)
+        return Observation(Outcome.COMPLETED, Fault.NONE, "", subtests=(failed,))
     try:
         console = read_console(folder / CONSOLE)
     except OSError as error:
@@ -163,25 +166,35 @@ def _subtests(saved: Saved, changes: Mapping[str, CounterChange]) -> tuple[Subte
     """The workload's own results, then what the lab saw of its end and found out by itself."""
     if saved.skip or (saved.exit is None and not saved.stdout):
         return ()
+    ours = (*audit.subtests(saved), *ledger.subtests(saved, changes))
+    due = saved.expected
+    if due is not None and due.section and due.names is None:
+        return (*upstream.by_exit_status(saved), *_left_behind(saved), *ours)
     report = parse_ktap(saved.stdout)
     status = saved.exit.get("status") if saved.exit is not None else None
-    ours = (*audit.subtests(saved), *ledger.subtests(saved, changes))
     if report.skip_all is not None and not report.subtests and status in {0, KSFT_SKIP}:
         return (Subtest("plan", Verdict.SKIP, report.skip_all), *ours)
-    found = list(report.subtests)
+    found = list(report.subtests) if due is None else list(map(upstream.named, report.subtests))
+    own = tuple(found)
     if report.bailed_out is not None:
         found.append(Subtest(LAB_SUBTEST + "bail out", Verdict.FAIL, report.bailed_out))
-    if report.problems:
-        found.append(
-            Subtest(LAB_SUBTEST + "KTAP output", Verdict.ERROR, "\n".join(report.problems))
-        )
+    problems = report.problems if due is None else upstream.problems(report)
+    if problems:
+        # A test of the tree's that prints something else than its list says is the tree's fault.
+        whose = Verdict.FAIL if due is not None and due.section else Verdict.ERROR
+        found.append(Subtest(LAB_SUBTEST + "KTAP output", whose, "\n".join(problems)))
     if saved.floods:
         said = ", ".join(f"{f.get('stream')}: {f.get('dropped')} bytes" for f in saved.floods)
         found.append(
             Subtest(LAB_SUBTEST + "output within bounds", Verdict.ERROR, f"dropped {said}")
         )
-    failed = any(subtest.verdict is Verdict.FAIL for subtest in found)
-    return (*found, *_exit_subtests(saved, failed), *ours)
+    if due is not None:
+        found += upstream.against(due, own, saved)
+    verdicts = {subtest.verdict for subtest in found}
+    expected = {0} | ({1} if Verdict.FAIL in verdicts else set())
+    if due is not None and Verdict.SKIP in verdicts:
+        expected.add(KSFT_SKIP)
+    return (*found, *_exit_subtests(saved, expected), *ours)
 
 
 def _memory(saved: Saved, folder: Path) -> SavedMemory | None:
@@ -205,7 +218,7 @@ def _instructions(stdout: Sequence[str]) -> int | None:
     return sum(int(match[1]) for match in found) if found else None
 
 
-def _exit_subtests(saved: Saved, failed: bool) -> list[Subtest]:
+def _exit_subtests(saved: Saved, expected: set[int]) -> list[Subtest]:
     if saved.exit is None or saved.exit.get("timeout"):
         return []
     found = []
@@ -217,11 +230,18 @@ def _exit_subtests(saved: Saved, failed: bool) -> list[Subtest]:
                 LAB_SUBTEST + "exit", Verdict.FAIL, f"{said}\nkilled by signal {signal}".strip()
             )
         )
-    elif status and not (failed and status == 1):
+    elif status not in expected:
         # Status 1 goes with a failed result; without one, the workload knows more than it said.
         found.append(
             Subtest(LAB_SUBTEST + "exit", Verdict.FAIL, f"{said}\nexit status {status}".strip())
         )
+    return [*found, *_left_behind(saved)]
+
+
+def _left_behind(saved: Saved) -> list[Subtest]:
+    if saved.exit is None or saved.exit.get("timeout"):
+        return []
+    found = []
     if saved.exit.get("left"):
         found.append(
             Subtest(

@@ -61,6 +61,15 @@ class LedgerDue:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class ExpectedSubtests:
+    """What the lab wrote down that a selftest is to print: see ``collect.upstream``."""
+
+    version: str
+    section: str
+    names: tuple[str, ...] | None
+
+
 @dataclass(slots=True)
 class Saved:
     """What a transcript says, sorted by what it is about.
@@ -70,10 +79,11 @@ class Saved:
     ``garbled`` is the first line that makes no sense, empty if all do. ``console_dropped`` counts
     the bytes of console that were not kept; ``guest_end`` is QEMU's word that the guest panicked or
     ended itself, empty if it said none. ``audits`` are the agent's, ``audit_due`` says that it was
-    asked for them; ``ledger`` is None if none was asked for. ``memory`` is what became of the
-    guest's memory, None if nobody saved it; ``pages`` are those that the workload registered;
-    ``held_s`` is how long the guest stood still for it before its end, which is no part of
-    ``duration_s``.
+    asked for them; ``ledger`` is None if none was asked for, ``expected`` for a workload of the
+    lab's own; ``not_built`` is what the compiler said of a program that is therefore not there.
+    ``memory`` is what became of the guest's memory, None if nobody saved it; ``pages`` are those
+    that the workload registered; ``held_s`` is how long the guest stood still for it before its
+    end, which is no part of ``duration_s``.
     """
 
     how: str = ""
@@ -97,6 +107,8 @@ class Saved:
     held_s: float = 0.0
     pages: list[Pages] = field(default_factory=list)
     ledger: LedgerDue | None = None
+    expected: ExpectedSubtests | None = None
+    not_built: str = ""
 
 
 def first_sample(said: bytes) -> Mapping[str, str]:
@@ -171,11 +183,23 @@ def _from_lab(saved: Saved, line: Line, labels: dict[int, str], free: dict[int, 
             labels[number] = str(line["label"])
             if "free" in line:
                 free[number] = int(line["free"])
-        case "audit":
-            saved.audit_due = True
         case "memory" | "memory-not-saved" | "memory-dropped" as event:
             saved.memory = None if event == "memory-dropped" else line
             saved.held_s += float(line.get("seconds", 0.0))
+        case _:
+            _due(saved, line)
+
+
+def _due(saved: Saved, line: Line) -> None:
+    """What a cell has to show besides its workload's results."""
+    match line.get("ev"):
+        case "expected":
+            names = None if line["names"] is None else tuple(str(name) for name in line["names"])
+            saved.expected = ExpectedSubtests(str(line["version"]), str(line["section"]), names)
+        case "not-built":
+            saved.not_built = str(line["error"])
+        case "audit":
+            saved.audit_due = True
         case "ledger":
             saved.ledger = _ledger(line)
 

@@ -23,8 +23,11 @@ from rmaplab.model import (
     Severity,
     Testcase,
     TestcaseKind,
+    Upstream,
     Userspace,
+    Vmtest,
     Walker,
+    Write,
 )
 
 DEVICES: tuple[Device, ...] = (
@@ -105,6 +108,23 @@ class Catalogue:
         document.check()
         return found
 
+    @functools.cached_property
+    def vmtests(self) -> tuple[Vmtest, ...]:
+        """Every command of run_vmtests.sh that is known: testcases', ``run_vmtests.yaml``'s."""
+        document = yamlsource.load(self.root / "testcases" / "run_vmtests.yaml")
+        entry = schema.validate(document, schema.VmtestsFile)
+        own = [
+            Vmtest(" ".join((one.upstream.program, *one.args)), one.name)
+            for one in self.testcases.values()
+            if one.upstream is not None
+        ]
+        others = entry.others if entry is not None else []
+        for number, other in enumerate(others):
+            if other.testcase and other.testcase not in self.testcases:
+                document.complain(("others", number), f"no testcase {other.testcase!r}")
+        document.check()
+        return (*own, *(Vmtest(one.command, one.testcase, one.reason) for one in others))
+
     def driven_by(self) -> dict[Walker, tuple[Testcase, ...]]:
         """Which testcases drive which function; an entry for every one that is known.
 
@@ -135,7 +155,8 @@ class Catalogue:
         entry = schema.validate(document, schema.TestcaseFile)
         if entry is None:
             return None
-        source = _source(document, entry.requires.userspace)
+        upstream = _upstream(document, entry)
+        source = document.path if upstream else _source(document, entry.requires.userspace)
         for number, name in enumerate(entry.settings):
             if name not in self.settings:
                 document.complain(
@@ -169,6 +190,7 @@ class Catalogue:
             source=source,
             leaves={k: None if v == "any" else v for k, v in entry.leaves.items()},
             notices=tuple(entry.notices),
+            upstream=upstream,
         )
 
 
@@ -191,6 +213,16 @@ def _source(document: Document, userspace: str | None) -> Path:
         if not source.read_bytes().startswith(b"#!/"):
             document.complain((), f"{source.name} does not begin with #! and its interpreter")
     return source
+
+
+def _upstream(document: Document, entry: schema.TestcaseFile) -> Upstream | None:
+    if entry.upstream:
+        writes = tuple(Write(path, text, text) for path, text in entry.prepare.items())
+        return Upstream(entry.upstream, entry.uid, writes)
+    for key in ("uid", "prepare"):
+        if getattr(entry, key):
+            document.complain((key,), f"{key} is for programs of the kernel tree: upstream")
+    return None
 
 
 def _check_devices(document: Document, where: tuple[str, ...], names: list[str]) -> None:

@@ -208,8 +208,25 @@ class TestcaseFile(_Model):
     settings: Annotated[list[str], Field(min_length=1)]
     limit_s: Seconds
     args: list[str] = []
+    upstream: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")] = ""
+    uid: Annotated[int, Field(ge=0, le=65534)] = 0
+    prepare: dict[Annotated[str, Field(pattern="^/")], str] = {}
     notices: list[str] = []
     leaves: dict[Pattern, int | Literal["any"]] = {}
+
+
+class VmtestEntry(_Model):
+    """One entry of ``testcases/run_vmtests.yaml``."""
+
+    command: Annotated[str, Field(min_length=1)]
+    testcase: str = ""
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class VmtestsFile(_Model):
+    """``testcases/run_vmtests.yaml``: what upstream's script runs and no testcase names."""
+
+    others: list[VmtestEntry]
 
 
 class WalkerEntry(_Model):

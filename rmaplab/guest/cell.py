@@ -28,7 +28,7 @@ from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.settle import Settled, Wanted
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Death, GuestDied, How, LimitReached, Vm, running
-from rmaplab.model import Cell
+from rmaplab.model import Cell, Upstream
 
 T = TypeVar("T")
 
@@ -60,12 +60,26 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What a selftest of a kernel tree of ``version`` is to print, to be judged by.
+
+    ``section`` names the list, empty if there is none; ``names`` are the subtests, None if the exit
+    status is all there is.
+    """
+
+    version: str
+    section: str
+    names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """What a cell runs on: how its guest is started, the counters' files to sample.
 
     ``prologue`` is that of the settled template which ``launch`` restores; without one the guest
     boots and is settled in the cell. ``audit`` is as in ``Wanted``; without ``ledger`` none is
-    drawn up; without ``keep`` no memory is saved.
+    drawn up; without ``keep`` no memory is saved; ``expected`` is None for a workload of the lab's
+    own.
     """
 
     launch: Launch
@@ -74,6 +88,7 @@ class Bench:
     audit: tuple[str, ...] | None = None
     ledger: Ledger | None = None
     keep: Keep | None = None
+    expected: Expected | None = None
 
 
 class Started:
@@ -136,7 +151,8 @@ def _with_request(cell: Cell, bench: Bench, folder: Path, program: str) -> Launc
 def _run(cell: Cell, limit_s: float, program: str) -> list[str]:
     """The request to run a cell's workload."""
     name = "run-exact" if cell.guest.icount else "run"
-    return [name, str(int(limit_s * 1000)), "0", program, *cell.testcase.args]
+    uid = cell.testcase.upstream.uid if cell.testcase.upstream is not None else 0
+    return [name, str(int(limit_s * 1000)), str(uid), program, *cell.testcase.args]
 
 
 async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
@@ -157,6 +173,14 @@ def skip(cell: Cell, folder: Path, reason: str) -> None:
         transcript.say("lab", "cell", cell=cell.id)
         transcript.say("lab", "skip", reason=reason)
         transcript.say("lab", "end", how=str(How.NOT_RUN), detail=reason)
+
+
+def not_built(cell: Cell, folder: Path, error: str) -> None:
+    """Leave the evidence of a cell whose program does not compile: no guest was started."""
+    with Transcript(folder / "agent.jsonl") as transcript:
+        transcript.say("lab", "cell", cell=cell.id)
+        transcript.say("lab", "not-built", error=error)
+        transcript.say("lab", "end", how=str(How.NOT_RUN), detail=error)
 
 
 class Session:
@@ -198,6 +222,8 @@ class Session:
         try:
             await self._settle()
             limit = self.cell.testcase.limit_s * self.stretch
+            if self.cell.testcase.upstream is not None:
+                await self._briefly("prepare", self._prepare(self.cell.testcase.upstream))
             prepare.phase(self.transcript, "test", limit)
             await self._test(limit)
             await self._briefly("after", self._sample())
@@ -234,6 +260,16 @@ class Session:
             )
         if reason := settled.lacks(required):
             raise _Skipped(reason)
+
+    async def _prepare(self, upstream: Upstream) -> None:
+        """What run_vmtests.sh does before it starts a program, and what that is to print."""
+        if (due := self.bench.expected) is not None:
+            names = None if due.names is None else list(due.names)
+            self.transcript.say(
+                "lab", "expected", version=due.version, section=due.section, names=names
+            )
+        for write in upstream.prepare:
+            await settle.apply(self.vm.agent, self.cell.testcase.name, write, self.transcript)
 
     async def _briefly(self, phase: str, awaited: Coroutine[Any, Any, T]) -> T:
         """A phase in which only the agent works."""

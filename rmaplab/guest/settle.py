@@ -85,7 +85,7 @@ async def settle(vm: Vm, wanted: Wanted, transcript: Transcript) -> Settled:
         skip = f"settings {settings.name}: this kernel has no {lost[0]}"
         return Settled(skip, absent, agent.last_request)
     for write in settings.writes:
-        await _apply(agent, settings.name, write, transcript)
+        await apply(agent, f"settings {settings.name}", write, transcript)
     if wanted.audit is not None:
         await agent.ask("audit", "on", *wanted.audit)
         transcript.say("lab", "audit")
@@ -106,19 +106,16 @@ async def _absent(agent: Agent, paths: list[str]) -> frozenset[str]:
     return frozenset(path for path in paths if stats.get(path) == "missing")
 
 
-async def _apply(agent: Agent, name: str, write: Write, transcript: Transcript) -> None:
+async def apply(agent: Agent, name: str, write: Write, transcript: Transcript) -> None:
+    """Write a file and read it back; ``name`` is who wants that. Raises Unusable if not taken."""
     answer = await agent.ask("write", write.path, write.value)
     if answer.get("errno"):
-        raise Unusable(
-            f"settings {name}: writing {write.value!r} to {write.path}: errno {answer['errno']}"
-        )
+        raise Unusable(f"{name}: writing {write.value!r} to {write.path}: errno {answer['errno']}")
     read = (await agent.ask("read", write.path))["files"].get(write.path, "")
     got = chosen(read)
     transcript.say("lab", "setting", path=write.path, wanted=write.expect, got=got)
     if got != write.expect:
-        raise Unusable(
-            f"settings {name} did not take: {write.path} is {got!r}, wanted {write.expect!r}"
-        )
+        raise Unusable(f"{name} did not take: {write.path} is {got!r}, wanted {write.expect!r}")
 
 
 def chosen(text: str) -> str:

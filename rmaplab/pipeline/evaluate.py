@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rmaplab.collect.observe import observe
+from rmaplab.collect.upstream import NEW
 from rmaplab.compare import compare
 from rmaplab.errors import ExitCode
 from rmaplab.judge import is_expired, judge, unmatched, unused
@@ -126,8 +127,11 @@ def evaluate(folder: RunFolder, before: Seen | None = None) -> Evaluation:
     whole = len(record.cells) == everything.size and record.is_whole
     stale = unmatched(lab.expectations, cells) if whole and cells else ()
     remarks = (
-        *_allowlist_remarks(record, judged, whole), *_boot_remarks(judged), *aftermath.remarks
-    )  # fmt: skip
+        *_allowlist_remarks(record, judged, whole),
+        *_boot_remarks(judged),
+        *_list_remarks(judged),
+        *aftermath.remarks,
+    )
     return Evaluation(folder, record, tuple(judged), comparison, stale, remarks)
 
 
@@ -152,6 +156,19 @@ def _boot_remarks(judged: Sequence[CellResult]) -> list[str]:
         for result in judged
         for splat, allowed in result.splats
         if splat.at_boot and not allowed
+    }
+    return sorted(found)
+
+
+def _list_remarks(judged: Sequence[CellResult]) -> list[str]:
+    """The selftests of a kernel's tree that print what their lists do not have, once each."""
+    found = {
+        f"{result.cell.testcase.name} on {result.cell.kernel}: "
+        f"{len(subtest.detail.splitlines()) - 1} new subtests, which are not in the list: "
+        f"{', '.join(subtest.detail.splitlines()[1:4])}"
+        for result in judged
+        for subtest in result.observation.subtests
+        if subtest.name == NEW
     }
     return sorted(found)
 

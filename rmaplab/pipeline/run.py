@@ -18,7 +18,7 @@ from rmaplab.guest import accel, command, template
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
 from rmaplab.model import Build, Cell, Lab, Observation
-from rmaplab.pipeline import aftermath, calibration, host
+from rmaplab.pipeline import aftermath, calibration, host, upstream
 from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import Evaluation, Seen, evaluate, observe_cell, write_reports
 from rmaplab.pipeline.kernels import Workshop
@@ -136,6 +136,7 @@ def _carry_out(
     if not cells:
         return
     builds = workshop.build(record.lab, on_facts)
+    kit = upstream.kit(record.lab, cells, workshop)
     archive = initramfs.build(
         workshop.catalogue.root, workshop.catalogue.testcases.values(), workshop.cache
     )
@@ -150,7 +151,11 @@ def _carry_out(
     )
     record.accelerator = str(accelerator)
     folder.write_record(record)
-    launches = {name: Launch(build.image, archive, accelerator) for name, build in builds.items()}
+    everything = plan(record.lab).cells  # or each filter would have guests of its own
+    launches = {
+        name: Launch(build.image, kit.archive(name, archive, everything, workshop), accelerator)
+        for name, build in builds.items()
+    }
     jobs = jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
     templates = Templates(
         record.lab,
@@ -162,7 +167,7 @@ def _carry_out(
     templates.prepare(cells, launches, jobs)
     room = Room(folder.path, hint="make room there, or choose another folder with --output")
     boots = host.launches(cells, launches, workshop)
-    runner = Runner(folder, record, builds, boots, templates, seen=seen)
+    runner = Runner(folder, record, builds, boots, templates, kit=kit, seen=seen)
     expected = History(workshop.cache).expected(cells, record.accelerator)
     cells = order(cells, expected)
     try:

@@ -27,6 +27,7 @@ from rmaplab.pipeline.host import Launches
 from rmaplab.pipeline.keeping import Places
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates
+from rmaplab.pipeline.upstream import Kit
 from rmaplab.schedule import Remaining
 from rmaplab.store import memoryfile
 from rmaplab.store.runfolder import RunFolder, RunRecord
@@ -58,12 +59,14 @@ class Runner:
         launches: Launches,
         templates: Templates,
         *,
+        kit: Kit,
         seen: Seen,
     ) -> None:
         self.folder = folder
         self.record = record
         self.launches = launches
         self.templates = templates
+        self.kit = kit
         self.seen = seen
         self.shared: dict[tuple[str, str], SharedGuest] = {}
         self.configs = {
@@ -126,12 +129,17 @@ class Runner:
         if skip := wanted.skip or self._lacks(wanted):
             cell.skip(wanted, folder, skip)
             return _Next(wanted)
+        if error := self.kit.error(wanted):
+            cell.not_built(wanted, folder, error)
+            return _Next(wanted)
         self._write_reproduce(wanted, boot)
         bench = self.templates.bench(wanted, boot)
         if isinstance(bench, BootFailed):
             cell.not_booted(folder, bench.folder)
             return _Next(wanted)
-        bench = dataclasses.replace(bench, keep=self.places.keep(wanted))
+        bench = dataclasses.replace(
+            bench, keep=self.places.keep(wanted), expected=self.kit.expected(wanted)
+        )
         if bench.prologue is None:
             return _Next(wanted, bench)
         if skip := bench.prologue.settled.lacks(wanted.testcase.requires.files):
@@ -164,7 +172,7 @@ class Runner:
         for symbol in wanted.testcase.requires.config:
             if config.get(symbol, "n") == "n":
                 return f"needs CONFIG_{symbol}, which this kernel does not have"
-        return host.lacks(wanted.guest, config)
+        return host.lacks(wanted.guest, config) or self.kit.missing(wanted)
 
     def _write_reproduce(self, wanted: Cell, boot: Launch) -> None:
         terms = (

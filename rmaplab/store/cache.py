@@ -30,6 +30,7 @@ SECTIONS = {
     "sources": "kernel sources with a series applied",
     "builds": "kernels",
     "initramfs": "agents and workloads, compiled",
+    "selftests": "mm selftests of kernel trees, compiled",
     "templates": "guests, booted and saved",
     "history": "how long cells took",
 }

@@ -5,8 +5,12 @@
  * revokes the device's access; the unpatched kernel leaves them where they are,
  * for it takes them for unmapped and in use by somebody else.
  *
+ * Before 6.7 the latency of a node made no difference: all of its memory is one
+ * tier, and nothing is demoted.
+ *
  * The guest has no swap: reclaim would go on and swap the slow node's out.
  */
+#include <glob.h>
 #include <string.h>
 
 #include "rmaplab.h"
@@ -14,6 +18,7 @@
 #define NR		64
 #define MAX_ROUNDS	5
 #define DEMOTION	"/sys/kernel/mm/numa/demotion_enabled"
+#define TIERS		"/sys/devices/virtual/memory_tiering/memory_tier*"
 #define FAST		0
 #define SLOW		1
 
@@ -27,6 +32,15 @@ static int on_node(const struct e0 *e, int node)
 	return n;
 }
 
+static void require_two_tiers(void)
+{
+	glob_t tiers;
+
+	if (glob(TIERS, 0, NULL, &tiers) || tiers.gl_pathc < 2)
+		skip("this kernel sees no memory tier that is slower: " TIERS);
+	globfree(&tiers);
+}
+
 static struct e0 map_fast(void)
 {
 	struct e0 e;
@@ -34,6 +48,7 @@ static struct e0 map_fast(void)
 
 	require_memcg();
 	require_node(SLOW);
+	require_two_tiers();
 	ret = write_text(DEMOTION, "1");
 	require(!ret, DEMOTION ": %s", strerror(-ret));
 	allocate_on(FAST);

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The mm selftests of the tree under test, built by their own Makefile in the sandbox.
+
+The programs are linked statically (USERCFLAGS, tools/testing/selftests/lib.mk): a guest with an
+initramfs has no shared libraries. Their Makefile writes into its own folder, so the sandbox has a
+copy of that in its place; the rest of the source is read-only as for a kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmaplab import proc
+from rmaplab.build import sandbox
+from rmaplab.build.kernel import Request, first_errors
+from rmaplab.errors import BuildError
+from rmaplab.log import log
+from rmaplab.model import Patch
+from rmaplab.source import patched
+from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
+
+# Part of every key: raise it when the way selftests are built changes.
+RECIPE = "1"
+FOLDERS = ("mm", "vm")  # vm until 6.2
+PLACE = "tools/testing/selftests"
+LINKING = "-static -s"
+HOST_NEEDS = {"cap": "libcap-dev", "numa": "libnuma-dev"}
+"""Libraries that some programs are linked with, and the Debian packages that have them."""
+
+_HEADERS = {"sys/capability.h": "cap", "numa.h": "numa", "numaif.h": "numa"}
+# The guests' kernels have no io_uring, so whether this host has liburing must not matter: this is
+# what check_config.sh writes where it has not.
+_NO_LIBURING = {
+    "local_config.h": "// No liburing support found\n",
+    "local_config.mk": "IOURING_EXTRA_LIBS =\n",
+}
+_FAILED = re.compile(r"^make\S*: \*\*\* \[.*?/kselftest/\w+/(\S+)\] Error", re.M)
+# A file that no program of the selftests is made of, wherever it is but here.
+_FOREIGN = re.compile(r"(?!tools/|scripts/|usr/).*\.(?:c|S|rst|txt)|Documentation/.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Selftests:
+    """What a tree's Makefile made: ``programs`` are the files by name.
+
+    ``folder`` is the tests' place in the tree, empty if it has none; ``sources`` the C files there;
+    ``errors`` what the compiler said of a program; ``lacks`` the packages that the host lacks.
+    """
+
+    folder: str
+    programs: Mapping[str, Path]
+    sources: frozenset[str]
+    errors: Mapping[str, str]
+    lacks: Mapping[str, str]
+
+    def missing(self, program: str) -> str:
+        """Why a program cannot be there: the tree has none, or the host lacks a library."""
+        if program in self.programs:
+            return ""
+        source = re.sub(r"_(32|64)$", "", program) + ".c"
+        if source not in self.sources:
+            return f"the tree has no {self.folder or f'{PLACE}/mm'}/{source}"
+        if program in self.lacks:
+            return f"{program} was not built: install {self.lacks[program]}"
+        return ""
+
+    def error(self, program: str) -> str:
+        """Why a program that should be there is not, or an empty string."""
+        if program in self.programs or self.missing(program):
+            return ""
+        return self.errors.get(program, f"{self.folder}/Makefile does not make it")
+
+
+def build(wanted: Request, cache: Cache, *, jobs: int) -> Selftests:
+    """All programs of a kernel's tree that can be built, from the cache or built now.
+
+    A program that does not compile is no error here. Raises PatchError as a kernel's build does,
+    BuildError if the tree's headers cannot be made, InfraError if the sandbox cannot run.
+    """
+
+    def make(entry: Path) -> None:
+        source = patched.source_of(wanted.tree, wanted.series, cache)
+        name = next((name for name in FOLDERS if (source / PLACE / name).is_dir()), "")
+        (entry / "programs").mkdir()
+        facts: dict[str, object] = {"folder": f"{PLACE}/{name}" if name else ""}
+        if name:
+            with log.step(f"building the {name} selftests of {wanted.tree.version}"):
+                facts |= _make(source, name, entry, jobs)
+        (entry / "selftests.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+    entry = cache.entry("selftests", _key(wanted), make, is_whole=_is_whole)
+    facts = json.loads((entry / "selftests.json").read_text(encoding="utf-8"))
+    return Selftests(
+        folder=facts["folder"],
+        programs={name: entry / "programs" / name for name in facts.get("programs", ())},
+        sources=frozenset(facts.get("sources", ())),
+        errors=facts.get("errors", {}),
+        lacks=facts.get("lacks", {}),
+    )
+
+
+def _key(wanted: Request) -> str:
+    libraries = [lib for lib, header in (("cap", "sys/capability.h"), ("numa", "numa.h"))
+                 if Path("/usr/include", header).exists()]  # fmt: skip
+    patches = [patch.digest for patch in wanted.series.patches if matters(patch)]
+    return digest_of(
+        "selftests", RECIPE, LINKING, wanted.tree.digest, wanted.toolchain,
+        str(sorted(sandbox.ENVIRONMENT.items())), *libraries, *patches,
+    )  # fmt: skip
+
+
+def matters(patch: Patch) -> bool:
+    """Whether a patch may change what a selftest is made of: headers, scripts, the tests."""
+    return any(not _FOREIGN.fullmatch(name) for name in patch.files)
+
+
+def _is_whole(entry: Path) -> bool:
+    try:
+        facts = json.loads((entry / "selftests.json").read_text(encoding="utf-8"))
+        programs: dict[str, str] = facts.get("programs", {})
+    except (OSError, ValueError):
+        return False
+    return all(file_sha256(entry / "programs" / name) == sha for name, sha in programs.items())
+
+
+def _make(source: Path, name: str, entry: Path, jobs: int) -> dict[str, object]:
+    objects, copy = entry / "obj", entry / name
+    objects.mkdir()
+    shutil.copytree(source / PLACE / name, copy, symlinks=True)
+    for file, text in _NO_LIBURING.items():
+        (copy / file).unlink(missing_ok=True)  # a series could have made it a link to anywhere
+        (copy / file).write_text(text, encoding="utf-8")
+    place = f"{sandbox.SOURCE}/{PLACE}"
+    headers = sandbox.make(["headers"], jobs=jobs)
+    tests = [
+        "make", "--keep-going", "--output-sync=target", "-C", place, f"O={sandbox.BUILD}",
+        "ARCH=x86_64", f"TARGETS={name}", f"USERCFLAGS={LINKING}", f"-j{jobs}",
+    ]  # fmt: skip
+    over = {f"{place}/{name}": copy}
+    with (entry / "build.log").open("wb") as output:
+        for argv, needed in ((headers, True), (tests, False)):
+            command = sandbox.command(argv, source=source, build=objects, over=over)
+            done = proc.run(command, output=output, check=False)
+            if needed and not done.ok:
+                raise BuildError(f"{' '.join(argv)} failed:\n{_log(entry)[-2000:]}")
+    built = objects / "kselftest" / name
+    errors = dict(errors_of(_log(entry)))
+    programs = [f for f in sorted(built.glob("*")) if f.is_file() and not f.is_symlink()]
+    if not programs:
+        raise BuildError(f"{place}: nothing was built:\n{_log(entry)[-2000:]}")
+    for program in programs:
+        shutil.move(program, entry / "programs" / program.name)
+    remove(objects)
+    remove(copy)
+    lacks = {program: package for program, said in errors.items() if (package := package_of(said))}
+    return {
+        "programs": {f.name: file_sha256(entry / "programs" / f.name) for f in programs},
+        "sources": sorted(file.name for file in (source / PLACE / name).glob("*.c")),
+        "errors": {program: said for program, said in errors.items() if program not in lacks},
+        "lacks": lacks,
+    }
+
+
+def _log(entry: Path) -> str:
+    return (entry / "build.log").read_text(encoding="utf-8", errors="replace")
+
+
+def errors_of(text: str) -> Iterator[tuple[str, str]]:
+    """Each program that make gave up, with the first errors since the one before."""
+    begin = 0
+    for match in _FAILED.finditer(text):
+        said = text[begin : match.start()]
+        begin = match.end()
+        lacks = re.findall(r"^.*cannot find -l.*$", said, re.M)
+        yield match[1], "\n".join(lacks or first_errors(said)) or match[0]
+
+
+def package_of(said: str) -> str:
+    """The package that a program's first error says is missing, or an empty string."""
+    first = said.splitlines()[0]
+    if match := re.search(r"error: (\S+): No such file or directory", first):
+        return HOST_NEEDS.get(_HEADERS.get(match[1], ""), "")
+    match = re.search(r"cannot find -l(\w+)", first)
+    return HOST_NEEDS.get(match[1], "") if match else ""

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel trees' own selftests in a run: which there are, and what each should print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rmaplab.build import initramfs, selftests
+from rmaplab.build.selftests import Selftests
+from rmaplab.collect import transcript, upstream
+from rmaplab.collect.observe import TRANSCRIPT
+from rmaplab.config import subtests
+from rmaplab.errors import UserError
+from rmaplab.guest.cell import Expected
+from rmaplab.model import Cell, Lab, Testcase
+from rmaplab.pipeline.kernels import Workshop
+from rmaplab.plan import plan
+from rmaplab.store.runfolder import RunFolder, planned
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The lists that a run's selftests printed, and the cells that are no good for one and why."""
+
+    lists: Mapping[Path, Mapping[str, subtests.Names]]
+    refused: Mapping[str, str]
+
+
+def record(folder: RunFolder) -> Recorded:
+    """The lists of subtests as the selftests of a run printed them, added to those there are.
+
+    A list is what all cells of a selftest on a version printed alike. Raises UserError if the run
+    has no selftest.
+    """
+    run = folder.read_record()
+    printed: dict[tuple[Path, str], list[subtests.Names]] = {}
+    refused: dict[str, str] = {}
+    done = folder.finished()
+    for cell in planned(run, plan(run.lab).cells):
+        if cell.testcase.upstream is None or cell.id not in done:
+            continue
+        names, why = _printed(folder.path / "cells" / cell.id)
+        version = subtests.series_of(run.kernels[cell.kernel].version)
+        names = _with_patterns(names, subtests.read(subtests.path_of(cell.testcase)).get(version))
+        if why:
+            refused[cell.id] = why
+        else:
+            printed.setdefault((subtests.path_of(cell.testcase), version), []).append(names)
+    if not printed and not refused:
+        raise UserError(f"{folder.path} has no cell with a selftest of the kernel tree")
+    lists: dict[Path, dict[str, subtests.Names]] = {}
+    for (path, version), found in printed.items():
+        if any(names != found[0] for names in found):
+            refused[f"{path.stem} on {version}"] = "its cells printed different names"
+        else:
+            lists.setdefault(path, dict(subtests.read(path)))[version] = found[0]
+    return Recorded(lists, refused)
+
+
+def _with_patterns(names: subtests.Names, listed: subtests.Names) -> subtests.Names:
+    """The names with those that a pattern of the list there is stands for written as it does."""
+    patterns = [name for name in listed or () if "*" in name]
+    return names and tuple(
+        next((one for one in patterns if upstream.matches(one, name)), name) for name in names
+    )
+
+
+def _printed(folder: Path) -> tuple[subtests.Names, str]:
+    """The names that a cell printed, or why they are no list."""
+    saved = transcript.read(folder / TRANSCRIPT)
+    if saved.exit is None or saved.exit.get("timeout") or saved.exit.get("signal"):
+        return None, saved.skip or saved.not_built or "the program did not come to its end"
+    return upstream.printed(saved)
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """The selftests of a run's kernels, by kernel; none of those that run no selftest."""
+
+    built: Mapping[str, Selftests] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def archive(self, kernel: str, plain: Path, cells: Iterable[Cell], workshop: Workshop) -> Path:
+        """The initramfs for a kernel's guests: ``plain`` with the programs that its cells run."""
+        if kernel not in self.built:
+            return plain
+        have = self.built[kernel].programs
+        wanted = {
+            initramfs.program_path(cell.testcase): have[cell.testcase.upstream.program]
+            for cell in cells
+            if cell.kernel == kernel
+            and cell.testcase.upstream is not None
+            and cell.testcase.upstream.program in have
+        }
+        return initramfs.with_programs(plain, wanted, workshop.cache)
+
+    def missing(self, cell: Cell) -> str:
+        """Why a cell's program cannot be there, or an empty string."""
+        one = cell.testcase.upstream
+        return self.built[cell.kernel].missing(one.program) if one is not None else ""
+
+    def error(self, cell: Cell) -> str:
+        """What the compiler said of a cell's program, or an empty string."""
+        one = cell.testcase.upstream
+        return self.built[cell.kernel].error(one.program) if one is not None else ""
+
+    def expected(self, cell: Cell) -> Expected | None:
+        """What a cell's program is to print; None for a workload of the lab's own."""
+        if cell.testcase.upstream is None:
+            return None
+        return expected(cell.testcase, self.versions[cell.kernel])
+
+
+def expected(testcase: Testcase, version: str) -> Expected:
+    """What a selftest is to print on a tree of a version such as ``6.12.117``."""
+    path = subtests.path_of(testcase)
+    return Expected(version, *subtests.for_version(subtests.read(path), version))
+
+
+def kit(lab: Lab, cells: Iterable[Cell], workshop: Workshop) -> Kit:
+    """Build the selftests of the kernels that have cells with one. Raises as their builds do."""
+    names = {cell.kernel for cell in cells if cell.testcase.upstream is not None}
+    requests = {one.name: workshop.request(one) for one in lab.kernels if one.name in names}
+    return Kit(
+        {
+            name: selftests.build(request, workshop.cache, jobs=workshop.jobs)
+            for name, request in requests.items()
+        },
+        {name: request.tree.version for name, request in requests.items()},
+    )

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The table of upstream's mm selftests: what runs them, where, and how many results are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rmaplab.config import subtests
+from rmaplab.model import Testcase, Userspace, Vmtest
+
+EXIT_STATUS = "exit status"
+
+
+def rows(vmtests: Iterable[Vmtest], testcases: Mapping[str, Testcase]) -> list[dict[str, Any]]:
+    """A row a command: its testcase, where that runs, its listed subtests by kernel version.
+
+    ``subtests`` maps versions to a number, or to "exit status" where that is all there is.
+    """
+    everything = tuple(vmtests)
+    otherwise = {one.testcase for one in everything if one.testcase and one.reason}
+    found = []
+    for vmtest in sorted(everything, key=lambda one: (not one.testcase, one.command)):
+        if vmtest.testcase in otherwise and not vmtest.reason:
+            continue  # the script has another command for it
+        testcase = testcases.get(vmtest.testcase)
+        lists = subtests.read(subtests.path_of(testcase)) if testcase is not None else {}
+        counts = {v: EXIT_STATUS if n is None else len(n) for v, n in lists.items()}
+        found.append(
+            {
+                "command": vmtest.command,
+                "testcase": vmtest.testcase,
+                "guest": _guest(testcase) if testcase is not None else "",
+                "subtests": counts,
+                "reason": vmtest.reason,
+            }
+        )
+    return found
+
+
+def _guest(testcase: Testcase) -> str:
+    needs = testcase.requires
+    words = ["virtme" if needs.userspace is Userspace.HOST else "fast"]
+    words += [f"{needs.nodes} nodes"] if needs.nodes > 1 else []
+    words += [f"{needs.cpus} vCPUs"] if needs.cpus > 1 else []
+    words += [f"{needs.memory_mb} MB"] if needs.memory_mb else []
+    return ", ".join([*words, *needs.devices])
+
+
+def markdown(table: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as a Markdown table, a column for each kernel version that has a list."""
+    versions = sorted({v for row in table for v in row["subtests"]}, key=_parts)
+    lines = [
+        _line("command", "testcase", "guest", *versions, "note"),
+        _line(*["---"] * (4 + len(versions))),
+    ]
+    for row in table:
+        counts = [str(row["subtests"].get(version, "")) for version in versions]
+        name = row["testcase"].removeprefix("upstream/") or "not run"
+        lines.append(_line(f"`{row['command']}`", name, row["guest"], *counts, row["reason"]))
+    return "\n".join(lines) + "\n"
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
