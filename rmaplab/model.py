@@ -138,17 +138,25 @@ class Kconfig:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel that a lab asks for: a tree, a series on top of it, a configuration."""
+    """A kernel that a lab asks for: a tree, a series on top of it, a configuration.
+
+    ``onto`` is a series between the two, whose build the kernel's own starts from.
+    """
 
     name: str
     tree: str
     series: str
     fragments: tuple[str, ...]
+    onto: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A built kernel. ``key`` is the content address of everything that went into it."""
+    """A built kernel. ``key`` is the content address of everything that went into it.
+
+    ``duration_s`` is what it took now, ``made_s`` what it took to make it, maybe long ago; 0 if
+    that is not known.
+    """
 
     key: str
     kernel: str
@@ -159,6 +167,7 @@ class Build:
     release: str
     duration_s: float
     reused: bool
+    made_s: float = 0.0
 
 
 # -- guests ------------------------------------------------------------------------------------

@@ -45,6 +45,8 @@ _CANNOT_WRITE = re.compile(
     re.M,
 )
 
+_NO_PATCHES = Series("", "", ())
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -55,6 +57,14 @@ class Request:
     series: Series
     kconfig: Kconfig
     toolchain: str
+    onto: Series = _NO_PATCHES
+    """What the series begins with, if a build of that is kept to start from."""
+
+    @property
+    def own(self) -> Series:
+        """The patches that the series has beyond those of ``onto``."""
+        patches = self.series.patches[len(self.onto.patches) :]
+        return dataclasses.replace(self.series, patches=patches)
 
     @property
     def key(self) -> str:
@@ -71,8 +81,8 @@ class Request:
 
     @property
     def base(self) -> Request:
-        """The same kernel without its series."""
-        return dataclasses.replace(self, series=Series("", "", ()))
+        """The kernel whose build folder this one's starts from."""
+        return dataclasses.replace(self, series=self.onto, onto=_NO_PATCHES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,39 +111,58 @@ def toolchain() -> str:
     )
 
 
-def request(kernel: Kernel, tree: Tree, series: Series, config: Sequence[Path]) -> Request:
-    """Put together what determines a kernel. Raises FileMistakes for a broken fragment."""
+def request(
+    kernel: Kernel,
+    tree: Tree,
+    series: Series,
+    config: Sequence[Path],
+    onto: Series = _NO_PATCHES,
+) -> Request:
+    """Put together what determines a kernel, of ``onto`` and the series on top of it.
+
+    Raises FileMistakes for a broken fragment.
+    """
     kconfig = fragments.read(config, tree.version)
     if virtme.FRAGMENT in kconfig.fragments:
         kconfig = virtme.extend(kconfig, tree.path)
-    return Request(kernel, tree, series, kconfig, toolchain())
+    whole = dataclasses.replace(series, patches=(*onto.patches, *series.patches))
+    return Request(kernel, tree, whole, kconfig, toolchain(), onto)
 
 
-def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
+def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Build:
     """The kernel, from the cache or built now; its base is built first if it needs one.
+
+    With ``keep`` its build folder is kept for others to start from, in an entry of its own if it
+    has a series; that of a kernel without one always is.
 
     Raises PatchError if the series does not apply, BuildError if a requested symbol did not
     survive or the compiler failed, InfraError if the sandbox cannot run.
     """
     began = time.monotonic()
-    existed = _is_whole(cache.path("builds", wanted.key))
+    name = f"{wanted.key}-{OBJECTS}" if keep and wanted.series.patches else wanted.key
+    if name == wanted.key and not cache.path("builds", name).exists():
+        with_objects = f"{name}-{OBJECTS}"  # has all that is needed here, too
+        name = with_objects if _is_whole(cache.path("builds", with_objects)) else name
+    existed = _is_whole(cache.path("builds", name))
     if not existed and wanted.series.patches:
         # Before the base's minutes: does the series apply at all?
-        patched.source_of(wanted.tree, wanted.series, cache)
-        start_from = build(wanted.base, cache, jobs=jobs).folder / OBJECTS
+        patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
+        start_from = build(wanted.base, cache, jobs=jobs, keep=True).folder / OBJECTS
     else:
         start_from = None
 
     def make(half: Path) -> None:
-        source = patched.source_of(wanted.tree, wanted.series, cache)
+        made = time.monotonic()
+        source = patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
         site = _Site(source, half, jobs)
         try:
             _make(wanted, site, start_from)
+            _keep(wanted, site, made, with_objects=keep or not wanted.series.patches)
         except BuildError as error:
             error.evidence = _keep_failed_log(site, cache)
             raise
 
-    folder = cache.entry("builds", wanted.key, make, is_whole=_is_whole)
+    folder = cache.entry("builds", name, make, is_whole=_is_whole)
     facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     return Build(
         key=wanted.key,
@@ -145,6 +174,7 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Build:
         release=facts["release"],
         duration_s=0.0 if existed else time.monotonic() - began,
         reused=existed,
+        made_s=float(facts.get("seconds", 0.0)),
     )
 
 
@@ -174,11 +204,10 @@ def _make(wanted: Request, site: _Site, start_from: Path | None) -> None:
             site.objects.mkdir()
         else:
             proc.run(["cp", "-a", "--reflink=auto", start_from, site.objects])
-        touched = _touch(site, wanted.series)
+        touched = _touch(site, wanted.own)
         _configure(wanted, site)
         _run_make([IMAGE], site)
-    _check_recompiled(wanted.series, site.objects, touched)
-    _keep(wanted, site)
+    _check_recompiled(wanted.own, site.objects, touched)
 
 
 def _describe(wanted: Request) -> str:
@@ -305,7 +334,7 @@ def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
             )
 
 
-def _keep(wanted: Request, site: _Site) -> None:
+def _keep(wanted: Request, site: _Site, began: float, *, with_objects: bool) -> None:
     """Move the products beside the build log; only a base keeps its build folder."""
     folder, objects = site.folder, site.objects
     (objects / "arch/x86/boot" / IMAGE).rename(folder / IMAGE)
@@ -319,9 +348,10 @@ def _keep(wanted: Request, site: _Site) -> None:
         "series": wanted.series.name,
         "toolchain": wanted.toolchain,
         "sha256": file_sha256(folder / IMAGE),
+        "seconds": round(time.monotonic() - began, 1),
     }
     (folder / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    if wanted.series.patches:
+    if not with_objects:
         # Frames and memory are read with it; a base has it in its build folder.
         if "CONFIG_DEBUG_INFO=y" in config.splitlines():
             (objects / "vmlinux").rename(folder / "vmlinux")

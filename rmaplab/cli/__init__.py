@@ -11,7 +11,7 @@ import traceback
 import click
 
 from rmaplab import __version__
-from rmaplab.cli import inspect, postmortem, runs, scaffold, shell, upkeep
+from rmaplab.cli import inspect, mutants, postmortem, runs, scaffold, shell, upkeep
 from rmaplab.cli.options import common_options
 from rmaplab.errors import ExitCode, InfraError, RmaplabError
 from rmaplab.log import log
@@ -33,6 +33,7 @@ def cli() -> None:
 cli.params += common_options()
 for verb in (
     *runs.VERBS,
+    *mutants.VERBS,
     *inspect.VERBS,
     *postmortem.VERBS,
     *scaffold.VERBS,

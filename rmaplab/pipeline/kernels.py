@@ -47,7 +47,8 @@ class Workshop:
         tree = tree_source.fetch(kernel.tree, self.cache)
         series = series_source.load(kernel.series, self.catalogue.root)
         config = [self.catalogue.fragments[name] for name in kernel.fragments]
-        return build_kernel.request(kernel, tree, series, config)
+        onto = series_source.load(kernel.onto, self.catalogue.root)
+        return build_kernel.request(kernel, tree, series, config, onto)
 
     def build(
         self, lab: Lab, on_facts: Callable[[str, KernelFacts], None] = lambda _name, _facts: None
@@ -79,7 +80,7 @@ def _facts(wanted: Request) -> KernelFacts:
         origin=wanted.tree.origin,
         version=wanted.tree.version,
         digest=wanted.tree.digest,
-        series=wanted.kernel.series,
+        series=" + ".join(filter(None, (wanted.kernel.onto, wanted.kernel.series))),
         patches=[patch.subject for patch in wanted.series.patches],
         config=list(wanted.kconfig.fragments),
         toolchain=wanted.toolchain,

@@ -165,6 +165,7 @@ def _carry_out(
         averaged=frozenset(name for name, build in builds.items() if _averages(build)),
     )
     templates.prepare(cells, launches, jobs)
+    folder.journal("templates", names=templates.names)
     room = Room(folder.path, hint="make room there, or choose another folder with --output")
     boots = host.launches(cells, launches, workshop)
     runner = Runner(folder, record, builds, boots, templates, kit=kit, seen=seen)

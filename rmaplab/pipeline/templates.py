@@ -79,6 +79,15 @@ class Templates:
                 self._stop()  # or an interrupted lab would wait for a guest that hangs at boot
                 raise
 
+    @property
+    def names(self) -> list[str]:
+        """The templates that are ready, as the cache names them."""
+        launches = [*self._booted.values(), *self._known.values()]
+        found = (one.launch if isinstance(one, Bench) else one for one in launches)
+        return sorted(
+            one.ram.name for one in found if isinstance(one, Launch) and one.ram is not None
+        )
+
     def _carry_out(self, work: Coroutine[None, None, None]) -> None:
         """Run a coroutine in this thread, where ``_stop`` can cancel it."""
 

@@ -19,23 +19,31 @@ from rmaplab.model import Patch, Series, Tree
 from rmaplab.store.cache import Cache, digest_of
 
 
-def source_of(tree: Tree, series: Series, cache: Cache) -> Path:
+def source_of(tree: Tree, series: Series, cache: Cache, onto: Series | None = None) -> Path:
     """The folder of the tree with the series applied; the tree itself for the empty series.
 
+    ``onto`` is what the series begins with: the folder shares the files of the one that has that
+    applied, times and all, so that a build of that can be gone on with.
     Raises PatchError that names patch, file and hunk if one does not apply.
     """
     if not series.patches:
         return tree.path
-    key = digest_of("source", tree.digest, *(patch.digest for patch in series.patches))
+    first = len(onto.patches) if onto is not None else 0
 
     def make(folder: Path) -> None:
         copy = folder / "tree"
+        start = source_of(tree, onto, cache) if onto is not None else tree.path
         with log.step(f"applying {series.name} ({len(series.patches)} patches)"):
-            proc.run(["cp", "-al", tree.path, copy])
-            for number, patch in enumerate(series.patches, start=1):
+            proc.run(["cp", "-al", start, copy])
+            for number, patch in enumerate(series.patches[first:], start=first + 1):
                 _apply(patch, copy, f"patch {number}/{len(series.patches)}")
 
-    return cache.entry("sources", key, make) / "tree"
+    return cache.entry("sources", key(tree, series), make) / "tree"
+
+
+def key(tree: Tree, series: Series) -> str:
+    """The name of a patched tree in the cache's sources."""
+    return digest_of("source", tree.digest, *(patch.digest for patch in series.patches))
 
 
 def _apply(patch: Patch, copy: Path, place: str) -> None:

@@ -100,6 +100,8 @@ class FakeTemplates:
     def prepare(self, *words: object) -> None:
         pass
 
+    names: tuple[str, ...] = ()
+
     def bench(self, cell: Cell, boot: Launch) -> Bench:
         return Bench(boot, ())
 

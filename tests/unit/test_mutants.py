@@ -1,39 +1,312 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Each seeded bug says what it breaks, for which base, and which testcases should tell."""
+"""Seeded bugs: their headers, what counts as caught, and by what."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.source import series
+from rmaplab.errors import ExitCode, FileMistakes, UserError
+from rmaplab.judge import judge
+from rmaplab.model import CellResult, Expectation, Outcome, Patch, Verdict
+from rmaplab.mutants import (
+    Catch,
+    Evidence,
+    Look,
+    Mutant,
+    MutantBase,
+    MutantResult,
+    MutantVerdict,
+    candidates,
+    evidence,
+    grouped,
+    look,
+    tells,
+    verdict,
+)
+from rmaplab.report import mutants as report
+from rmaplab.source import mutant as source
+
+from .builders import (
+    cell,
+    expectation,
+    failed,
+    judgement,
+    observation,
+    passed,
+    result,
+    splat,
+)
+from .builders import (
+    testcase as make_testcase,
+)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MUTANTS = sorted((ROOT / "patches/mutants").glob("*.patch"))
+KEY = ("exclusive/mapcount", "thp-never", "q35", "")
 
 
-def header(text: str, name: str) -> str:
-    found = re.findall(rf"^{name}: (.+)$", text, re.MULTILINE)
-    assert len(found) == 1, f"{name}: {len(found)} times"
-    return str(found[0])
+def of_mutant(**seen: object) -> CellResult:
+    shown = observation(**seen) if seen else observation(passed())  # type: ignore[arg-type]
+    return result(shown, cell=cell(kernel="mutant"))
 
 
-def test_there_are_some() -> None:
-    assert len(MUTANTS) >= 12
+def shows(*subtests: object, **facts: object) -> CellResult:
+    return result(observation(*subtests, **facts), cell=cell(kernel="mutant"))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", MUTANTS, ids=lambda path: path.stem)
-def test_a_mutant_is_described(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert header(text, "Base") in {"base", "patched", "both"}
-    assert header(text, "Subject").startswith("[PATCH] mm")
-    unknown = set(header(text, "Testcases").split()) - Catalogue().testcases.keys()
-    assert not unknown
+def mutant(
+    name: str = "demo", *, equivalent: str = "", testcases: Sequence[str] = (KEY[0],)
+) -> Mutant:
+    patch = Patch(name, "mm: break it", "", b"", "d1", ("mm/rmap.c",))
+    return Mutant(name, Path("/x") / name, patch, MutantBase.BASE, tuple(testcases), equivalent)
 
 
-@pytest.mark.parametrize("path", MUTANTS, ids=lambda path: path.stem)
-def test_a_mutant_is_a_series_of_one(path: Path) -> None:
-    assert len(series.load(str(path), ROOT).patches) == 1
+# -- the patches ---------------------------------------------------------------------------------
+
+
+def test_the_mutants_of_the_project_are_described() -> None:
+    known = source.read(ROOT / source.FOLDER, Catalogue().testcases.keys())
+    assert len({one.name for one in known}) >= 24
+    assert {one.base for one in known} == set(MutantBase)
+    assert all(one.patch.subject.startswith(("mm", "kernel/events")) for one in known)
+
+
+HEADERS = """\
+From: A Tester <t@example.org>
+Subject: [PATCH] mm/rmap: break it
+
+What breaks.
+
+{headers}
+Signed-off-by: A Tester <t@example.org>
+---
+ mm/rmap.c | 1 +
+
+diff --git a/mm/rmap.c b/mm/rmap.c
+--- a/mm/rmap.c
++++ b/mm/rmap.c
+@@ -1 +1,2 @@
+ a
++b
+--
+2.39
+"""
+
+
+def write(folder: Path, headers: str, name: str = "demo") -> Path:
+    (folder / f"{name}.patch").write_text(HEADERS.format(headers=headers), encoding="utf-8")
+    return folder
+
+
+def test_a_mutant_of_both_bases_is_two(tmp_path: Path) -> None:
+    write(tmp_path, "Base: both\nTestcases: a/b\n  c/d\nEquivalent: nobody\n reads it")
+    base, patched = source.read(tmp_path, {"a/b", "c/d"})
+    assert (base.base, patched.base) == (MutantBase.BASE, MutantBase.PATCHED)
+    assert base.testcases == ("a/b", "c/d")
+    assert base.equivalent == "nobody reads it"
+    assert patched.title == "demo (patched)"
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ("Testcases: a/b", "the header Base is missing"),
+        ("Base: base", "the header Testcases is missing"),
+        ("Base: series\nTestcases: a/b", "demo.patch:6: Base: 'series' is none of base, patched"),
+        ("Base: base\nTestcases: a/c", "demo.patch:7: unknown testcase 'a/c'"),
+        ("Base: base\nBase: both\nTestcases: a/b", "demo.patch:7: Base is here twice"),
+        ("Base: base\nTestcases: a/b\nEquivalent:", "Equivalent says nothing"),
+    ],
+)
+def test_a_wrong_header_is_a_mistake_with_its_line(tmp_path: Path, headers: str, said: str) -> None:
+    with pytest.raises(FileMistakes) as caught:
+        source.read(write(tmp_path, headers), {"a/b"})
+    assert said in str(caught.value)
+
+
+def test_a_folder_without_patches_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no \*\.patch file"):
+        source.read(tmp_path, set())
+
+
+def test_a_pattern_that_matches_no_mutant_is_a_mistake() -> None:
+    known = [mutant("unmap-rss"), mutant("zap-rss")]
+    assert [one.name for one in source.select(known, ["zap-*"])] == ["zap-rss"]
+    assert source.select(known, []) == tuple(known)
+    with pytest.raises(UserError, match="no mutant matches"):
+        source.select(known, ["nothing"])
+
+
+# -- what tells ------------------------------------------------------------------------------------
+
+GOOD = result(observation(passed()))
+BAD = shows(failed())
+
+
+def test_a_mutant_that_changes_nothing_is_missed() -> None:
+    seen = look([KEY[0]], {KEY: [GOOD]}, {KEY: [shows(passed())]})
+    assert seen.rows == 1
+    assert verdict(mutant(), seen) == (MutantVerdict.MISSED, "")
+
+
+def test_a_row_that_told_once_is_not_caught_before_it_told_again() -> None:
+    seen = look([KEY[0]], {KEY: [GOOD]}, {KEY: [BAD]})
+    assert verdict(mutant(), seen) == (
+        MutantVerdict.MISSED,
+        "failed once and never again: exclusive/mapcount",
+    )
+    for again, expected in (((0, 2), MutantVerdict.MISSED), ((1, 2), MutantVerdict.CAUGHT)):
+        (catch,) = seen.catches
+        told = Catch(*catch.key, catch.evidence, catch.reason, again)
+        assert verdict(mutant(), Look((told,), 1))[0] is expected
+
+
+def test_a_base_that_is_not_clean_is_no_evidence() -> None:
+    for base in (
+        [result(observation(failed()))],
+        [],
+        [result(observation(skip="no node"))],
+        [result(judged=judgement(Verdict.ERROR, "lost"))],
+    ):
+        seen = look([KEY[0]], {KEY: base}, {KEY: [BAD]})
+        assert not seen.catches
+        assert verdict(mutant(), seen)[0] is MutantVerdict.ERROR
+
+
+def test_a_known_failure_of_base_is_clean_and_does_not_tell() -> None:
+    known: Expectation = expectation(subtests=("the mapcount stays",))
+    shown = observation(failed())
+    base = result(shown, judged=judge(cell(), shown, (known,)))
+    assert tells(KEY, [base], [BAD]) is None
+    dies = shows(outcome=Outcome.PANIC, splats=[splat("kernel BUG in demo")])
+    catch = tells(KEY, [base], [dies])
+    assert catch is not None
+    assert catch.evidence == (Evidence.SPLAT, Evidence.CRASH)
+
+
+def test_a_mutant_without_a_verdict_is_not_missed() -> None:
+    lost = result(judged=judgement(Verdict.ERROR, "lost"), cell=cell(kernel="mutant"))
+    skips = shows(skip="inconclusive: nothing was reclaimed")
+    for seen in (lost, skips):
+        found = look([KEY[0]], {KEY: [GOOD]}, {KEY: [seen]})
+        assert verdict(mutant(), found)[0] is MutantVerdict.ERROR
+
+
+def test_a_doubt_about_another_testcase_makes_no_error() -> None:
+    other = ("control/rss", *KEY[1:])
+    seen = look([KEY[0]], {KEY: [GOOD], other: []}, {KEY: [shows(passed())], other: [BAD]})
+    assert verdict(mutant(), seen)[0] is MutantVerdict.MISSED
+    assert len(seen.doubts) == 1
+
+
+def test_an_equivalent_mutant_that_is_caught_is_said() -> None:
+    one = mutant(equivalent="nobody reads it")
+    missed = Look((), 3)
+    assert verdict(one, missed) == (MutantVerdict.EQUIVALENT, "nobody reads it")
+    caught = Look((Catch(*KEY, (Evidence.AUDIT,), "why", (2, 2)),), 3)
+    settled, detail = verdict(one, caught)
+    assert settled is MutantVerdict.CAUGHT
+    contradiction = MutantResult(one, settled, caught, detail)
+    assert contradiction.contradicts
+    assert "ALTHOUGH" in report.remarks(contradiction)[0]
+    assert report.exit_code([contradiction]) is ExitCode.REGRESSION
+
+
+@pytest.mark.parametrize(
+    ("seen", "kinds"),
+    [
+        (shows(failed()), (Evidence.ORACLE,)),
+        (
+            shows(failed(detail="page of seed 3, word 0: 0, not 0x1\nFAILED: intact")),
+            (Evidence.DATA,),
+        ),
+        (shows(failed("lab: audit exit: count")), (Evidence.AUDIT,)),
+        (shows(failed("lab: ledger")), (Evidence.LEDGER,)),
+        (shows(failed("lab: exit")), (Evidence.EXIT,)),
+        (shows(outcome=Outcome.TIMEOUT), (Evidence.HANG,)),
+        (shows(outcome=Outcome.HANG), (Evidence.HANG,)),
+        (shows(outcome=Outcome.PANIC), (Evidence.CRASH,)),
+        (shows(passed(), outcome=Outcome.SPLAT, splats=[splat()]), (Evidence.SPLAT,)),
+        (shows(failed(), failed("lab: ledger")), (Evidence.ORACLE, Evidence.LEDGER)),
+    ],
+)
+def test_kinds_of_evidence(seen: CellResult, kinds: tuple[Evidence, ...]) -> None:
+    assert evidence([GOOD], [seen]) == kinds
+
+
+def test_what_base_shows_too_is_no_evidence() -> None:
+    base = shows(failed(), outcome=Outcome.SPLAT, splats=[splat()])
+    assert evidence([base], [base]) == ()
+
+
+def test_the_named_testcases_are_run_again_first_and_the_quick_rows() -> None:
+    def catch(testcase: str, guest: str) -> Catch:
+        return Catch(testcase, "thp-never", guest, "", (Evidence.ORACLE,), "why")
+
+    rows = [catch("a/slow", "q35"), catch("b/named", "q35"), catch("b/named", "numa"),
+            catch("c/named", "q35"), catch("d/quick", "q35")]  # fmt: skip
+    seconds = {row.key: float(len(row.testcase) * 10 - len(row.guest)) for row in rows}
+    ordered = candidates(Look(tuple(rows), 9), ["b/named", "c/named"], seconds)
+    assert {one.testcase for one in ordered[0]} == {"b/named", "c/named"}
+    assert {one.guest for one in ordered[0] if one.testcase == "b/named"} == {"numa"}
+    assert [chunk[0].testcase for chunk in ordered[1:]] == ["b/named", "a/slow", "d/quick"]
+
+
+# -- the table -------------------------------------------------------------------------------------
+
+CAUGHT = MutantResult(
+    mutant(testcases=("exclusive/mapcount", "control/rss")),
+    MutantVerdict.CAUGHT,
+    Look((Catch(*KEY, (Evidence.SPLAT,), "splat: BUG", (2, 2)),), 4),
+    build_s=21.4,
+    run_s=8.0,
+)
+
+
+def test_a_testcase_that_should_tell_and_does_not_is_named() -> None:
+    assert CAUGHT.silent == ("control/rss",)
+    assert any("did not tell: control/rss" in remark for remark in report.remarks(CAUGHT))
+
+
+def test_a_mutant_that_only_complaints_tell_is_named() -> None:
+    assert CAUGHT.look.only_complaints
+    assert any("--without-debug" in remark for remark in report.remarks(CAUGHT))
+
+
+def test_the_facts_are_those_of_the_contract() -> None:
+    (facts,) = report.facts([CAUGHT])["mutants"]
+    assert facts["name"] == "demo"
+    assert facts["base"] == "base"
+    assert facts["verdict"] == "caught"
+    assert facts["by"] == ["exclusive/mapcount"]
+    assert facts["evidence"] == ["splat"]
+
+
+def test_the_table_says_which_command_made_it() -> None:
+    text = report.markdown([CAUGHT], ["./lab.py", "mutants", "configs/rmap.yaml"])
+    assert text.startswith("    ./lab.py mutants configs/rmap.yaml\n")
+    assert "| demo | base | caught | exclusive/mapcount | splat | 1/4 | 21 s | 8 s |" in text
+    assert "1 mutants: 1 caught." in text
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        (["caught", "equivalent"], ExitCode.OK),
+        (["caught", "missed", "build-broken"], ExitCode.REGRESSION),
+        (["build-broken", "error"], ExitCode.BUILD),
+        (["caught", "error"], ExitCode.INFRA),
+        ([], ExitCode.INFRA),
+    ],
+)
+def test_exit_codes(verdicts: list[str], code: ExitCode) -> None:
+    results = [MutantResult(mutant(), MutantVerdict(word)) for word in verdicts]
+    assert report.exit_code(results) is code
+
+
+def test_results_are_grouped_as_the_comparison_does() -> None:
+    one = result(cell=cell(testcase=make_testcase("a/b")))
+    assert list(grouped([one, one])) == [("a/b", "thp-never", "q35", "")]

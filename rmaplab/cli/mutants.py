@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The verb that seeds bugs into a kernel and sees whether a lab finds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pydantic
+
+from rmaplab.cli.options import accel_option, filter_option, format_option, jobs_option, tree_option
+from rmaplab.cli.runs import read_lab, workshop
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.errors import Interrupted, UserError
+from rmaplab.log import log
+from rmaplab.model import Lab
+from rmaplab.mutants import Mutant, MutantResult
+from rmaplab.pipeline import mutants as pipeline
+from rmaplab.pipeline.mutants import AskedMutants
+from rmaplab.report import mutants as report
+from rmaplab.source import mutant as source
+from rmaplab.store.runfolder import RunFolder, now
+
+_RESULT = pydantic.TypeAdapter(MutantResult)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What was asked, in the words of the command line: enough to go on with a table."""
+
+    labs: tuple[str, ...]
+    patches: str
+    only: tuple[str, ...] = ()
+    named: bool = False
+    without_debug: bool = False
+    keep: bool = False
+    filter: str = ""
+    tree: str = ""
+    accel: str = "auto"
+    began: str = ""
+
+
+@click.command()
+@click.argument("labs", metavar="LAB...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--only", multiple=True, metavar="PATTERN", help="Only these mutants; may be repeated."
+)
+@click.option(
+    "--named", is_flag=True, help="A quick look: only the testcases that a mutant's header names."
+)
+@click.option(
+    "--patches", default=source.FOLDER, show_default=True, metavar="DIR", help="Where mutants are."
+)
+@click.option(
+    "--without-debug",
+    is_flag=True,
+    help="Try a mutant that only the kernel's complaints told on kernels without the debugging "
+    "options, too: full builds.",
+)
+@click.option("--keep", is_flag=True, help="Leave the mutants' guests and sources in the cache.")
+@click.option(
+    "--resume",
+    "earlier",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Go on with an interrupted table, as it was asked for.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports"),
+    show_default=True,
+    help="Where the table's folder goes.",
+)
+@accel_option
+@jobs_option
+@filter_option
+@tree_option
+@format_option
+def mutants(
+    *, labs: tuple[Path, ...], only: tuple[str, ...], named: bool, patches: str,
+    without_debug: bool, keep: bool, earlier: Path | None, output: Path, accel: str, jobs: int,
+    expression: str, tree: str, form: str,
+) -> int:  # fmt: skip
+    """Seed bugs into the kernel, one at a time: does the lab find them?
+
+    Each mutant (patches/mutants) is built on its base, run and compared with the base. Exit codes:
+    0 all are caught but those declared equivalent; 1 one is missed; 3 one does not build; 69
+    nothing is known of one.
+    """
+    if bool(labs) is (earlier is not None):
+        raise UserError("name a lab, or --resume FOLDER", hint="./lab.py mutants configs/rmap.yaml")
+    if earlier is None:
+        words = _Words(
+            tuple(str(lab) for lab in labs), patches, only, named, without_debug, keep,
+            _without_kernel(expression), tree, accel, now(),
+        )  # fmt: skip
+        asked = _asked(words, jobs)
+        folder = RunFolder.create(output, "mutants")
+        folder.journal("asked", **asdict(words))
+        log.info(f"mutants' folder: {folder.path}")
+    else:
+        folder = RunFolder(earlier)
+        words = _words(folder)
+        asked = _asked(words, jobs)
+    with folder.lock():
+        results = _run(asked, folder, words)
+    if form == "json":
+        click.echo(json.dumps(report.facts(results), indent=1))
+    else:
+        report.show(results)
+        log.stdout.print(f"table: {folder.path / 'mutants.md'}", markup=False)
+    return report.exit_code(results)
+
+
+def _run(asked: AskedMutants, folder: RunFolder, words: _Words) -> list[MutantResult]:
+    """Run what is not done yet; the table on disk is right after each mutant."""
+    results = _done(folder, asked.mutants)
+    places = {mutant.title: number for number, mutant in enumerate(asked.mutants)}
+
+    def add(result: MutantResult) -> None:
+        results.append(result)
+        results.sort(key=lambda one: places[one.mutant.title])
+        folder.journal("mutant", result=json.loads(_RESULT.dump_json(result)))
+        _write(folder, results, words)
+
+    _write(folder, results, words)
+    try:
+        pipeline.run(asked, folder, workshop(Catalogue(), 0), tuple(results), add)
+    except (Interrupted, KeyboardInterrupt) as error:
+        raise Interrupted(
+            f"interrupted; what was measured is in {folder.path}",
+            hint=f"go on with: lab.py mutants --resume {folder.path}",
+        ) from error
+    return results
+
+
+def _write(folder: RunFolder, results: Sequence[MutantResult], words: _Words) -> None:
+    facts = report.facts(results) | {"asked": asdict(words)}
+    folder.write("mutants.json", json.dumps(facts, indent=1) + "\n")
+    folder.write("mutants.md", report.markdown(results, _command(words)))
+
+
+def _command(words: _Words) -> list[str]:
+    """The command that makes the table."""
+    said = ["./lab.py", "mutants", *words.labs]
+    said += [word for name in words.only for word in ("--only", name)]
+    said += ["--named"] if words.named else []
+    said += ["--without-debug"] if words.without_debug else []
+    said += ["--patches", words.patches] if words.patches != source.FOLDER else []
+    said += ["--filter", words.filter] if words.filter else []
+    return said + (["--tree", words.tree] if words.tree else [])
+
+
+def _asked(words: _Words, jobs: int) -> AskedMutants:
+    """Everything that the words name. Raises UserError before anything is built."""
+    catalogue = Catalogue()
+    labs = tuple(read_lab(Path(lab), catalogue, tree=words.tree) for lab in words.labs)
+    place = Path(words.patches).expanduser()
+    known = source.read(
+        place if place.is_dir() else catalogue.root / place, catalogue.testcases.keys()
+    )
+    chosen = source.select(known, words.only)
+    able = tuple(mutant for mutant in chosen if pipeline.labs_of(mutant, labs))
+    others = [mutant.title for mutant in chosen if mutant not in able]
+    if not able or (others and words.only):
+        raise UserError(
+            f"no testcase of {', '.join(others)} is in the given labs",
+            hint="name the lab that has them, too: a mutant's header has its Testcases",
+        )
+    if others:
+        log.warn(f"not run, since the labs have none of their testcases: {', '.join(others)}")
+    return AskedMutants(
+        labs=_distinct(labs),
+        mutants=able,
+        named=words.named,
+        filter=words.filter,
+        without_debug=words.without_debug,
+        keep=words.keep,
+        accelerator=words.accel,
+        jobs=jobs,
+    )
+
+
+def _distinct(labs: tuple[Lab, ...]) -> tuple[Lab, ...]:
+    names = [lab.name for lab in labs]
+    if len(set(names)) < len(names):
+        raise UserError(f"two of the labs have the same name: {', '.join(names)}")
+    return labs
+
+
+def _without_kernel(expression: str) -> str:
+    """The filter without its terms for the kernel: here there are a base and a mutant of each."""
+    terms = (term for term in expression.split(",") if not term.strip().startswith("kernel="))
+    return ",".join(terms)
+
+
+def _words(folder: RunFolder) -> _Words:
+    for event in folder.events():
+        if event.get("event") == "asked":
+            said = {k: v for k, v in event.items() if k not in {"event", "time"}}
+            return pydantic.TypeAdapter(_Words).validate_python(said)
+    raise UserError(f"{folder.path} is no table of mutants")
+
+
+def _done(folder: RunFolder, mutants: Sequence[Mutant]) -> list[MutantResult]:
+    """The saved results of mutants whose patches and headers are still the same."""
+    wanted = {mutant.title: mutant for mutant in mutants}
+    found: dict[str, MutantResult] = {}
+    for event in folder.events():
+        if event.get("event") == "mutant":
+            result = _result(event["result"])
+            if wanted.get(result.mutant.title) == result.mutant:
+                found[result.mutant.title] = result
+    return [found[title] for title in wanted if title in found]
+
+
+def _result(saved: Mapping[str, Any]) -> MutantResult:
+    return _RESULT.validate_json(json.dumps(saved))
+
+
+VERBS = (mutants,)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A table of mutants: for a person at a terminal, for docs, as facts for other programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from rmaplab.errors import ExitCode
+from rmaplab.log import log
+from rmaplab.mutants import Catch, Look, MutantResult, MutantVerdict
+from rmaplab.report import summary
+from rmaplab.report.terminal import printable
+
+SCHEMA_VERSION = 1
+_STYLE = {MutantVerdict.CAUGHT: "good", MutantVerdict.EQUIVALENT: "dim"}
+_TITLES = ("mutant", "base", "verdict", "by", "evidence", "told", "build", "run")
+SHOWN = 3
+"""How many testcases of those that told the tables name."""
+
+
+def exit_code(results: Sequence[MutantResult]) -> ExitCode:
+    """0 if all is caught but what is equivalent; 1 if one is missed, or caught and declared so.
+
+    3 if one was not built, 69 if nothing is known of one.
+    """
+    verdicts = {result.verdict for result in results}
+    if MutantVerdict.MISSED in verdicts or any(result.contradicts for result in results):
+        return ExitCode.REGRESSION
+    if MutantVerdict.BUILD_BROKEN in verdicts:
+        return ExitCode.BUILD
+    return ExitCode.INFRA if MutantVerdict.ERROR in verdicts or not results else ExitCode.OK
+
+
+def tally(results: Iterable[MutantResult]) -> str:
+    """``34 mutants: 33 caught, 1 equivalent``."""
+    counts = Counter(result.verdict for result in results)
+    parts = [f"{counts[verdict]} {verdict}" for verdict in MutantVerdict if counts[verdict]]
+    return f"{counts.total()} mutants: {', '.join(parts) or 'none'}"
+
+
+def show(results: Sequence[MutantResult]) -> None:
+    """The table, what is wrong below it, the tally."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in _TITLES:
+        table.add_column(title, overflow="fold", justify="right" if title in _TIMES else "left")
+    for result in results:
+        style = _STYLE.get(result.verdict, "bad")
+        cells = [escape(printable(cell)) for cell in _cells(result)]
+        cells[2] = f"[{style}]{cells[2]}[/]"
+        table.add_row(*cells)
+    log.stdout.print(table)
+    for result in results:
+        for remark in remarks(result):
+            log.stdout.print(f"{result.mutant.title}: {printable(remark)}", markup=False)
+    log.stdout.print(tally(results))
+
+
+_TIMES = {"told", "build", "run"}
+
+
+def _cells(result: MutantResult) -> tuple[str, ...]:
+    seen = result.look
+    by = seen.by[:SHOWN]
+    more = f" (and {len(seen.by) - len(by)} more)" if len(seen.by) > len(by) else ""
+    told = f"{len(seen.catches)}/{seen.rows}" if seen.rows else ""
+    return (
+        result.mutant.name,
+        str(result.mutant.base),
+        str(result.verdict),
+        ", ".join(by) + more,
+        ", ".join(seen.evidence),
+        told,
+        f"{result.build_s:.0f} s" if result.build_s else "-",
+        f"{result.run_s:.0f} s" if result.run_s else "-",
+    )
+
+
+def remarks(result: MutantResult) -> list[str]:
+    """What a reader has to know of a mutant besides its row of the table."""
+    found = []
+    if result.contradicts:
+        found.append("CAUGHT ALTHOUGH DECLARED EQUIVALENT: its header is wrong")
+    elif result.detail:
+        found.append(f"{result.verdict}: {result.detail}")
+    if result.silent:
+        found.append(f"its header names testcases that did not tell: {', '.join(result.silent)}")
+    if result.without_debug is not None:
+        found.append(f"without the debugging options: {quiet(result.without_debug)}")
+    elif result.look.only_complaints:
+        found.append("only the kernel's complaints told: try it with --without-debug")
+    doubts = result.look.doubts if result.verdict is not MutantVerdict.ERROR else ()
+    if result.look.problems and result.verdict is MutantVerdict.CAUGHT:
+        doubts = (*result.look.problems, *doubts)
+    if doubts:
+        more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
+        found.append(f"not compared: {doubts[0]}{more}")
+    return found
+
+
+def quiet(seen: Look) -> str:
+    """How a mutant fared on a kernel without the debugging options."""
+    if seen.caught_by:
+        return f"caught by {', '.join(seen.by[:SHOWN])} ({', '.join(seen.evidence)})"
+    return f"not known: {seen.problems[0]}" if seen.problems else "missed"
+
+
+def facts(results: Sequence[MutantResult]) -> dict[str, Any]:
+    """mutants.json's ``mutants``, and what ``--format json`` prints (docs/mutants.md)."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "mutants": [_facts(result) for result in results],
+    }
+
+
+def _facts(result: MutantResult) -> dict[str, Any]:
+    mutant, seen = result.mutant, result.look
+    return {
+        "name": mutant.name,
+        "base": str(mutant.base),
+        "subject": mutant.patch.subject,
+        "digest": mutant.patch.digest,
+        "testcases": list(mutant.testcases),
+        "equivalent": mutant.equivalent,
+        "labs": list(result.labs),
+        "verdict": str(result.verdict),
+        "detail": result.detail,
+        "by": list(seen.by),
+        "evidence": [str(kind) for kind in seen.evidence],
+        "rows": seen.rows,
+        "catches": [_catch(catch) for catch in seen.catches],
+        "silent": list(result.silent),
+        "not_compared": [*seen.problems, *seen.doubts],
+        "build_s": round(result.build_s, 1),
+        "run_s": round(result.run_s, 1),
+        "without_debug": None
+        if result.without_debug is None
+        else {
+            "caught": bool(result.without_debug.caught_by),
+            "by": list(result.without_debug.by),
+            "evidence": [str(kind) for kind in result.without_debug.evidence],
+            "not_compared": list(result.without_debug.problems),
+        },
+    }
+
+
+def _catch(catch: Catch) -> dict[str, Any]:
+    told, of = catch.again or (None, None)
+    return {
+        "testcase": catch.testcase,
+        "settings": catch.settings,
+        "guest": catch.guest,
+        "device": catch.device,
+        "evidence": [str(kind) for kind in catch.evidence],
+        "reason": catch.reason,
+        "told_again": told,
+        "of": of,
+    }
+
+
+def markdown(results: Sequence[MutantResult], command: Sequence[str]) -> str:
+    """The table for docs/mutants.md, with the command that made it."""
+    titles = ("mutant", "base", "verdict", "by", "evidence", "rows", "build", "run")
+    lines = [
+        f"    {' '.join(command)}",
+        "",
+        f"| {' | '.join(titles)} |",
+        f"|{'---|' * len(titles)}",
+        *(f"| {' | '.join(summary.escape(c) for c in _cells(result))} |" for result in results),
+        "",
+        f"{tally(results)}.",
+    ]
+    notes = [
+        f"- {summary.escape(f'{result.mutant.title}: {remark}')}"
+        for result in results
+        for remark in remarks(result)
+    ]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
