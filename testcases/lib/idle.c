@@ -38,7 +38,7 @@ void idle_set(const void *addr, int nr)
 	drain_lru_caches();
 	for (i = 0; i < nr; i++) {
 		pfn = page_facts((const char *)addr + i * PAGE_SIZE).pfn;
-		require(pfn, "page %d is not present", i);
+		require(pfn, "page %d is not in memory", i);
 		word = 1ULL << pfn % 64;
 		require_errno(done(pwrite(fd, &word, sizeof(word),
 					  word_of(pfn))), BITMAP);
@@ -54,7 +54,7 @@ bool page_is_idle(const void *addr)
 	uint64_t pfn = page_facts(addr).pfn, word;
 
 	require_errno(fd >= 0, BITMAP);
-	require(pfn, "a page is not present");
+	require(pfn, "a page is not in memory");
 	require_errno(done(pread(fd, &word, sizeof(word), word_of(pfn))),
 		      BITMAP);
 	close(fd);

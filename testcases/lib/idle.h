@@ -6,7 +6,7 @@
 #include "rmaplab.h"
 
 void require_page_idle(void);
-/* Mark NR present pages of ours idle; they have to be on the LRU. */
+/* Mark NR pages of ours idle, present or exclusive, which are on the LRU. */
 void idle_set(const void *addr, int nr);
 /* Nobody touched the page since: reading the bitmap walks its mappings. */
 bool page_is_idle(const void *addr);

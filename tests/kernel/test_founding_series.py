@@ -24,6 +24,7 @@ FIXED = (
     "exclusive/mprotect-writable",
     "exclusive/unsupported-mappings",
     "exclusive/mlock",
+    "exclusive/entry-bits",
     "exclusive/swap-areas",
     "exclusive/contended",
     "exclusive/pagemap-scan-wp",
@@ -40,6 +41,7 @@ AUDITED = ("exclusive/lifecycle", "control/rss")
 UNCHANGED = (
     "control/pageout-exclusive",
     "control/empty",
+    "idle/exclusive",
     "reclaim/swapoff-exclusive",
     "ksm/exclusive-skipped",
     "uprobe/exclusive-text",
