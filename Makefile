@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
 
-.PHONY: help ab test check lint unit integration kernel postmortem setup bench bench-console clean
+.PHONY: help ab test check lint unit integration kernel postmortem setup bench bench-console mutants clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -57,6 +57,9 @@ bench: setup bench-console ## what builds, boots and cells cost, against their g
 
 bench-console: setup ## how fast consoles are parsed, and in how much memory
 	@$(BIN)/python tests/bench_console.py
+
+mutants: setup ## seeded bugs: the whole table of what the labs can see (hours)
+	./lab.py mutants configs/catalogue.yaml configs/rmap.yaml --without-debug
 
 clean: ## remove what make made here; the cache is lab.py clean's
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,7 +15,7 @@ from rmaplab.source import series, tree
 from rmaplab.store.cache import Cache
 
 TREES = ("debian:linux-source-6.12", "debian:linux-source-6.1")
-OPTIONAL = ("kasan", "lockdep", "virtme", "debuginfo")
+OPTIONAL = ("kasan", "lockdep", "virtme", "debuginfo", "nodebug")
 
 
 def configure(spec: str, fragments: list[Path], folder: Path) -> None:
