@@ -36,6 +36,12 @@ struct thread {
 
 static uint64_t seed;
 static unsigned long rounds;
+static int pages = NR;
+
+void stress_on(int nr)
+{
+	pages = nr;
+}
 
 void stress_arguments(int argc, char **argv, unsigned long default_rounds)
 {
@@ -126,6 +132,13 @@ bool stress_zap(struct stress *s, int i, uint64_t random)
 	check(ok, "MADV_DONTNEED: %s", strerror(errno));
 	end(s, i);
 	return ok;
+}
+
+bool stress_touch(struct stress *s, int i, uint64_t random)
+{
+	(void)random;
+	(void)*(volatile char *)page_of(s, i);
+	return true;
 }
 
 /* A few pages at once, with what is between them. */
@@ -221,7 +234,7 @@ static void *act(void *arg)
 
 	for (i = 0; i < rounds; i++) {
 		random = next(&t->random);
-		t->done += t->actor->op(t->s, random % NR, random >> 8);
+		t->done += t->actor->op(t->s, random % pages, random >> 8);
 	}
 	return NULL;
 }

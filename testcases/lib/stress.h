@@ -26,6 +26,8 @@ typedef bool (*stress_op)(struct stress *s, int i, uint64_t random);
 bool stress_write(struct stress *s, int i, uint64_t random);	/* * */
 bool stress_check(struct stress *s, int i, uint64_t random);	/* * */
 bool stress_zap(struct stress *s, int i, uint64_t random);	/* * */
+/* A read that does not look at what it gets. */
+bool stress_touch(struct stress *s, int i, uint64_t random);
 bool stress_exclusive(struct stress *s, int i, uint64_t random);
 bool stress_device_read(struct stress *s, int i, uint64_t random);
 bool stress_migrate(struct stress *s, int i, uint64_t random);
@@ -41,6 +43,8 @@ struct stress_actor {
 
 /* main()'s arguments; without them a seed of its own. */
 void stress_arguments(int argc, char **argv, unsigned long rounds);
+/* Only the first NR pages are operated on; by default all. */
+void stress_on(int nr);
 /* The body of a subtest: run the actors, then check everything. */
 void stress_run(const struct stress_actor *actors, size_t nr);
 

@@ -2,12 +2,14 @@
 /*
  * Faults against zaps, while a device takes the pages exclusively: each page is
  * what was written to it last, or zeros after it was zapped, for the CPU and for
- * the device; in the end RssAnon adds up and each page is mapped once.
+ * the device; in the end RssAnon adds up and each page is mapped once.  On few
+ * pages, so that a fault meets the zap of its page.
  */
 #include "rmaplab.h"
 #include "stress.h"
 
-#define ROUNDS 100
+#define ROUNDS 400
+#define PAGES 2
 
 static void test_fault_zap(void)
 {
@@ -17,8 +19,10 @@ static void test_fault_zap(void)
 		{ .name = "zap", .op = stress_zap },
 		{ .name = "exclusive", .op = stress_exclusive },
 		{ .name = "device read", .op = stress_device_read },
+		{ .name = "touch", .op = stress_touch },
 	};
 
+	stress_on(PAGES);
 	stress_run(actors, ARRAY_SIZE(actors));
 }
 
