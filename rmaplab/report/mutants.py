@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -167,7 +168,7 @@ def markdown(results: Sequence[MutantResult], command: Sequence[str]) -> str:
     """The table for docs/mutants.md, with the command that made it."""
     titles = ("mutant", "base", "verdict", "by", "evidence", "rows", "build", "run")
     lines = [
-        f"    {' '.join(command)}",
+        f"    {shlex.join(command)}",
         "",
         f"| {' | '.join(titles)} |",
         f"|{'---|' * len(titles)}",

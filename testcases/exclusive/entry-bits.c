@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a device-exclusive entry says of its page survives that a walker takes
- * it away.
+ * What a device-exclusive entry says of its page survives that a fault or a
+ * walker takes it away.
  *
  * Soft-dirty, and not: every second page was written since clear_refs, all are
  * exclusive.  uffd-wp: every second entry is write-protected.  When the pages
- * were soft-offlined (the PTEs are present then) or swapped out, pagemap says
- * so of those and of no other.  Read-only: after mprotect(R) and soft offline a
+ * were soft-offlined (the PTEs are present then) or swapped out, and when they
+ * were read, pagemap says so of those and of no other.  Read-only: after mprotect(R) and soft offline a
  * write is a SIGSEGV.
  *
- * The unpatched kernel neither moves such a page nor swaps it out.
+ * The unpatched kernel neither moves such a page nor swaps it out, and says of
+ * each page that was read that it is soft-dirty.
  */
 #include <signal.h>
 #include <string.h>
@@ -103,6 +104,11 @@ static void swap_out(const struct e0 *e)
 	check(reclaim_until(all_swapped, e, NR), "pages were not swapped out");
 }
 
+static void leave(const struct e0 *e)
+{
+	check_eq("PTEs exclusive", e0_count(e, is_exclusive), NR);
+}
+
 static void check_bits(struct e0 e, void (*take)(const struct e0 *e),
 		       bool (*is)(uint64_t pagemap))
 {
@@ -110,6 +116,11 @@ static void check_bits(struct e0 e, void (*take)(const struct e0 *e),
 	check_eq("pages with the right bit", right_bits(&e, is), NR);
 	check_eq("pages intact", e0_intact(&e), NR);
 	check_eq("pages with the right bit, read", right_bits(&e, is), NR);
+}
+
+static void test_read_soft_dirty(void)
+{
+	check_bits(soft_dirty(), leave, is_soft_dirty);
 }
 
 static void test_moved_soft_dirty(void)
@@ -149,6 +160,7 @@ static void test_swapped_uffd_wp(void)
 int main(void)
 {
 	static const struct subtest tests[] = {
+		{ .name = "read-soft-dirty", .run = test_read_soft_dirty },
 		{ .name = "moved-soft-dirty", .run = test_moved_soft_dirty,
 		  .after = unpoison_watched },
 		{ .name = "moved-uffd-wp", .run = test_moved_uffd_wp,

