@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -224,6 +225,53 @@ def test_a_header_that_a_series_touched_recompiles_its_users(
     fake_tree.change(tree, "include/fake.h", "FAKE 1", "FAKE 2")
     series = str(fake_tree.series_of(tree, tmp_path / "series"))
     assert compiled(build(tree, fragment, cache, series)) == ["mm/rmap.o", "mm/ksm.o"]
+
+
+@pytest.fixture
+def stack(tree: Path, tmp_path: Path) -> tuple[str, str]:
+    """A series that touches a header, and a patch to be put on top of it."""
+    fake_tree.change(tree, "include/fake.h", "FAKE 1", "FAKE 2")
+    lower = fake_tree.series_of(tree, tmp_path / "lower")
+    fake_tree.change(tree, "mm/ksm.c", "return FAKE", "return 3")
+    upper = fake_tree.series_of(tree, tmp_path / "upper")
+    return str(lower), str(upper)
+
+
+def on_top(tree: Path, fragment: Path, lower: str, upper: str, cache: Cache) -> Request:
+    spec = f"dir:{tree}"
+    return build_kernel.request(
+        Kernel("mutant", spec, upper, ("fake",), lower),
+        tree_source.fetch(spec, cache),
+        series_source.load(upper, tree),
+        [fragment],
+        series_source.load(lower, tree),
+    )
+
+
+def test_what_is_on_top_of_a_series_starts_from_a_kept_build_of_that(
+    tree: Path, fragment: Path, cache: Cache, stack: tuple[str, str]
+) -> None:
+    wanted = on_top(tree, fragment, *stack, cache)
+    made = build_kernel.build(wanted, cache, jobs=1)
+    assert compiled(made) == ["mm/ksm.o"]
+    below = build(tree, fragment, cache, stack[0])
+    assert below.reused  # the kept build is one of the series, too
+    assert (below.folder / "obj/mm/rmap.o").exists()
+    assert made.image.read_bytes() != below.image.read_bytes()
+
+
+def test_what_is_on_top_of_a_series_is_the_same_as_both_in_one(
+    tree: Path, fragment: Path, cache: Cache, stack: tuple[str, str], tmp_path: Path
+) -> None:
+    both = tmp_path / "both"
+    shutil.copytree(stack[0], both)
+    for number, patch in enumerate(Path(stack[1]).iterdir()):
+        shutil.copy(patch, both / f"9{number}.patch")
+    wanted = on_top(tree, fragment, *stack, cache)
+    assert wanted.key == request(tree, fragment, cache, str(both)).key
+    other = Cache(tmp_path / "other")
+    image = build_kernel.build(wanted, cache, jobs=1).image.read_bytes()
+    assert image == build(tree, fragment, other, str(both)).image.read_bytes()
 
 
 def test_a_patched_build_is_the_same_as_a_full_build_of_the_patched_tree(
