@@ -190,7 +190,7 @@ class _Table:
         build_kernel.build(request, self._workshop.cache, jobs=self._workshop.jobs, keep=True)
 
     def _build(self, side: Side) -> Build:
-        (built,) = self._workshop.build(side.lab).values()
+        (built,) = self._workshop.build(side.lab, lambda _name, _facts: None).values()
         return built
 
     def _look(self, mutant: Mutant, before: Rows, changed: Side, wanted: Sequence[Row]) -> Look:

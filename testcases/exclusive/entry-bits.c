@@ -6,8 +6,8 @@
  * Soft-dirty, and not: every second page was written since clear_refs, all are
  * exclusive.  uffd-wp: every second entry is write-protected.  When the pages
  * were soft-offlined (the PTEs are present then) or swapped out, and when they
- * were read, pagemap says so of those and of no other.  Read-only: after mprotect(R) and soft offline a
- * write is a SIGSEGV.
+ * were read, pagemap says so of those and of no other.  Read-only: after
+ * mprotect(R) and soft offline a write is a SIGSEGV.
  *
  * The unpatched kernel neither moves such a page nor swaps it out, and says of
  * each page that was read that it is soft-dirty.
@@ -113,6 +113,7 @@ static void check_bits(struct e0 e, void (*take)(const struct e0 *e),
 		       bool (*is)(uint64_t pagemap))
 {
 	take(&e);
+	e0_print(&e);
 	check_eq("pages with the right bit", right_bits(&e, is), NR);
 	check_eq("pages intact", e0_intact(&e), NR);
 	check_eq("pages with the right bit, read", right_bits(&e, is), NR);

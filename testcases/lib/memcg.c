@@ -36,13 +36,15 @@ void require_memcg(void)
 /*
  * Reading memory.stat brings it up to date only if more than 64 updates a CPU
  * are outstanding (mm/memcontrol.c, memcg_vmstats_needs_flush()), else it may
- * be 2 seconds old.  So make that many.
+ * be 2 seconds old.  So make that many, in a VMA that cannot become part of one
+ * of the workload's: that would be soft-dirty as a whole then.
  */
 static void make_stat_due(void)
 {
 	size_t size = 256 * (get_nprocs() + 1) * PAGE_SIZE;
-	char *churn = anon_map(size, MADV_NOHUGEPAGE);
+	char *churn = anon_map(size, MADV_DONTFORK);
 
+	require_errno(!madvise(churn, size, MADV_NOHUGEPAGE), "MADV_NOHUGEPAGE");
 	memset(churn, 1, size);
 	require_errno(!munmap(churn, size), "munmap");
 }
