@@ -30,6 +30,7 @@ from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
 RECIPE = "1"
 OBJECTS = "obj"
 IMAGE = "bzImage"
+_TOUCHED = "touched"
 _TOOLS = ("gcc", "ld", "make", "bwrap", "flex", "bison", "bc")
 _SHOWN_ERRORS = 5
 _FULL_DISK_BYTES = 16 << 20
@@ -147,7 +148,7 @@ def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Bu
     if not existed and wanted.series.patches:
         # Before the base's minutes: does the series apply at all?
         patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
-        start_from = build(wanted.base, cache, jobs=jobs, keep=True).folder / OBJECTS
+        start_from = build(wanted.base, cache, jobs=jobs, keep=True).folder
     else:
         start_from = None
 
@@ -203,8 +204,10 @@ def _make(wanted: Request, site: _Site, start_from: Path | None) -> None:
         if start_from is None:
             site.objects.mkdir()
         else:
-            proc.run(["cp", "-a", "--reflink=auto", start_from, site.objects])
+            proc.run(["cp", "-a", "--reflink=auto", start_from / OBJECTS, site.objects])
+            _as_seen_by(start_from, wanted.onto, site.source)
         touched = _touch(site, wanted.own)
+        (site.folder / _TOUCHED).write_text(repr(touched), encoding="utf-8")
         _configure(wanted, site)
         _run_make([IMAGE], site)
     _check_recompiled(wanted.own, site.objects, touched)
@@ -213,6 +216,21 @@ def _make(wanted: Request, site: _Site, start_from: Path | None) -> None:
 def _describe(wanted: Request) -> str:
     series = f" + {wanted.series.name}" if wanted.series.patches else ""
     return f"{wanted.tree.version}{series}, {'+'.join(wanted.kconfig.fragments)}"
+
+
+def _as_seen_by(kept: Path, series: Series, source: Path) -> None:
+    """Give the files of a series the time that they had when a kept build of it was made.
+
+    Whatever builds the series with another configuration touches its source, and make would take
+    all of the kept objects for old.
+    """
+    try:
+        seen = float((kept / _TOUCHED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # a build of an earlier version of the lab: more is compiled than need be
+    for name in series.files:
+        if (source / name).is_file():
+            os.utime(source / name, (seen, seen))
 
 
 def _touch(site: _Site, series: Series) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +23,8 @@ from rmaplab.store.cache import Cache, digest_of
 def source_of(tree: Tree, series: Series, cache: Cache, onto: Series | None = None) -> Path:
     """The folder of the tree with the series applied; the tree itself for the empty series.
 
-    ``onto`` is what the series begins with: the folder shares the files of the one that has that
-    applied, times and all, so that a build of that can be gone on with.
+    ``onto`` is what the series begins with. Of the files that it touches the folder has copies of
+    its own, so that whoever builds can give them the times that a build of ``onto`` has seen.
     Raises PatchError that names patch, file and hunk if one does not apply.
     """
     if not series.patches:
@@ -35,6 +36,8 @@ def source_of(tree: Tree, series: Series, cache: Cache, onto: Series | None = No
         start = source_of(tree, onto, cache) if onto is not None else tree.path
         with log.step(f"applying {series.name} ({len(series.patches)} patches)"):
             proc.run(["cp", "-al", start, copy])
+            for name in onto.files if onto is not None else ():
+                _unshare(copy / name)
             for number, patch in enumerate(series.patches[first:], start=first + 1):
                 _apply(patch, copy, f"patch {number}/{len(series.patches)}")
 
@@ -44,6 +47,14 @@ def source_of(tree: Tree, series: Series, cache: Cache, onto: Series | None = No
 def key(tree: Tree, series: Series) -> str:
     """The name of a patched tree in the cache's sources."""
     return digest_of("source", tree.digest, *(patch.digest for patch in series.patches))
+
+
+def _unshare(path: Path) -> None:
+    """Make a file's content a copy: it is no longer a link to another tree's."""
+    if path.is_file():
+        half = path.with_name(f".{path.name}.copy")
+        shutil.copy2(path, half)
+        half.replace(path)
 
 
 def _apply(patch: Patch, copy: Path, place: str) -> None:

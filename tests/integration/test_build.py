@@ -21,6 +21,7 @@ from rmaplab.build import lines
 from rmaplab.build.kernel import Request
 from rmaplab.errors import BuildError, ExitCode, InfraError, PatchError
 from rmaplab.model import Build, Kernel
+from rmaplab.source import patched
 from rmaplab.source import series as series_source
 from rmaplab.source import tree as tree_source
 from rmaplab.store.cache import Cache
@@ -258,6 +259,18 @@ def test_what_is_on_top_of_a_series_starts_from_a_kept_build_of_that(
     assert below.reused  # the kept build is one of the series, too
     assert (below.folder / "obj/mm/rmap.o").exists()
     assert made.image.read_bytes() != below.image.read_bytes()
+
+
+def test_another_build_of_a_series_makes_a_kept_one_no_older(
+    tree: Path, fragment: Path, cache: Cache, stack: tuple[str, str]
+) -> None:
+    wanted = on_top(tree, fragment, *stack, cache)
+    build_kernel.build(wanted.base, cache, jobs=1, keep=True)
+    source = patched.source_of(wanted.tree, wanted.onto, cache)
+    later = time.time() + 60  # as if it was built with another configuration, now
+    os.utime(source / "include/fake.h", (later, later))
+    assert compiled(build_kernel.build(wanted, cache, jobs=1)) == ["mm/ksm.o"]
+    assert (source / "include/fake.h").stat().st_mtime == pytest.approx(later)
 
 
 def test_what_is_on_top_of_a_series_is_the_same_as_both_in_one(

@@ -118,7 +118,8 @@ def test_an_interrupted_table_goes_on_where_it_was(
 ) -> None:
     write(patches, HEADERS, "two")
     guests(base=PASS, mutant=FAIL)
-    run, ran = guest_cell.run, []
+    run = guest_cell.run
+    ran: list[Path] = []
 
     async def counted(cell: Any, bench: Any, folder: Path, program: str) -> None:
         if "mutant.two" in str(folder) and len(ran) < 9:
