@@ -10,24 +10,12 @@
  * for good.
  */
 #define _GNU_SOURCE
-#include <string.h>
 #include <sys/mman.h>
 
 #include "rmaplab.h"
 
 #define NR	8
 #define SIZE	(NR * 2 * PAGE_SIZE)
-
-/* drop_caches drains the batches in which mlock and munlock wait. */
-static long long nr_mlock(void)
-{
-	int ret = write_text("/proc/sys/vm/drop_caches", "1");
-
-	require(!ret, "drop_caches: %s", strerror(-ret));
-	require(read_number("/proc/sys/vm/stat_refresh") == -1,
-		"stat_refresh is not empty");
-	return vmstat("nr_mlock");
-}
 
 static void test_munlock(void)
 {

@@ -6,8 +6,6 @@
  * stays mlocked and is never swapped, munlock() ends that, and mlock() of
  * memory that is exclusive already counts.  The unpatched kernel unmaps the
  * folio, which munlocks it until the CPU touches it again.
- *
- * drop_caches drains the per-CPU batches in which mlock and munlock wait.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -17,16 +15,6 @@
 
 #define NR	16
 #define SIZE	(NR * 2 * PAGE_SIZE)
-
-static long long nr_mlock(void)
-{
-	int ret = write_text("/proc/sys/vm/drop_caches", "1");
-
-	require(!ret, "drop_caches: %s", strerror(-ret));
-	require(read_number("/proc/sys/vm/stat_refresh") == -1,
-		"stat_refresh is not empty");
-	return vmstat("nr_mlock");
-}
 
 /* MLOCK_ONFAULT, or the untouched pages between them would be faulted in. */
 static void lock(const struct e0 *e)

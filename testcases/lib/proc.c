@@ -41,6 +41,17 @@ long long vmstat(const char *key)
 	return file_field("/proc/vmstat", key);
 }
 
+/* drop_caches drains the batches in which mlock and munlock wait. */
+long long nr_mlock(void)
+{
+	int ret = write_text("/proc/sys/vm/drop_caches", "1");
+
+	require(!ret, "drop_caches: %s", strerror(-ret));
+	require(read_number("/proc/sys/vm/stat_refresh") == -1,
+		"stat_refresh is not empty");
+	return vmstat("nr_mlock");
+}
+
 long long status_kb(const char *key)
 {
 	return file_field("/proc/self/status", key);

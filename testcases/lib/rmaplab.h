@@ -86,6 +86,8 @@ void postmortem_pages(const char *name, const void *addr, unsigned long nr);
 /* The number behind KEY at the start of a line; -1 if there is none. */
 long long file_field(const char *path, const char *key);
 long long vmstat(const char *key);
+/* vmstat's nr_mlock, up to date. */
+long long nr_mlock(void);
 long long status_kb(const char *key);
 /* A field of the VMA in /proc/self/smaps that starts at ADDR. */
 long long smaps_kb(const void *addr, const char *key);

@@ -5,13 +5,15 @@
  * Ordinary pages of the same process are swapped out; the locked ones, which
  * two processes have locked, are unevictable (KPF_MLOCKED), present, and keep
  * their PFN.  One process unlocks: they are still locked by the other's VMA.
- * Both have unlocked: they are swapped out like any other.
+ * Both have unlocked: they are swapped out like any other.  vmstat counts them in
+ * nr_mlock, once each, for as long as they are locked.
  *
  * after-migration: the same, after the pages moved: taking the PTEs out and
  * putting them back is where the lock has to come along.
  * failed-move: the same, after they failed to move, because a pipe holds a
  * reference: the PTEs were out, and are back.
  */
+#define _GNU_SOURCE
 #include <sys/mman.h>
 
 #include "move.h"
@@ -20,13 +22,15 @@
 #define NR 16
 
 static char *locked, *control;
+static long long unlocked;	/* nr_mlock before anything is locked */
 
+/* Without MLOCK_ONFAULT a page that is shared would be copied first. */
 static long lock(int who, long on)
 {
-	int err = on ? mlock(locked, NR * PAGE_SIZE) :
+	int err = on ? mlock2(locked, NR * PAGE_SIZE, MLOCK_ONFAULT) :
 		       munlock(locked, NR * PAGE_SIZE);
 
-	require_errno(!err, "mlock or munlock by %d", who);
+	require_errno(!err, "mlock2 or munlock by %d", who);
 	return 0;
 }
 
@@ -46,9 +50,10 @@ static void map_and_lock(void)
 	control = anon_map(NR * PAGE_SIZE, MADV_NOHUGEPAGE);
 	locked = anon_map(NR * PAGE_SIZE, MADV_NOHUGEPAGE);
 	pages_fill(locked, NR);
+	unlocked = nr_mlock();
 	sharers_fork(2);
 	sharers_call(lock, 1);
-	drain_lru_caches();
+	check_eq("nr_mlock", nr_mlock() - unlocked, NR);
 	check_eq("pages locked", flagged(PF_MLOCKED), NR);
 	check_eq("pages unevictable", flagged(PF_UNEVICTABLE), NR);
 }
@@ -75,9 +80,11 @@ static void check_both_unlock(void)
 	sharer_call(1, lock, 0);
 	drain_lru_caches();
 	check_locked_pages_stay();
+	check_eq("nr_mlock, one process unlocked", nr_mlock() - unlocked, NR);
 	sharer_call(0, lock, 0);
 	drain_lru_caches();
 	check_eq("pages locked, all unlocked", flagged(PF_MLOCKED), 0);
+	check_eq("nr_mlock, all unlocked", nr_mlock() - unlocked, 0);
 	check(reclaim_shared(locked, NR), "unlocked pages were not reclaimed");
 	check_intact_in_all(locked, NR);
 	sharers_end();
