@@ -508,7 +508,7 @@ class Lab:
     inclusions: tuple[Inclusion, ...] = ()
     cap: int = 0
     audit: bool = True
-    ledger: bool = True
+    ledger: bool = False
     allowances: tuple[Allowance, ...] = ()
     postmortem: KeepMemory = KeepMemory()
 

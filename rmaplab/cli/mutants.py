@@ -38,7 +38,7 @@ class _Words:
     named: bool = False
     without_debug: bool = False
     keep: bool = False
-    no_ledger: bool = False
+    ledger: bool = False
     filter: str = ""
     tree: str = ""
     accel: str = "auto"
@@ -62,7 +62,7 @@ class _Words:
     help="Try a mutant that only the kernel's complaints told on kernels without the debugging "
     "options, too: full builds.",
 )
-@click.option("--no-ledger", is_flag=True, help="Do not check that what was taken was given back.")
+@click.option("--ledger", is_flag=True, help="Check that a workload gave back what it took, too.")
 @click.option("--keep", is_flag=True, help="Leave the mutants' guests and sources in the cache.")
 @click.option(
     "--resume",
@@ -85,7 +85,7 @@ class _Words:
 @format_option
 def mutants(
     *, labs: tuple[Path, ...], only: tuple[str, ...], named: bool, patches: str,
-    without_debug: bool, no_ledger: bool, keep: bool, earlier: Path | None, output: Path,
+    without_debug: bool, ledger: bool, keep: bool, earlier: Path | None, output: Path,
     accel: str, jobs: int, expression: str, tree: str, form: str,
 ) -> int:  # fmt: skip
     """Seed bugs into the kernel, one at a time: does the lab find them?
@@ -98,7 +98,7 @@ def mutants(
         raise UserError("name a lab, or --resume FOLDER", hint="./lab.py mutants configs/rmap.yaml")
     if earlier is None:
         words = _Words(
-            tuple(str(lab) for lab in labs), patches, only, named, without_debug, keep, no_ledger,
+            tuple(str(lab) for lab in labs), patches, only, named, without_debug, keep, ledger,
             _without_kernel(expression), tree, accel, now(),
         )  # fmt: skip
         asked = _asked(words, jobs)
@@ -153,7 +153,7 @@ def _command(words: _Words) -> list[str]:
     said += [word for name in words.only for word in ("--only", name)]
     said += ["--named"] if words.named else []
     said += ["--without-debug"] if words.without_debug else []
-    said += ["--no-ledger"] if words.no_ledger else []
+    said += ["--ledger"] if words.ledger else []
     said += ["--patches", words.patches] if words.patches != source.FOLDER else []
     said += ["--filter", words.filter] if words.filter else []
     return said + (["--tree", words.tree] if words.tree else [])
@@ -167,8 +167,8 @@ def _asked(words: _Words, jobs: int) -> AskedMutants:
     known = source.read(
         place if place.is_dir() else catalogue.root / place, catalogue.testcases.keys()
     )
-    if words.no_ledger:
-        labs = tuple(replace(lab, ledger=False) for lab in labs)
+    if words.ledger:
+        labs = tuple(replace(lab, ledger=True) for lab in labs)
     chosen = source.select(known, words.only)
     able = tuple(mutant for mutant in chosen if pipeline.labs_of(mutant, labs))
     others = [mutant.title for mutant in chosen if mutant not in able]

@@ -90,7 +90,7 @@ def run_options(function: F) -> F:
             "--no-audit", is_flag=True, help="Do not recount the reverse map from outside."
         ),
         click.option(
-            "--no-ledger", is_flag=True, help="Do not check that what was taken was given back."
+            "--ledger", is_flag=True, help="Check that a workload gave back what it took, too."
         ),
         click.option(
             "--postmortem", type=click.IntRange(0, 1000), metavar="N",

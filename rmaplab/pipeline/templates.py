@@ -196,7 +196,7 @@ class Templates:
         never were again.
         """
         assert bench.prologue is not None
-        if bench.prologue.settled.skip:
+        if not self._lab.ledger or bench.prologue.settled.skip:
             return ""
         found = []
 

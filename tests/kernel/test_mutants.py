@@ -24,7 +24,7 @@ def table(run_lab: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory)
     shutil.copy(MUTANTS / "unmap-soft-dirty.patch", patches)
     shutil.copy(HERE / "null.patch", patches)
     return run_lab(
-        "mutants", "configs/catalogue.yaml", "--patches", str(patches), "--named", "--no-ledger",
+        "mutants", "configs/catalogue.yaml", "--patches", str(patches), "--named",
         "--filter", "guest=q35,settings=thp-never", output=tmp_path_factory.mktemp("table"),
     )  # fmt: skip
 
