@@ -652,6 +652,19 @@ LAB_SUBTEST = "lab: "
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedSubtests:
+    """What a selftest of a kernel tree of ``version`` is to print, to be judged by.
+
+    ``section`` names the list, empty if there is none; ``names`` are the subtests, None if the exit
+    status is all there is.
+    """
+
+    version: str
+    section: str
+    names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Subtest:
     """One KTAP result; ``name`` joins nested levels with a slash, ``detail`` is its diagnostics."""
 

@@ -12,7 +12,14 @@ from typing import Any
 import click
 import pydantic
 
-from rmaplab.cli.options import accel_option, filter_option, format_option, jobs_option, tree_option
+from rmaplab.cli.options import (
+    accel_option,
+    filter_option,
+    format_option,
+    jobs_option,
+    ledger_option,
+    tree_option,
+)
 from rmaplab.cli.runs import read_lab, workshop
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import Interrupted, UserError
@@ -62,7 +69,7 @@ class _Words:
     help="Try a mutant that only the kernel's complaints told on kernels without the debugging "
     "options, too: full builds.",
 )
-@click.option("--ledger", is_flag=True, help="Check that a workload gave back what it took, too.")
+@ledger_option
 @click.option("--keep", is_flag=True, help="Leave the mutants' guests and sources in the cache.")
 @click.option(
     "--resume",

@@ -38,6 +38,9 @@ sample_option = click.option(
 repeat_option = click.option(
     "--repeat", type=click.IntRange(1, 10000), help="Repeats of each cell, whatever the lab says."
 )
+ledger_option = click.option(
+    "--ledger", is_flag=True, help="Check that a workload gave back what it took, too."
+)
 exact_option = click.option(
     "--exact", is_flag=True,
     help="Count guest instructions (QEMU's -icount) instead of seconds. "
@@ -89,9 +92,7 @@ def run_options(function: F) -> F:
         click.option(
             "--no-audit", is_flag=True, help="Do not recount the reverse map from outside."
         ),
-        click.option(
-            "--ledger", is_flag=True, help="Check that a workload gave back what it took, too."
-        ),
+        ledger_option,
         click.option(
             "--postmortem", type=click.IntRange(0, 1000), metavar="N",
             help="Keep the memory of the first N guests that complain, hang or die, whatever the "

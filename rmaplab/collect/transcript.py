@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rmaplab.model import FREE
+from rmaplab.model import FREE, ExpectedSubtests
 
 Line = dict[str, Any]
 
@@ -59,15 +59,6 @@ class LedgerDue:
     leaves: Mapping[str, int | None]
     cpus: int
     error: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedSubtests:
-    """What the lab wrote down that a selftest is to print: see ``collect.upstream``."""
-
-    version: str
-    section: str
-    names: tuple[str, ...] | None
 
 
 @dataclass(slots=True)

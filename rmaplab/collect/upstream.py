@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rmaplab.collect.ktap import NO_VERSION, KtapReport, parse_ktap
-from rmaplab.collect.transcript import ExpectedSubtests, Saved
-from rmaplab.model import LAB_SUBTEST, Subtest, Verdict
+from rmaplab.collect.transcript import Saved
+from rmaplab.model import LAB_SUBTEST, ExpectedSubtests, Subtest, Verdict
 
 KSFT_SKIP = 4  # tools/testing/selftests/kselftest.h
 EXIT_STATUS = "exit status"

@@ -89,7 +89,7 @@ class Agent:
             await self._writer.drain()
         except ConnectionError as error:
             raise AgentGone(str(error)) from error
-        return self._number
+        return number
 
     def given(self, *words: str) -> int:
         """Note a request that reaches the agent by another way, and return its number."""

@@ -28,7 +28,7 @@ from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.settle import Settled, Wanted
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Death, GuestDied, How, LimitReached, Vm, running
-from rmaplab.model import Cell, Upstream
+from rmaplab.model import Cell, ExpectedSubtests, Upstream
 
 T = TypeVar("T")
 
@@ -60,19 +60,6 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """What a selftest of a kernel tree of ``version`` is to print, to be judged by.
-
-    ``section`` names the list, empty if there is none; ``names`` are the subtests, None if the exit
-    status is all there is.
-    """
-
-    version: str
-    section: str
-    names: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Bench:
     """What a cell runs on: how its guest is started, the counters' files to sample.
 
@@ -88,7 +75,7 @@ class Bench:
     audit: tuple[str, ...] | None = None
     ledger: Ledger | None = None
     keep: Keep | None = None
-    expected: Expected | None = None
+    expected: ExpectedSubtests | None = None
 
 
 class Started:
@@ -136,11 +123,10 @@ def _with_request(cell: Cell, bench: Bench, folder: Path, program: str) -> Launc
 
     Raises InfraError if the request is too long for that.
     """
-    if not cell.guest.icount or bench.prologue is None:
+    if bench.prologue is None or not _has_request(cell, bench):
         return bench.launch
     number = str(bench.prologue.settled.last_request + 1)
-    limit = cell.testcase.limit_s * slowdown(cell.guest, bench.launch.accelerator)
-    line = encode([number, *_run(cell, limit, program)])
+    line = encode([number, *_run(cell, bench, program)])
     if len(line) > REQUEST_BYTES:
         raise InfraError(f"exact mode: a request of {len(line)} bytes, at most {REQUEST_BYTES} fit")
     path = folder / template.REQUEST
@@ -148,11 +134,22 @@ def _with_request(cell: Cell, bench: Bench, folder: Path, program: str) -> Launc
     return replace(bench.launch, request=path)
 
 
-def _run(cell: Cell, limit_s: float, program: str) -> list[str]:
+def _has_request(cell: Cell, bench: Bench) -> bool:
+    """Whether the guest has its request before it runs: a clone in exact mode."""
+    return cell.guest.icount and bench.prologue is not None
+
+
+def _limit_s(cell: Cell, bench: Bench) -> float:
+    """The time of a cell's workload on its accelerator."""
+    return cell.testcase.limit_s * slowdown(cell.guest, bench.launch.accelerator)
+
+
+def _run(cell: Cell, bench: Bench, program: str) -> list[str]:
     """The request to run a cell's workload."""
     name = "run-exact" if cell.guest.icount else "run"
     uid = cell.testcase.upstream.uid if cell.testcase.upstream is not None else 0
-    return [name, str(int(limit_s * 1000)), str(uid), program, *cell.testcase.args]
+    limit_ms = int(_limit_s(cell, bench) * 1000)
+    return [name, str(limit_ms), str(uid), program, *cell.testcase.args]
 
 
 async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
@@ -169,18 +166,19 @@ def not_booted(folder: Path, evidence: Path) -> None:
 
 def skip(cell: Cell, folder: Path, reason: str) -> None:
     """Leave the evidence of a cell that cannot run: no guest was started, and why."""
-    with Transcript(folder / "agent.jsonl") as transcript:
-        transcript.say("lab", "cell", cell=cell.id)
-        transcript.say("lab", "skip", reason=reason)
-        transcript.say("lab", "end", how=str(How.NOT_RUN), detail=reason)
+    _not_run(cell, folder, reason, "skip", reason=reason)
 
 
 def not_built(cell: Cell, folder: Path, error: str) -> None:
     """Leave the evidence of a cell whose program does not compile: no guest was started."""
+    _not_run(cell, folder, error, "not-built", error=error)
+
+
+def _not_run(cell: Cell, folder: Path, detail: str, event: str, **facts: str) -> None:
     with Transcript(folder / "agent.jsonl") as transcript:
         transcript.say("lab", "cell", cell=cell.id)
-        transcript.say("lab", "not-built", error=error)
-        transcript.say("lab", "end", how=str(How.NOT_RUN), detail=error)
+        transcript.say("lab", event, **facts)
+        transcript.say("lab", "end", how=str(How.NOT_RUN), detail=detail)
 
 
 class Session:
@@ -221,7 +219,7 @@ class Session:
     async def _conduct(self) -> Death:
         try:
             await self._settle()
-            limit = self.cell.testcase.limit_s * self.stretch
+            limit = _limit_s(self.cell, self.bench)
             if self.cell.testcase.upstream is not None:
                 await self._briefly("prepare", self._prepare(self.cell.testcase.upstream))
             prepare.phase(self.transcript, "test", limit)
@@ -243,8 +241,8 @@ class Session:
         if self.bench.prologue is not None:
             settled = self.bench.prologue.settled
             self.vm.agent.count_from(settled.last_request)
-            # A clone in exact mode has its request already, and its phase is the test.
-            if not self.cell.guest.icount:
+            # One that has its request would begin with the workload.
+            if not _has_request(self.cell, self.bench):
                 await self.vm.go()
         else:
             if not self.booted:
@@ -311,8 +309,8 @@ class Session:
 
     async def _test(self, limit: float) -> None:
         exact = self.cell.guest.icount
-        words = _run(self.cell, limit, self.program)
-        if exact and self.bench.prologue is not None:
+        words = _run(self.cell, self.bench, self.program)
+        if _has_request(self.cell, self.bench):
             number = self.vm.agent.given(*words)
             await self.vm.go()
         else:

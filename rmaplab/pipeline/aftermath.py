@@ -20,6 +20,7 @@ from rmaplab import proc
 from rmaplab.build import lines, sandbox
 from rmaplab.build.lines import Lines
 from rmaplab.collect import transcript
+from rmaplab.collect.observe import TRANSCRIPT
 from rmaplab.collect.splats import places_of, with_sources
 from rmaplab.config.yamlsource import near_miss
 from rmaplab.errors import InfraError, RmaplabError, UserError
@@ -30,7 +31,7 @@ from rmaplab.plan import plan
 from rmaplab.source import patched
 from rmaplab.store import memoryfile
 from rmaplab.store.cache import Cache
-from rmaplab.store.runfolder import RunFolder, RunRecord
+from rmaplab.store.runfolder import CELLS, RunFolder, RunRecord
 
 REPORT_LIMIT_S = 180.0
 MAX_REPORT = 256 << 10
@@ -160,15 +161,15 @@ def find(cell: str, run: Path | None, cache: Cache, parent: Path = Path("reports
 
 def _cell_folder(cell: str, run: Path | None, parent: Path) -> Path:
     given = Path(cell)
-    if run is None and given.is_dir() and given.absolute().parent.name == "cells":
+    if run is None and given.is_dir() and given.absolute().parent.name == CELLS:
         return given.absolute()
     name = given.name
     runs = [run] if run is not None else sorted(parent.glob("*"), reverse=True)
     for folder in runs:
-        if (folder / "cells" / name).is_dir():
-            return (folder / "cells" / name).absolute()
+        if (folder / CELLS / name).is_dir():
+            return (folder / CELLS / name).absolute()
     where = f"{run}" if run is not None else f"no run below {parent}/"
-    known = [path.name for folder in runs[:1] for path in (folder / "cells").glob("*")]
+    known = [path.name for folder in runs[:1] for path in (folder / CELLS).glob("*")]
     raise UserError(
         f"{where} has {'no' if run is not None else 'a'} cell {name}{near_miss(name, known)}",
         hint="the ids are in report.html and in results.json; --run names another run's folder",
@@ -177,7 +178,7 @@ def _cell_folder(cell: str, run: Path | None, parent: Path) -> Path:
 
 def _why_none(folder: Path) -> str:
     """What the evidence says about a memory that is not there."""
-    said = transcript.read(folder / "agent.jsonl")
+    said = transcript.read(folder / TRANSCRIPT)
     if said.memory is not None and said.memory.get("ev") != "memory":
         return f": {said.memory.get('detail')}"
     if said.memory is not None:
@@ -193,7 +194,7 @@ def _report_on(folder: RunFolder, cell: Cell, build: Path) -> None:
         text = report(path, build)
     except (RmaplabError, OSError) as error:
         text = f"{NO_REPORT}{error}\n"
-    folder.write(f"cells/{cell.id}/{memoryfile.REPORT}", text)
+    folder.write(f"{CELLS}/{cell.id}/{memoryfile.REPORT}", text)
 
 
 def report(memory: Path, build: Path) -> str:
@@ -205,7 +206,7 @@ def report(memory: Path, build: Path) -> str:
     require_drgn()
     with log.step(f"reading {memory}"), unpacked(memory) as dump:
         words = [sys.executable, "-m", "rmaplab.postmortem", str(dump), str(vmlinux)]
-        words += _ranges(memory.with_name("agent.jsonl"))
+        words += _ranges(memory.with_name(TRANSCRIPT))
         done = proc.run(sandbox.reader(words), timeout_s=REPORT_LIMIT_S, check=False)
     if not done.ok:
         last = (done.complaint.splitlines() or ["it said nothing"])[-1]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rmaplab.build import initramfs
 from rmaplab.collect import counters, ledger, transcript
+from rmaplab.collect.observe import TRANSCRIPT
 from rmaplab.guest import cell
 from rmaplab.guest.cell import Bench, Ledger, Prologue
 from rmaplab.model import Cell, Guest, HugepageSettings, Testcase
@@ -134,7 +135,7 @@ async def _run_one(
 
 def _changes(folder: Path) -> ledger.Changes | None:
     """What a clone's cell changed; None if it did not come to its end."""
-    saved = transcript.read(folder / "agent.jsonl")
+    saved = transcript.read(folder / TRANSCRIPT)
     if saved.how != "bye" or not {"before", "after"} <= saved.samples.keys():
         return None
     before, after = (counters.sample(saved.samples[label]) for label in ("before", "after"))

@@ -92,7 +92,7 @@ class Seen:
 
 def observe_cell(folder: RunFolder, cell: Cell) -> Observation:
     """A cell's Observation, from its evidence; its derived files are written."""
-    return cellfiles.save(folder, cell.id, observe(folder.path / "cells" / cell.id))
+    return cellfiles.save(folder, cell.id, observe(folder.place(cell.id)))
 
 
 def evaluate(folder: RunFolder, before: Seen | None = None) -> Evaluation:

@@ -30,7 +30,7 @@ from rmaplab.pipeline.templates import Templates
 from rmaplab.pipeline.upstream import Kit
 from rmaplab.schedule import Remaining
 from rmaplab.store import memoryfile
-from rmaplab.store.runfolder import RunFolder, RunRecord
+from rmaplab.store.runfolder import CELLS, RunFolder, RunRecord
 
 # A clone that waits: what QEMU itself needs, measured by tests/bench_cells.py.
 WAITING_MB = 40
@@ -191,7 +191,7 @@ class Runner:
             "# Its guest alone, with the console here and the agent's channel on ./agent.sock\n"
             f"# (docs/protocol.md says how to talk to it):\n# {shlex.join(bare)}\n"
         )
-        name = f"cells/{wanted.id}/reproduce.sh"
+        name = f"{CELLS}/{wanted.id}/reproduce.sh"
         self.folder.write(name, text).chmod(0o755)
 
 

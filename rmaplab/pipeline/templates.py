@@ -24,7 +24,7 @@ from rmaplab.store.room import Room
 
 ROOM_HINT = "make room with lab.py clean, or set RMAPLAB_CACHE to a folder elsewhere"
 
-# How often a guest may be settled until its first sample holds.
+# How often a guest may be settled again until its first sample holds.
 SETTLINGS = 3
 
 Key = tuple[str, str, str]  # kernel, place, settings
@@ -174,16 +174,15 @@ class Templates:
         title = f"{key[0]} on {key[1]} with {settings.name}"
 
         def make(folder: Path, scratch: Path) -> None:
-            for _ in range(SETTLINGS):
+            for left in range(SETTLINGS, -1, -1):
                 self._carry_out(template.save_settled(guest, booted, wanted, folder, scratch))
-                if not (why := self._imbalance(guest, _bench(booted, folder))):
+                # The same each time: so it is the kernel, and its cells will say so.
+                if not left or not (why := self._imbalance(guest, _bench(booted, folder))):
                     return
                 log.info(
                     f"template of {title}: an empty workload's ledger: {why}: settling it again"
                 )
                 template.clear(folder)
-            # The same each time: so it is the kernel, and its cells will say so.
-            self._carry_out(template.save_settled(guest, booted, wanted, folder, scratch))
 
         name = template.settled_key(booted.ram.name, wanted)
         folder = self._entry(name, title, guest, make)

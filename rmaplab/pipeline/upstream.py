@@ -13,8 +13,7 @@ from rmaplab.collect import transcript, upstream
 from rmaplab.collect.observe import TRANSCRIPT
 from rmaplab.config import subtests
 from rmaplab.errors import UserError
-from rmaplab.guest.cell import Expected
-from rmaplab.model import Cell, Lab, Testcase
+from rmaplab.model import Cell, ExpectedSubtests, Lab, Testcase
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.plan import plan
 from rmaplab.store.runfolder import RunFolder, planned
@@ -41,7 +40,7 @@ def record(folder: RunFolder) -> Recorded:
     for cell in planned(run, plan(run.lab).cells):
         if cell.testcase.upstream is None or cell.id not in done:
             continue
-        names, why = _printed(folder.path / "cells" / cell.id)
+        names, why = _printed(folder.place(cell.id))
         version = subtests.series_of(run.kernels[cell.kernel].version)
         names = _with_patterns(names, subtests.read(subtests.path_of(cell.testcase)).get(version))
         if why:
@@ -106,17 +105,17 @@ class Kit:
         one = cell.testcase.upstream
         return self.built[cell.kernel].error(one.program) if one is not None else ""
 
-    def expected(self, cell: Cell) -> Expected | None:
+    def expected(self, cell: Cell) -> ExpectedSubtests | None:
         """What a cell's program is to print; None for a workload of the lab's own."""
         if cell.testcase.upstream is None:
             return None
         return expected(cell.testcase, self.versions[cell.kernel])
 
 
-def expected(testcase: Testcase, version: str) -> Expected:
+def expected(testcase: Testcase, version: str) -> ExpectedSubtests:
     """What a selftest is to print on a tree of a version such as ``6.12.117``."""
     path = subtests.path_of(testcase)
-    return Expected(version, *subtests.for_version(subtests.read(path), version))
+    return ExpectedSubtests(version, *subtests.for_version(subtests.read(path), version))
 
 
 def kit(lab: Lab, cells: Iterable[Cell], workshop: Workshop) -> Kit:

@@ -15,7 +15,7 @@ from collections.abc import ItemsView, Iterator, Mapping
 from typing import TypeVar
 
 from rmaplab.model import CounterChange, Observation
-from rmaplab.store.runfolder import RunFolder
+from rmaplab.store.runfolder import CELLS, RunFolder
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class SavedCounters(Mapping[str, CounterChange]):
         self._cell = cell
 
     def _read(self) -> dict[str, CounterChange]:
-        facts = json.loads((self._folder.path / _place(self._cell) / COUNTERS).read_bytes())
+        facts = json.loads((self._folder.place(self._cell) / COUNTERS).read_bytes())
         return {name: CounterChange(c["before"], c["after"]) for name, c in facts.items()}
 
     def __getitem__(self, name: str) -> CounterChange:
@@ -65,7 +65,7 @@ class SavedCounters(Mapping[str, CounterChange]):
 
 def save(folder: RunFolder, cell: str, seen: Observation) -> Observation:
     """Write a cell's derived files; the observation with its counters left on disk."""
-    place = _place(cell)
+    place = f"{CELLS}/{cell}"
     # By hand, since this is most of what the lab writes for a cell.
     lines = ",\n".join(
         f' {json.dumps(name)}: {{"before": {_json(change.before)}, "after": {_json(change.after)}, '
@@ -81,10 +81,6 @@ def save(folder: RunFolder, cell: str, seen: Observation) -> Observation:
         subtests=_shared(seen.subtests),
         settings_read=_shared_mapping(tuple(seen.settings_read.items())),
     )
-
-
-def _place(cell: str) -> str:
-    return f"cells/{cell}"
 
 
 @functools.lru_cache(4096)

@@ -37,7 +37,7 @@ REPORT = "postmortem.txt"
 
 def of(folder: RunFolder, cell: str) -> Path:
     """Where the memory of a cell is, if it was kept."""
-    return folder.path / "cells" / cell / NAME
+    return folder.place(cell) / NAME
 
 
 class NotSaved(Exception):

@@ -23,6 +23,8 @@ from rmaplab.errors import InfraError, UserError
 from rmaplab.model import Allowlist, Cell, Lab
 
 SCHEMA_VERSION = 1
+CELLS = "cells"
+"""The folder of a run that has one for each cell."""
 
 
 @dataclass(slots=True)
@@ -142,9 +144,13 @@ class RunFolder:
         finally:
             guard.release()
 
+    def place(self, cell: str) -> Path:
+        """Where the evidence of a cell is, or would be; ``cell`` is its id."""
+        return self.path / CELLS / cell
+
     def cell(self, cell: Cell) -> Path:
         """The folder of a cell's evidence, made if need be."""
-        path = self.path / "cells" / cell.id
+        path = self.place(cell.id)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
