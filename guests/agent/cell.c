@@ -62,7 +62,8 @@ void cell_kill(void)
 		each_process(CELL, kill_process);
 }
 
-static bool is_frozen(int fd)
+/* Whether an open cgroup.events has a line. */
+static bool has_event(int fd, const char *line)
 {
 	char text[256];
 	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
@@ -70,7 +71,18 @@ static bool is_frozen(int fd)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	return strstr(text, "frozen 1");
+	return strstr(text, line);
+}
+
+/* Whether the kernel says that no process is in it nor below it. */
+static bool is_empty(void)
+{
+	int fd = open(CELL "/cgroup.events", O_RDONLY | O_CLOEXEC);
+	bool empty = fd >= 0 && has_event(fd, "populated 0");
+
+	if (fd >= 0)
+		close(fd);
+	return empty;
 }
 
 /*
@@ -87,7 +99,7 @@ static bool wait_until_frozen(void)
 	if (fd < 0)
 		return false;
 	for (tries = 0; tries < FREEZE_TRIES; tries++) {
-		frozen = is_frozen(fd);
+		frozen = has_event(fd, "frozen 1");
 		if (frozen)
 			break;
 		nanosleep(&pause, NULL);
@@ -139,10 +151,11 @@ bool cell_join(void)
 
 int cell_count(void)
 {
-	return each_process(CELL, NULL);
+	return is_empty() ? 0 : each_process(CELL, NULL);
 }
 
 int cell_remove(void)
 {
-	return remove_cgroup(CELL);
+	/* Most workloads leave nothing to look for. */
+	return rmdir(CELL) ? remove_cgroup(CELL) : 0;
 }

@@ -155,7 +155,8 @@ static void __noreturn child_exec(int go_read, char *marked)
 	child_fail(argv[0]);
 }
 
-static void __noreturn child_wait(int go_read, int out, int err, int marks)
+static void __noreturn child_wait(int go_read, int ready, int out, int err,
+				  int marks)
 {
 	char *marked = audit_environment(marks);
 	int null = open("/dev/null", O_RDONLY);
@@ -173,6 +174,7 @@ static void __noreturn child_wait(int go_read, int out, int err, int marks)
 	/* The agent is not for the OOM killer, what it starts is. */
 	write_file("/proc/self/oom_score_adj", "0");
 	setsid();
+	close(ready);
 	child_exec(go_read, marked);
 }
 
@@ -182,43 +184,57 @@ static void close_pair(int *pair)
 	close(pair[1]);
 }
 
+/*
+ * Or a guest that is saved now would have the child's part before it still.
+ * The child closes its end when it is ready, and if it dies.
+ */
+static void wait_until_ready(int ready)
+{
+	char none;
+
+	while (read(ready, &none, sizeof(none)) < 0 && errno == EINTR)
+		;
+	close(ready);
+}
+
 static bool spawn(void)
 {
-	int go[2], out[2], err[2], marks;
+	enum { GO, READY, OUT, ERR, NR_PIPES };
+	int pipes[NR_PIPES][2], marks, i;
 
-	if (pipe2(go, O_CLOEXEC))
-		return false;
-	if (pipe2(out, O_CLOEXEC)) {
-		close_pair(go);
-		return false;
-	}
-	if (pipe2(err, O_CLOEXEC)) {
-		close_pair(go);
-		close_pair(out);
+	for (i = 0; i < NR_PIPES; i++) {
+		if (!pipe2(pipes[i], O_CLOEXEC))
+			continue;
+		while (i--)
+			close_pair(pipes[i]);
 		return false;
 	}
 	/* Without its marks the workload would run on unaudited. */
 	w.pid = audit_open(&marks) ? fork() : -1;
 	if (!w.pid) {
 		/* Or it would wait for ever if the agent closed its end. */
-		close(go[1]);
-		child_wait(go[0], out[1], err[1], marks);
+		close(pipes[GO][1]);
+		child_wait(pipes[GO][0], pipes[READY][1], pipes[OUT][1],
+			   pipes[ERR][1], marks);
 	}
-	close(go[0]);
-	close(out[1]);
-	close(err[1]);
+	close(pipes[GO][0]);
+	close(pipes[READY][1]);
+	close(pipes[OUT][1]);
+	close(pipes[ERR][1]);
 	if (marks >= 0)
 		close(marks);
 	if (w.pid < 0) {
-		close(go[1]);
-		close(out[0]);
-		close(err[0]);
+		close(pipes[GO][1]);
+		close(pipes[READY][0]);
+		close(pipes[OUT][0]);
+		close(pipes[ERR][0]);
 		w.pid = 0;
 		return false;
 	}
-	go_fd = go[1];
-	stream_open(&w.out, out[0]);
-	stream_open(&w.err, err[0]);
+	wait_until_ready(pipes[READY][0]);
+	go_fd = pipes[GO][1];
+	stream_open(&w.out, pipes[OUT][0]);
+	stream_open(&w.err, pipes[ERR][0]);
 	return true;
 }
 
@@ -448,7 +464,7 @@ static void drop_lazy_mms(void)
 	cpu_set_t all, one;
 	int cpu;
 
-	if (sched_getaffinity(0, sizeof(all), &all))
+	if (sched_getaffinity(0, sizeof(all), &all) || CPU_COUNT(&all) == 1)
 		return;
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &all))

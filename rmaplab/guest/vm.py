@@ -176,12 +176,15 @@ class Vm:
         Raises InfraError if QEMU cannot.
         """
         await self._execute("stop")
-        await self._migrate("migrate", state_fd)
+        # QEMU's sandbox lets it start no helper to open the file, so it gets the open file.
+        self.qmp.send_fd_scm(state_fd)
+        await self._execute("getfd", {"fdname": "state"})
+        await self._migrate("migrate", "fd:state")
 
-    async def restore(self, state_fd: int) -> None:
+    async def restore(self, inherited_fd: int) -> None:
         """Take a saved state over; the guest waits for ``go``. Raises InfraError if QEMU cannot."""
         self._stopped = True
-        await self._migrate("migrate-incoming", state_fd)
+        await self._migrate("migrate-incoming", f"fd:{inherited_fd}")
 
     async def go(self) -> None:
         """Let a restored guest run; one that booted runs already. InfraError if QEMU cannot."""
@@ -216,13 +219,10 @@ class Vm:
         except (QMPError, OSError, TimeoutError) as error:
             raise InfraError(f"QEMU refused to {name}: {error}") from error
 
-    async def _migrate(self, name: str, state_fd: int) -> None:
+    async def _migrate(self, name: str, uri: str) -> None:
         self._migrated = migrated = asyncio.get_running_loop().create_future()
         await self._execute("migrate-set-capabilities", {"capabilities": _CAPABILITIES})
-        # QEMU's sandbox lets it start no helper to open the file, so it gets the open file.
-        self.qmp.send_fd_scm(state_fd)
-        await self._execute("getfd", {"fdname": "state"})
-        await self._execute(name, {"uri": "fd:state"})
+        await self._execute(name, {"uri": uri})
         either: set[asyncio.Future[Any]] = {migrated, self.death}
         await asyncio.wait(either, timeout=QMP_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
         if not migrated.done() or migrated.result() != "completed":
@@ -264,6 +264,9 @@ async def running(
         handed = [end.fileno() for end in far]
         build = virtme.qemu if launch.vng else command.qemu
         argv = build(guest, launch, Channels(*handed))
+        state = stack.enter_context(launch.state.open("rb")) if launch.state else None
+        if state is not None:
+            handed.append(state.fileno())
         transcript.say("lab", "start", argv=argv)
         said = stack.enter_context((folder / "qemu.log").open("wb"))
         env = command.environment(os.environ)
@@ -289,9 +292,9 @@ async def running(
             vm.watch_qmp(transcript),
             _watch_exit(process, vm, folder),
         ):
-            if launch.state is not None:
-                with launch.state.open("rb") as state:
-                    await vm.restore(state.fileno())
+            if state is not None:
+                await vm.restore(state.fileno())
+                state.close()
             yield vm
             with contextlib.suppress(QMPError, OSError, TimeoutError):
                 await asyncio.wait_for(qmp.execute("quit"), QMP_LIMIT_S)
