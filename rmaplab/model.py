@@ -508,7 +508,7 @@ class Lab:
     inclusions: tuple[Inclusion, ...] = ()
     cap: int = 0
     audit: bool = True
-    ledger: bool = False
+    ledger: bool = True
     allowances: tuple[Allowance, ...] = ()
     postmortem: KeepMemory = KeepMemory()
 

@@ -26,7 +26,7 @@
 #define LONG_WAIT_MS	1500
 /* Page cache (1), and no line in the kernel log (4): fs/drop_caches.c */
 #define DROP_QUIETLY	"5"
-#define FREE_TRIES	10
+#define FREE_TRIES	20
 /* With swap slots on the lists of the CPUs the cgroup may stay for ever. */
 #define SWAP_WAIT_MS	60
 
@@ -87,12 +87,13 @@ static long field(const char *text, const char *key)
 
 /*
  * Free pages, wherever: between two looks at the CPUs' lists that show the same
- * no page went from them to the free ones, or came back.
+ * no page went from them to the free ones, or came back.  stat_refresh comes
+ * first, since it lets the lists shrink (decay_pcp_high()).
  */
 static bool look_at_free(long *free, long *pcp)
 {
-	*pcp = pages_on_cpu_lists(slurp("/proc/zoneinfo"));
 	slurp("/proc/sys/vm/stat_refresh");
+	*pcp = pages_on_cpu_lists(slurp("/proc/zoneinfo"));
 	*free = field(slurp("/proc/vmstat"), "nr_free_pages ");
 	return pages_on_cpu_lists(slurp("/proc/zoneinfo")) == *pcp;
 }
@@ -101,7 +102,7 @@ static bool look_at_free(long *free, long *pcp)
  * A look at the lists is not made at one moment, and another CPU may empty one
  * of them meanwhile: believed is what two looks in a row agree on.
  */
-static void count_free(long *free, long *pcp)
+static bool count_free(long *free, long *pcp)
 {
 	struct timespec pause = { .tv_nsec = POLL_NS };
 	long before, now = -1;
@@ -111,9 +112,10 @@ static void count_free(long *free, long *pcp)
 		before = now;
 		now = look_at_free(free, pcp) ? *free + *pcp : -1;
 		if (now >= 0 && now == before)
-			break;
+			return true;
 		nanosleep(&pause, NULL);
 	}
+	return false;
 }
 
 static long dying_cgroups(void)
@@ -159,6 +161,7 @@ void drain_request(const struct request *rq)
 {
 	long free, pcp;
 	int polls, err;
+	bool steady;
 
 	if (!boot_freeswap)
 		boot_freeswap = freeswap();
@@ -173,11 +176,12 @@ void drain_request(const struct request *rq)
 	}
 	polls = wait_for_dying_cgroups(rq->nr > 1 ? LONG_WAIT_MS : FIRST_WAIT_MS);
 	err = drain_lru();
-	count_free(&free, &pcp);
+	steady = count_free(&free, &pcp);
 	event_begin("drained", rq->id);
 	event_int("errno", err);
 	event_int("free", free);
 	event_int("pcp", pcp);
+	event_bool("steady", steady);
 	event_int("polls", polls);
 	event_end();
 }

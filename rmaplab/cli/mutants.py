@@ -45,7 +45,7 @@ class _Words:
     named: bool = False
     without_debug: bool = False
     keep: bool = False
-    ledger: bool = False
+    no_ledger: bool = False
     filter: str = ""
     tree: str = ""
     accel: str = "auto"
@@ -92,7 +92,7 @@ class _Words:
 @format_option
 def mutants(
     *, labs: tuple[Path, ...], only: tuple[str, ...], named: bool, patches: str,
-    without_debug: bool, ledger: bool, keep: bool, earlier: Path | None, output: Path,
+    without_debug: bool, no_ledger: bool, keep: bool, earlier: Path | None, output: Path,
     accel: str, jobs: int, expression: str, tree: str, form: str,
 ) -> int:  # fmt: skip
     """Seed bugs into the kernel, one at a time: does the lab find them?
@@ -105,7 +105,7 @@ def mutants(
         raise UserError("name a lab, or --resume FOLDER", hint="./lab.py mutants configs/rmap.yaml")
     if earlier is None:
         words = _Words(
-            tuple(str(lab) for lab in labs), patches, only, named, without_debug, keep, ledger,
+            tuple(str(lab) for lab in labs), patches, only, named, without_debug, keep, no_ledger,
             _without_kernel(expression), tree, accel, now(),
         )  # fmt: skip
         asked = _asked(words, jobs)
@@ -160,7 +160,7 @@ def _command(words: _Words) -> list[str]:
     said += [word for name in words.only for word in ("--only", name)]
     said += ["--named"] if words.named else []
     said += ["--without-debug"] if words.without_debug else []
-    said += ["--ledger"] if words.ledger else []
+    said += ["--no-ledger"] if words.no_ledger else []
     said += ["--patches", words.patches] if words.patches != source.FOLDER else []
     said += ["--filter", words.filter] if words.filter else []
     return said + (["--tree", words.tree] if words.tree else [])
@@ -174,8 +174,8 @@ def _asked(words: _Words, jobs: int) -> AskedMutants:
     known = source.read(
         place if place.is_dir() else catalogue.root / place, catalogue.testcases.keys()
     )
-    if words.ledger:
-        labs = tuple(replace(lab, ledger=True) for lab in labs)
+    if words.no_ledger:
+        labs = tuple(replace(lab, ledger=False) for lab in labs)
     chosen = source.select(known, words.only)
     able = tuple(mutant for mutant in chosen if pipeline.labs_of(mutant, labs))
     others = [mutant.title for mutant in chosen if mutant not in able]

@@ -39,7 +39,7 @@ repeat_option = click.option(
     "--repeat", type=click.IntRange(1, 10000), help="Repeats of each cell, whatever the lab says."
 )
 ledger_option = click.option(
-    "--ledger", is_flag=True, help="Check that a workload gave back what it took, too."
+    "--no-ledger", is_flag=True, help="Do not check that what was taken was given back."
 )
 exact_option = click.option(
     "--exact", is_flag=True,

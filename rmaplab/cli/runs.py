@@ -69,9 +69,9 @@ def _keeping(lab: Lab, memories: int | None) -> Lab:
     return replace(lab, postmortem=keep)
 
 
-def _checked(lab: Lab, no_audit: bool, ledger: bool) -> Lab:
+def _checked(lab: Lab, no_audit: bool, no_ledger: bool) -> Lab:
     """The lab without the checks that the options turn off."""
-    lab = replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger or ledger)
+    lab = replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger and not no_ledger)
     if lab.audit:
         return lab
     # What only the audit finds is not expected then.
@@ -105,7 +105,7 @@ def run(
     *,
     lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str,
     sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, ledger: bool, postmortem: int | None,
+    no_audit: bool, no_ledger: bool, postmortem: int | None,
 ) -> int:  # fmt: skip
     """Build, boot, run, judge, report."""
     catalogue = Catalogue()
@@ -114,7 +114,7 @@ def run(
             _checked(
                 read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
                 no_audit or exact,
-                ledger and not exact,
+                no_ledger or exact,
             ),
             postmortem,
         ),
@@ -136,7 +136,7 @@ def ab(
     *,
     lab: Path, series: str, accel: str, output: Path, repeat: int | None, jobs: int,
     expression: str, sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, ledger: bool, postmortem: int | None,
+    no_audit: bool, no_ledger: bool, postmortem: int | None,
 ) -> int:  # fmt: skip
     """The same lab on base and on base plus a series, compared."""
     catalogue = Catalogue()
@@ -145,7 +145,7 @@ def ab(
     base = _checked(
         read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
         no_audit or exact,
-        ledger and not exact,
+        no_ledger or exact,
     )
     asked = Asked(
         lab=kernels.ab_lab(_keeping(base, postmortem), series),

@@ -176,19 +176,10 @@ def _delta(changes: Changes, name: str) -> int:
 # -- calibration ---------------------------------------------------------------------------------
 
 
-def steady(cpus: int) -> dict[str, tuple[int, int]]:
-    """By how much an empty workload may move the calibrated accounts at all."""
-    return {
-        account: (-least * cpus, ANY if account == UNACCOUNTED else least * cpus)
-        for account, (least, _) in _NOISE.items()
-    }
-
-
 def calibrate(empties: Sequence[Changes], cpus: int) -> dict[str, tuple[int, int]]:
     """Bounds of the accounts that the kernel's own work moves, from cells of an empty workload.
 
-    From the least to the greatest change that was seen, and as much again to either side. Pages
-    that come back are no leak: what no counter knows has only a lower bound, and none above zero.
+    From the least to the greatest change that was seen, or none, and as much again to either side.
     """
     bounds = {}
     for account, (least, most) in _NOISE.items():
@@ -196,8 +187,8 @@ def calibrate(empties: Sequence[Changes], cpus: int) -> dict[str, tuple[int, int
         if not seen:
             continue
         margin, limit = max(least * cpus, max(seen) - min(seen)), most * cpus
-        low, high = max(-limit, min(0, *seen) - margin), min(limit, max(seen) + margin)
-        bounds[account] = (low, ANY if account == UNACCOUNTED else high)
+        low, high = min(0, *seen) - margin, max(0, *seen) + margin
+        bounds[account] = (max(-limit, low), min(limit, high))
     return bounds
 
 
@@ -211,7 +202,8 @@ def subtests(saved: Saved, changes: Changes) -> list[Subtest]:
         return []
     if not {"before", "after"} <= saved.samples.keys():
         return [Subtest(NAME, Verdict.ERROR, "a sample of the counters is missing")]
-    missing = [name for name in ("vmstat.nr_anon_pages", SWAP) if _is_missing(changes, name)]
+    needed = ("vmstat.nr_anon_pages", SWAP, "agent.free")
+    missing = [name for name in needed if _is_missing(changes, name)]
     if missing:
         return [Subtest(NAME, Verdict.ERROR, f"the samples have no {missing[0]}")]
     if due.error:

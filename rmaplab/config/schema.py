@@ -132,7 +132,7 @@ class LabFile(_Model):
     include: list[IncludeEntry] = []
     cap: Annotated[int, Field(ge=1)] | None = None
     audit: bool = True
-    ledger: bool = False
+    ledger: bool = True
     expect: list[ExpectEntry] = []
     allow: list[AllowEntry] = []
     postmortem: Annotated[PostmortemEntry, BeforeValidator(_memories)] | None = None

@@ -21,6 +21,8 @@ from rmaplab.model import FREE, HugepageSettings, Write
 
 BEFORE = "before"
 AFTER = "after"
+# How often to drain until the agent finds the count of free pages at rest.
+DRAINS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +129,17 @@ def chosen(text: str) -> str:
 async def drained_sample(
     agent: Agent, label: str, transcript: Transcript, *how: str
 ) -> dict[str, str]:
-    """Drain what the kernel keeps for later, then sample; ``how`` are the words of ``drain``."""
-    drained = await agent.ask("drain", *how)
-    free = drained["free"] + drained["pcp"]
-    files = await sample(agent, label, transcript, free=free)
-    return {**files, FREE: str(free)}
+    """Drain what the kernel keeps for later, then sample; ``how`` are the words of ``drain``.
+
+    A guest that is never at rest has no count of free pages (FREE).
+    """
+    for _ in range(DRAINS):
+        drained = await agent.ask("drain", *how)
+        if drained["steady"]:
+            free = drained["free"] + drained["pcp"]
+            files = await sample(agent, label, transcript, free=free)
+            return {**files, FREE: str(free)}
+    return await sample(agent, label, transcript)
 
 
 async def sample(agent: Agent, label: str, transcript: Transcript, **facts: int) -> dict[str, str]:

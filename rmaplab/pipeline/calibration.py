@@ -20,13 +20,13 @@ from rmaplab.collect import counters, ledger, transcript
 from rmaplab.collect.observe import TRANSCRIPT
 from rmaplab.guest import cell
 from rmaplab.guest.cell import Bench, Ledger, Prologue
-from rmaplab.model import Cell, Guest, HugepageSettings, Testcase
+from rmaplab.model import FREE, Cell, Guest, HugepageSettings, Testcase
 
 EMPTY = "control/empty"
 """The testcase that a calibration runs."""
 _FILE = "ledger.json"
 # Raise it when the rule changes that makes bounds of what was seen.
-_RECIPE = 2
+_RECIPE = 3
 AS_BOOTED = HugepageSettings("as-booted", "as the guest boots", ())
 """The settings that a calibration runs under."""
 
@@ -45,6 +45,8 @@ class Calibration:
         before = counters.sample(transcript.first_sample(prologue.transcript))
 
         def balances(after: Mapping[str, str], of: Cell) -> bool:
+            if FREE not in after:
+                return False  # it was not at rest
             changes = counters.changes(before, counters.sample(after))
             leaves = of.testcase.leaves
             return not ledger.balance(changes, self.bounds, leaves, of.guest.cpus)
@@ -80,19 +82,6 @@ async def measure(guest: Guest, bench: Bench, empty: Testcase, folder: Path) -> 
     found = Calibration({} if error else ledger.calibrate(changes, guest.cpus), error)
     _keep(folder / _FILE, found, changes)
     return found
-
-
-async def imbalance(guest: Guest, bench: Bench, empty: Testcase) -> str:
-    """What does not balance after the empty workload on one clone of a settled template.
-
-    Empty if all does, or if the workload did not come to its end: then its cells will say so.
-    """
-    with tempfile.TemporaryDirectory(prefix="rmaplab-calibration-") as scratch:
-        await _run_one(guest, bench, empty, Path(scratch))
-        changes = _changes(Path(scratch))
-    if changes is None:
-        return ""
-    return ", ".join(map(str, ledger.balance(changes, ledger.steady(guest.cpus), {}, guest.cpus)))
 
 
 def _keep(path: Path, found: Calibration, changes: list[ledger.Changes]) -> None:

@@ -24,9 +24,6 @@ from rmaplab.store.room import Room
 
 ROOM_HINT = "make room with lab.py clean, or set RMAPLAB_CACHE to a folder elsewhere"
 
-# How often a guest may be settled again until its first sample holds.
-SETTLINGS = 3
-
 Key = tuple[str, str, str]  # kernel, place, settings
 
 
@@ -174,36 +171,11 @@ class Templates:
         title = f"{key[0]} on {key[1]} with {settings.name}"
 
         def make(folder: Path, scratch: Path) -> None:
-            for left in range(SETTLINGS, -1, -1):
-                self._carry_out(template.save_settled(guest, booted, wanted, folder, scratch))
-                # The same each time: so it is the kernel, and its cells will say so.
-                if not left or not (why := self._imbalance(guest, _bench(booted, folder))):
-                    return
-                log.info(
-                    f"template of {title}: an empty workload's ledger: {why}: settling it again"
-                )
-                template.clear(folder)
+            self._carry_out(template.save_settled(guest, booted, wanted, folder, scratch))
 
         name = template.settled_key(booted.ram.name, wanted)
         folder = self._entry(name, title, guest, make)
         return folder if isinstance(folder, BootFailed) else _bench(booted, folder)
-
-    def _imbalance(self, guest: Guest, bench: Bench) -> str:
-        """Why the first sample of a settled template is not to be believed.
-
-        In one template of twelve, on a busy host, some 200 pages were free at that moment which
-        never were again.
-        """
-        assert bench.prologue is not None
-        if not self._lab.ledger or bench.prologue.settled.skip:
-            return ""
-        found = []
-
-        async def run() -> None:
-            found.append(await calibration.imbalance(guest, bench, self._empty))
-
-        self._carry_out(run())
-        return found[0]
 
     def _entry(
         self, key: str, title: str, guest: Guest, make: Callable[[Path, Path], None]

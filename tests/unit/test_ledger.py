@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from rmaplab.collect import ledger
 from rmaplab.collect.ledger import (
-    ANY,
     DYING,
     PINS,
     SWAP,
@@ -20,10 +19,10 @@ from rmaplab.collect.ledger import (
     UNACCOUNTED,
     balance,
     calibrate,
-    steady,
 )
 from rmaplab.collect.observe import observe
 from rmaplab.config.catalogue import Catalogue
+from rmaplab.model import FREE as AT_REST
 from rmaplab.model import CounterChange, Subtest, Verdict
 
 from .builders import KTAP_PASS, conversation, exited, from_lab, save
@@ -118,13 +117,13 @@ def test_an_account_without_calibration_is_left_out() -> None:
 
 def test_bounds_are_what_was_seen_and_as_much_again() -> None:
     seen = [changed(agent__free=-pages) for pages in (6, 32, 6)]
-    assert calibrate(seen, cpus=1)[UNACCOUNTED] == (-48, ANY)
-    assert calibrate(seen, cpus=2)[UNACCOUNTED] == (-80, ANY)
+    assert calibrate(seen, cpus=1)[UNACCOUNTED] == (-48, 26)
+    assert calibrate(seen, cpus=2)[UNACCOUNTED] == (-80, 48)
 
 
 def test_a_narrow_calibration_has_a_least_width() -> None:
-    assert calibrate([changed()] * 3, cpus=1) == {UNACCOUNTED: (-24, ANY), TABLES: (-2, 2)}
-    assert calibrate([changed()] * 3, cpus=2) == {UNACCOUNTED: (-48, ANY), TABLES: (-4, 4)}
+    assert calibrate([changed()] * 3, cpus=1) == {UNACCOUNTED: (-24, 24), TABLES: (-2, 2)}
+    assert calibrate([changed()] * 3, cpus=2) == {UNACCOUNTED: (-48, 48), TABLES: (-4, 4)}
 
 
 @given(st.lists(st.integers(-100000, 100000), min_size=1))
@@ -132,20 +131,12 @@ def test_no_calibration_hides_a_large_leak(pages: list[int]) -> None:
     seen = [changed(agent__free=delta) for delta in pages]
     low, high = calibrate(seen, cpus=1)[UNACCOUNTED]
     assert -48 <= low <= -24
-    assert high == ANY
-
-
-def test_an_empty_workload_may_free_pages_and_take_few() -> None:
-    assert balance(changed(agent__free=300), steady(1), {}, cpus=1) == []
-    assert balance(changed(agent__free=-24), steady(1), {}, cpus=1) == []
-    assert [e.account for e in balance(changed(agent__free=-25), steady(1), {}, cpus=1)] == [
-        UNACCOUNTED
-    ]
+    assert 24 <= high <= 48
 
 
 # -- from evidence -------------------------------------------------------------------------------
 
-CALM = {"/proc/vmstat": "nr_anon_pages 7\nnr_mlock 0\nnr_free_pages 100\n",
+CALM = {AT_REST: "100", "/proc/vmstat": "nr_anon_pages 7\nnr_mlock 0\nnr_free_pages 100\n",
         "/proc/meminfo": "SwapFree: 131068 kB\n"}  # fmt: skip
 LOCKED = {**CALM, "/proc/vmstat": "nr_anon_pages 7\nnr_mlock 2\nnr_free_pages 100\n"}
 
@@ -184,9 +175,16 @@ def test_a_ledger_that_cannot_be_drawn_up_is_an_error(tmp_path: Path, without: s
 
 
 def test_a_sample_without_its_counters_is_an_error(tmp_path: Path) -> None:
-    empty = {"/proc/vmstat": "", "/proc/meminfo": ""}
+    empty = {**CALM, "/proc/vmstat": "", "/proc/meminfo": ""}
     (result,) = results(tmp_path, [due(), *conversation(*KTAP_PASS, before=CALM, after=empty)])
     assert result.verdict is Verdict.ERROR
+
+
+def test_free_pages_that_never_came_to_rest_are_an_error(tmp_path: Path) -> None:
+    restless = {path: text for path, text in CALM.items() if path != AT_REST}
+    (result,) = results(tmp_path, [due(), *conversation(*KTAP_PASS, before=CALM, after=restless)])
+    assert result.verdict is Verdict.ERROR
+    assert "agent.free" in result.detail
 
 
 def test_a_ledger_that_is_not_calibrated_is_an_error(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,14 +24,15 @@ LAUNCH = Launch(Path("/nonexistent"), Path("/nonexistent"), Accelerator.TCG)
 class FakeAgent:
     """Each sample shows one anonymous page less than the one before, from ``pages`` on."""
 
-    def __init__(self, pages: int) -> None:
+    def __init__(self, pages: int, unrest: int = 0) -> None:
         self.pages = pages
+        self.unrest = unrest
         self.drains: list[tuple[str, ...]] = []
 
     async def ask(self, name: str, *words: str) -> dict[str, Any]:
         assert name == "drain"
         self.drains.append(words)
-        return {"free": 100, "pcp": 5}
+        return {"free": 100, "pcp": 5, "steady": len(self.drains) > self.unrest}
 
     async def send(self, name: str) -> int:
         assert name == "sample"
@@ -68,6 +70,21 @@ def test_samples_are_taken_until_the_ledger_balances(
     agent = FakeAgent(pages)
     sampled(tmp_path, agent, until(7))
     assert agent.drains == drains
+
+
+@pytest.mark.parametrize(("unrest", "drains"), [(2, 3), (3, 3)])
+def test_free_pages_are_counted_at_rest_or_not_at_all(
+    tmp_path: Path, unrest: int, drains: int
+) -> None:
+    agent = FakeAgent(9, unrest)
+    sampled(tmp_path, agent, Ledger({}))
+    assert len(agent.drains) == drains
+    (said,) = [
+        line
+        for line in map(json.loads, (tmp_path / "agent.jsonl").read_text("utf-8").splitlines())
+        if line["ev"] == "sample"
+    ]
+    assert said.get("free") == (105 if unrest < drains else None)
 
 
 def test_without_a_sample_before_the_first_one_waits(tmp_path: Path) -> None:
