@@ -105,6 +105,7 @@ bool cell_freeze(bool freeze);
 
 /* drain.c: bring counters to rest */
 void drain_request(const struct request *rq);
+void khugepaged_request(const struct request *rq);
 
 /* audit.c: recount the reverse map, see audit.h */
 void audit_init(void);

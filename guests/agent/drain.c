@@ -6,10 +6,14 @@
  * that were swapped out.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <linux/mempolicy.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,6 +30,11 @@
 #define LONG_WAIT_MS	1500
 /* Page cache (1), and no line in the kernel log (4): fs/drop_caches.c */
 #define DROP_QUIETLY	"5"
+#define KHUGEPAGED_SCANS "/sys/kernel/mm/transparent_hugepage/khugepaged/full_scans"
+#define PAGE		4096UL
+#define HUGE_PAGE	(2UL << 20)
+#define KHUGEPAGED_AREA	(4 * HUGE_PAGE)
+#define KHUGEPAGED_MS	2000
 #define FREE_TRIES	20
 /* With swap slots on the lists of the CPUs the cgroup may stay for ever. */
 #define SWAP_WAIT_MS	60
@@ -154,6 +163,77 @@ static int wait_for_dying_cgroups(long long wait_ms)
 	for (polls = 0; dying_cgroups() > 0 && now_ms() < deadline; polls++)
 		nanosleep(&pause, NULL);
 	return polls;
+}
+
+/* -- khugepaged ---------------------------------------------------------- */
+
+/* The kernel has the thread only while some setting lets it collapse. */
+static bool has_khugepaged(void)
+{
+	char path[64], comm[32];
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir = opendir("/proc");
+
+	while (dir && !found && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/%d/comm", atoi(entry->d_name));
+		snprintf(comm, sizeof(comm), "%.31s", slurp(path));
+		found = !strcmp(comm, "khugepaged\n");
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/*
+ * Memory that khugepaged looks at and cannot collapse: huge pages would fit, but
+ * the one page there is lies before the first (khugepaged_enter_vma() wants
+ * one).  Returns errno.
+ */
+static int attract_khugepaged(void)
+{
+	static char *area;
+	char *huge;
+
+	if (area)
+		return 0;
+	area = mmap(NULL, KHUGEPAGED_AREA, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (area == MAP_FAILED || munmap(area, PAGE)) {
+		area = NULL;
+		return errno;
+	}
+	huge = (char *)(((uintptr_t)area + HUGE_PAGE) & ~(HUGE_PAGE - 1));
+	huge[-1] = 1;
+	return madvise(area + PAGE, KHUGEPAGED_AREA - PAGE, MADV_HUGEPAGE) ? errno : 0;
+}
+
+/*
+ * The first process that khugepaged may look at wakes it, however long it is
+ * to sleep between two scans: that would be the workload.  So have it know the
+ * agent and wait until it sleeps (khugepaged_enter(), khugepaged_wait_work()).
+ */
+void khugepaged_request(const struct request *rq)
+{
+	struct timespec pause = { .tv_nsec = POLL_NS };
+	long long deadline = now_ms() + KHUGEPAGED_MS;
+	long scans = 0;
+	int err = 0;
+
+	if (has_khugepaged())
+		err = attract_khugepaged();
+	while (!err && has_khugepaged()) {
+		scans = atol(slurp(KHUGEPAGED_SCANS));
+		if (scans > 0)
+			break;
+		if (now_ms() >= deadline)
+			err = ETIMEDOUT;
+		nanosleep(&pause, NULL);
+	}
+	event_begin("khugepaged", rq->id);
+	event_int("errno", err);
+	event_int("scans", scans);
+	event_end();
 }
 
 /* drain [wait] */

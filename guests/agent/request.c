@@ -311,6 +311,7 @@ static const struct {
 	{ "await", 1, 1, serve_await },
 	{ "audit", 1, 2, audit_request },
 	{ "drain", 0, 1, drain_request },
+	{ "khugepaged", 0, 0, khugepaged_request },
 	{ "run", 3, MAX_WORDS, workload_start },
 	{ "run-exact", 3, MAX_WORDS, workload_start_exact },
 	{ "stop", 0, 0, serve_stop },

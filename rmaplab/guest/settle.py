@@ -91,6 +91,9 @@ async def settle(vm: Vm, wanted: Wanted, transcript: Transcript) -> Settled:
     if wanted.audit is not None:
         await agent.ask("audit", "on", *wanted.audit)
         transcript.say("lab", "audit")
+    answer = await agent.ask("khugepaged")
+    if answer.get("errno"):
+        raise Unusable(f"khugepaged does not come to rest: errno {answer['errno']}")
     await drained_sample(agent, BEFORE, transcript, "wait")
     # After the sample: the process that is to become the workload is not there at the end.
     await agent.ask("stage")
