@@ -2,8 +2,8 @@
 /*
  * What a kernel keeps for later, brought to rest before counters are sampled:
  * pages on their way to the LRU, a removed cgroup, and, when asked to wait, what
- * an RCU grace period holds back, clean page cache, and the agent's own pages
- * that were swapped out.
+ * an RCU grace period holds back, clean page cache, what KSM knows of the dead,
+ * and the agent's own pages that were swapped out.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -24,6 +24,7 @@
 
 #include "agent.h"
 
+#define KSM_RUN		"/sys/kernel/mm/ksm/run"
 #define CGROUP_STAT	"/sys/fs/cgroup/cgroup.stat"
 #define POLL_NS		2000000L
 #define FIRST_WAIT_MS	300
@@ -125,6 +126,18 @@ static bool count_free(long *free, long *pcp)
 		nanosleep(&pause, NULL);
 	}
 	return false;
+}
+
+/*
+ * A stopped ksmd keeps what it knew of dead processes, and so their page tables'
+ * roots, until it runs again or is told to unmerge (__ksm_exit()).
+ */
+static void release_ksm(void)
+{
+	if (*slurp(KSM_RUN) != '0')
+		return;
+	write_file(KSM_RUN, "2");
+	write_file(KSM_RUN, "0");
 }
 
 static long dying_cgroups(void)
@@ -252,6 +265,7 @@ void drain_request(const struct request *rq)
 		if (freeswap() < boot_freeswap &&
 		    (mlockall(MCL_CURRENT) || munlockall()))
 			complain("mlockall", errno);
+		release_ksm();
 		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	}
 	polls = wait_for_dying_cgroups(rq->nr > 1 ? LONG_WAIT_MS : FIRST_WAIT_MS);
