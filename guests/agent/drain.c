@@ -201,40 +201,44 @@ static bool has_khugepaged(void)
 /*
  * Memory that khugepaged looks at and cannot collapse: huge pages would fit, but
  * the one page there is lies before the first (khugepaged_enter_vma() wants
- * one).  Returns errno.
+ * one).  NULL on an error.
  */
-static int attract_khugepaged(void)
+static char *attract_khugepaged(void)
 {
-	static char *area;
+	char *area = mmap(NULL, KHUGEPAGED_AREA, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	char *huge;
 
-	if (area)
-		return 0;
-	area = mmap(NULL, KHUGEPAGED_AREA, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (area == MAP_FAILED || munmap(area, PAGE)) {
-		area = NULL;
-		return errno;
-	}
+	if (area == MAP_FAILED)
+		return NULL;
 	huge = (char *)(((uintptr_t)area + HUGE_PAGE) & ~(HUGE_PAGE - 1));
+	/* Nor in one that begins with the area. */
+	if (munmap(area, PAGE))
+		return NULL;
 	huge[-1] = 1;
-	return madvise(area + PAGE, KHUGEPAGED_AREA - PAGE, MADV_HUGEPAGE) ? errno : 0;
+	if (madvise(area + PAGE, KHUGEPAGED_AREA - PAGE, MADV_HUGEPAGE))
+		return NULL;
+	return area + PAGE;
 }
 
 /*
  * The first process that khugepaged may look at wakes it, however long it is
  * to sleep between two scans: that would be the workload.  So have it know the
  * agent and wait until it sleeps (khugepaged_enter(), khugepaged_wait_work()).
+ * It goes on knowing the agent when the memory is gone.
  */
 void khugepaged_request(const struct request *rq)
 {
 	struct timespec pause = { .tv_nsec = POLL_NS };
 	long long deadline = now_ms() + KHUGEPAGED_MS;
+	char *area = NULL;
 	long scans = 0;
 	int err = 0;
 
-	if (has_khugepaged())
-		err = attract_khugepaged();
+	if (has_khugepaged()) {
+		area = attract_khugepaged();
+		err = area ? 0 : errno;
+	}
 	while (!err && has_khugepaged()) {
 		scans = atol(slurp(KHUGEPAGED_SCANS));
 		if (scans > 0)
@@ -243,6 +247,8 @@ void khugepaged_request(const struct request *rq)
 			err = ETIMEDOUT;
 		nanosleep(&pause, NULL);
 	}
+	if (area && munmap(area, KHUGEPAGED_AREA - PAGE))
+		err = errno;
 	event_begin("khugepaged", rq->id);
 	event_int("errno", err);
 	event_int("scans", scans);
