@@ -28,6 +28,7 @@ from rmaplab.plan import plan
 from rmaplab.schedule import Remaining, order
 from rmaplab.selection import choose, narrowing
 from rmaplab.store import inuse
+from rmaplab.store.cache import Cache
 from rmaplab.store.history import History
 from rmaplab.store.room import Room
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now, planned
@@ -35,6 +36,8 @@ from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now, plan
 """What cells showed, by their ids, for as long as the process that ran them lives."""
 
 
+# What saved guests may take of the cache, which is some 300 of them.
+TEMPLATES_BYTES = 20 << 30
 # What a trivial cell leaves in a run's folder: 100 of selftest/nothing take 11 MB.
 CELL_BYTES = 112 << 10
 
@@ -83,7 +86,12 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
     folder.write_record(record)
     log.info(f"run folder: {folder.path}")
     seen = Seen(chosen.cells)
-    with inuse.shared(workshop.cache), folder.lock(), _keeping(folder, record, seen):
+    with (
+        _retiring(workshop.cache),
+        inuse.shared(workshop.cache),
+        folder.lock(),
+        _keeping(folder, record, seen),
+    ):
         _carry_out(folder, record, chosen.cells, workshop, jobs=asked.jobs, seen=seen)
     return _remember(finish(folder, record, seen), workshop)
 
@@ -94,7 +102,7 @@ def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
     Raises UserError if there is nothing to go on with, or if a kernel would now be another one
     than the run began with (a working tree or a series that changed).
     """
-    with inuse.shared(workshop.cache), folder.lock():
+    with _retiring(workshop.cache), inuse.shared(workshop.cache), folder.lock():
         record = folder.read_record()
         if record.is_whole:
             raise UserError(f"{folder.path} is finished: there is nothing to go on with")
@@ -115,6 +123,15 @@ def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
         with _keeping(folder, record, seen):
             _carry_out(folder, record, waiting, workshop, jobs=jobs, seen=seen)
         return _remember(finish(folder, record, seen), workshop)
+
+
+@contextlib.contextmanager
+def _retiring(cache: Cache) -> Iterator[None]:
+    """Whatever becomes of a run, what is in the way of later ones goes."""
+    try:
+        yield
+    finally:
+        inuse.keep_within(cache, "templates", TEMPLATES_BYTES)
 
 
 def _carry_out(

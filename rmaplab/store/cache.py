@@ -123,6 +123,7 @@ class Cache:
         """
         final = self.path(section, name)
         if final.is_dir() and is_whole(final):
+            os.utime(final)  # when it was used: what is used is not retired (store/inuse.py)
             return final
         with self.lock(section, name):
             half = final.with_name(f".{name}.half")
@@ -142,9 +143,9 @@ class Cache:
             half.rename(final)
         return final
 
-    def entries(self) -> Iterator[Entry]:
-        """Every entry, and every half-made one that a killed lab left."""
-        for section in SECTIONS:
+    def entries(self, sections: Iterable[str] = tuple(SECTIONS)) -> Iterator[Entry]:
+        """Every entry of some sections, and every half-made one that a killed lab left."""
+        for section in sections:
             folder = self.root / section
             if not folder.is_dir():
                 continue

@@ -11,7 +11,7 @@ import fcntl
 from collections.abc import Iterator
 
 from rmaplab.errors import UserError
-from rmaplab.store.cache import Cache
+from rmaplab.store.cache import Cache, remove
 
 _NAME = ".in-use"
 
@@ -28,12 +28,39 @@ def shared(cache: Cache) -> Iterator[None]:
 @contextlib.contextmanager
 def alone(cache: Cache) -> Iterator[None]:
     """Have the cache alone; UserError if a lab uses it."""
+    with _if_alone(cache) as is_alone:
+        if not is_alone:
+            raise UserError(
+                f"a lab is using the cache {cache.root}", hint="clean when it has ended"
+            )
+        yield
+
+
+def keep_within(cache: Cache, section: str, limit: int) -> None:
+    """Remove what was not used for longest until a section has ``limit`` bytes at most.
+
+    Not while a lab uses the cache: then the one that ends last does it.
+    """
+    with _if_alone(cache) as is_alone:
+        if not is_alone:
+            return
+        entries = sorted(cache.entries([section]), key=lambda entry: entry.path.stat().st_mtime)
+        excess = sum(entry.size for entry in entries) - limit
+        for entry in entries:
+            if excess <= 0:
+                return
+            remove(entry.path)
+            excess -= entry.size
+
+
+@contextlib.contextmanager
+def _if_alone(cache: Cache) -> Iterator[bool]:
+    """Whether the cache could be had alone for the block."""
     cache.root.mkdir(parents=True, exist_ok=True)
     with (cache.root / _NAME).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"a lab is using the cache {cache.root}", hint="clean when it has ended"
-            ) from error
-        yield
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
