@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a cell showed: splats, subtests, counters, and all of it as an Observation."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rmaplab.model.verdicts import Outcome, Verdict
+
+
+class Severity(enum.StrEnum):
+    """How grave a kind of complaint is. It excuses nothing: a cell with any of them fails.
+
+    FATAL: what was running did not survive it. ERROR: memory, locks or time are in doubt, and
+    the kernel went on. WARNING: a check failed. NOTICE: an event that is a bug only where nobody
+    asked for it; a testcase may declare that it does.
+    """
+
+    FATAL = "fatal"
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+OWNER_BOOT = "boot"
+OWNER_GAP = "gap"
+"""Owners of splats that are no test's: before the agent was up, and between two tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where in the tree a place of a splat is.
+
+    ``at`` is the place as the console has it (``foo+0x1b/0x40``), ``lines`` are ``function at
+    file:line``, the innermost inlined function first and the one that ``at`` names last.
+    """
+
+    at: str
+    lines: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """``mm/rmap.c:2133``, and what is inlined there."""
+        own = self.lines[-1].rpartition(" at ")[2]
+        inlined = ", ".join(self.lines[:-1])
+        return f"{own}; inlined: {inlined}" if inlined else own
+
+
+@dataclass(frozen=True, slots=True)
+class Splat:
+    """A kernel complaint found on a console.
+
+    ``kind`` is a rule's name (``kernel-bug``, ``warning``, ``kasan``), ``title`` the normalised
+    one-line name without addresses, CPU numbers or offsets, ``function`` the one that the title
+    names or None. ``frames`` is the clean call trace, innermost first, without ``?`` frames.
+    ``fingerprint`` is stable over addresses and configurations. ``corrupted`` means interleaved
+    or cut text, ``tainted`` that the kernel had already complained before, ``following`` that an
+    earlier splat of the same console is the likely cause. ``line`` counts from 1; ``fatal`` says
+    that the kernel cannot have gone on. ``owner`` is the test that ran (or test/subtest),
+    ``boot`` or ``gap``; empty on a console without the agent's marks. ``sources`` are the source
+    lines of its places, for a kernel with debug info; then they are in ``excerpt``, too.
+    """
+
+    kind: str
+    title: str
+    function: str | None
+    corrupted: bool
+    tainted: bool
+    frames: tuple[str, ...]
+    fingerprint: str
+    line: int
+    excerpt: str
+    task: str = ""
+    rip: str = ""
+    following: bool = False
+    fatal: bool = False
+    severity: Severity = Severity.ERROR
+    owner: str = ""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def at_boot(self) -> bool:
+        """Whether the kernel complained before it had run anything of the lab's."""
+        return self.owner == OWNER_BOOT
+
+
+LAB_SUBTEST = "lab: "
+"""What the names of the results begin with that the lab adds to the workload's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedSubtests:
+    """What a selftest of a kernel tree of ``version`` is to print, to be judged by.
+
+    ``section`` names the list, empty if there is none; ``names`` are the subtests, None if the exit
+    status is all there is.
+    """
+
+    version: str
+    section: str
+    names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subtest:
+    """One KTAP result; ``name`` joins nested levels with a slash, ``detail`` is its diagnostics."""
+
+    name: str
+    verdict: Verdict
+    detail: str = ""
+
+    @property
+    def is_labs(self) -> bool:
+        """Whether the lab added it: how the workload exited, what it left behind."""
+        return self.name.startswith(LAB_SUBTEST)
+
+
+FREE = "agent:free"
+"""The name, among a sample's files, of the free pages that the agent counted: nr_free_pages and
+those on the CPUs' lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class CounterSample:
+    """All counters of one moment, by name (``vmstat.nr_anon_pages``)."""
+
+    values: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CounterChange:
+    """One counter before and after a cell; None where the kernel did not show it."""
+
+    before: int | None
+    after: int | None
+
+    @property
+    def delta(self) -> int | None:
+        """After minus before, or None if either is missing."""
+        if self.before is None or self.after is None:
+            return None
+        return self.after - self.before
+
+
+NO_REPORT = "no report: "
+"""What a report begins with that only says why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedMemory:
+    """What became of a guest's memory that was to be saved (docs/postmortem.md).
+
+    ``why`` is ``complaint``, ``time`` or how the guest died; ``file`` is its name in the cell's
+    folder, empty if it was not saved, and then ``error`` says why. ``report`` is the text that drgn
+    made of it, empty if none.
+    """
+
+    why: str
+    file: str
+    size_mb: int
+    error: str
+    report: str = ""
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the report is one, and not why there is none."""
+        return bool(self.report) and not self.report.startswith(NO_REPORT)
+
+    @property
+    def phrase(self) -> str:
+        """Why, and what became of it."""
+        why = {"complaint": "when the kernel complained", "time": "before its time was up"}
+        when = why.get(self.why, f"after its end: {self.why}")
+        if self.error:
+            return f"memory not kept, {when}: {self.error}"
+        return f"memory kept, {when}: {self.file}, {self.size_mb} MB"
+
+
+class Fault(enum.StrEnum):
+    """Whose fault it is that a cell did not complete."""
+
+    NONE = "none"
+    KERNEL = "kernel"
+    LAB = "lab"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that a cell showed, read from its saved evidence.
+
+    ``beneath`` is what the outcome would be if the console had been quiet: COMPLETED below a SPLAT
+    means that there is nothing else against the cell.
+    """
+
+    outcome: Outcome = Outcome.LOST
+    fault: Fault = Fault.LAB
+    detail: str = "nothing was observed"
+    skip: str = ""
+    subtests: tuple[Subtest, ...] = ()
+    splats: tuple[Splat, ...] = ()
+    counters: Mapping[str, CounterChange] = field(default_factory=dict)
+    settings_read: Mapping[str, str] = field(default_factory=dict)
+    instructions: int | None = None
+    duration_s: float = 0.0
+    beneath: Outcome = Outcome.LOST
+    memory: SavedMemory | None = None

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Trees, series, configurations, and the kernels that are made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A kernel source, unpacked and read-only from here on.
+
+    ``spec`` is how the user named it, ``version`` what its Makefile says (``6.12.117``),
+    ``origin`` the package version, commit or archive digest, ``digest`` the hash of its content.
+    """
+
+    spec: str
+    path: Path
+    version: str
+    origin: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One patch of a series: ``files`` are the paths it touches, relative to the tree."""
+
+    name: str
+    subject: str
+    author: str
+    diff: bytes
+    digest: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """An ordered patch series. The empty series stands for the unpatched tree."""
+
+    name: str
+    origin: str
+    patches: tuple[Patch, ...]
+    cover: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every path that the series touches, once, sorted."""
+        return tuple(sorted({name for patch in self.patches for name in patch.files}))
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSymbol:
+    """One requested Kconfig symbol, ``value`` as .config spells it (``y``, ``n``, ``"text"``).
+
+    ``since`` is the first kernel version that has the symbol, or empty: older trees do without.
+    """
+
+    name: str
+    value: str
+    fragment: str
+    line: int
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutSymbol:
+    """A symbol that a tool asked for and the lab did not request, with the reason."""
+
+    name: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kconfig:
+    """The requested configuration: fragments over tinyconfig, later ones winning."""
+
+    fragments: tuple[str, ...]
+    symbols: tuple[ConfigSymbol, ...]
+    digest: str
+    left_out: tuple[LeftOutSymbol, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel that a lab asks for: a tree, a series on top of it, a configuration.
+
+    ``onto`` is a series between the two, whose build the kernel's own starts from.
+    """
+
+    name: str
+    tree: str
+    series: str
+    fragments: tuple[str, ...]
+    onto: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A built kernel. ``key`` is the content address of everything that went into it.
+
+    ``duration_s`` is what it took now, ``made_s`` what it took to make it, maybe long ago; 0 if
+    that is not known.
+    """
+
+    key: str
+    kernel: str
+    folder: Path
+    image: Path
+    config: Path
+    log: Path
+    release: str
+    duration_s: float
+    reused: bool
+    made_s: float = 0.0

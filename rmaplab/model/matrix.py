@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Testcases, labs, and the cells that a lab is made of."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rmaplab.model.guests import Guest, HugepageSettings, Userspace, Write
+from rmaplab.model.kernels import Kernel
+from rmaplab.model.verdicts import Outcome, Verdict
+
+
+class TestcaseKind(enum.StrEnum):
+    """A control is expected to pass on every kernel: its failure points at the lab.
+
+    A selftest misbehaves on purpose, to test the lab; only its full name selects it.
+    """
+
+    TEST = "test"
+    CONTROL = "control"
+    SELFTEST = "selftest"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a testcase needs; a guest or kernel that lacks one of them makes it a skip."""
+
+    devices: tuple[str, ...] = ()
+    nodes: int = 1
+    cpus: int = 1
+    memory_mb: int = 0
+    swap: bool = False
+    movable_mb: int = 0
+    slow_nodes: int = 0
+    config: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    userspace: Userspace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What makes a testcase of a program of the tree's own mm selftests.
+
+    ``program`` is its name there, ``uid`` whom it runs as, ``prepare`` the files that are written
+    before it starts, as run_vmtests.sh does.
+    """
+
+    program: str
+    uid: int = 0
+    prepare: tuple[Write, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Testcase:
+    """An in-guest workload: ``walkers`` are the rmap walkers it drives.
+
+    ``source`` is its C file, a script that a program of the host's userspace runs, or its YAML
+    file if the program is the kernel tree's own (``upstream``).
+    ``leaves`` are the ledger's accounts (or patterns of some) that it does not give back: by how
+    much exactly, or None for any amount.
+    ``notices`` are kinds of splats of severity notice that it brings about on purpose.
+    """
+
+    name: str
+    id: str
+    summary: str
+    kind: TestcaseKind
+    walkers: tuple[str, ...]
+    requires: Requirements
+    settings: tuple[str, ...]
+    limit_s: float
+    args: tuple[str, ...]
+    source: Path
+    leaves: Mapping[str, int | None] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    upstream: Upstream | None = None
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it is no C program, and so not for a guest with an initramfs."""
+        return self.upstream is None and self.source.suffix != ".c"
+
+
+@dataclass(frozen=True, slots=True)
+class Vmtest:
+    """A command of the kernel tree's run_vmtests.sh, as it stands there without ``./``.
+
+    ``testcase`` runs it, empty for none; ``reason`` says why there is none, or what differs.
+    """
+
+    command: str
+    testcase: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """A kernel function that walks a folio's mappings, or takes part in that.
+
+    ``file`` is its place in the tree; ``part`` the part of ``testcases/walkers.yaml`` it is in;
+    ``through`` the rmap_walk() callers that hand it to the walk. ``unreachable`` is the reason why
+    no testcase can drive it, or empty.
+    """
+
+    name: str
+    file: str
+    part: str
+    through: tuple[str, ...] = ()
+    unreachable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A known failure: cells that match are expected to end like this.
+
+    The name fields are shell patterns. ``outcome``, ``splat`` (a regular expression over splat
+    titles) and ``subtests`` (patterns; empty means any of the workload's own) pin *how* the cell
+    fails: a panic does not hide behind a known wrong mapcount.
+    """
+
+    kernel: str
+    testcase: str
+    guest: str
+    settings: str
+    verdict: Verdict
+    outcome: Outcome
+    splat: str
+    subtests: tuple[str, ...]
+    reason: str
+    line: int
+    device: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Combinations that are no cells: those whose every name matches one of its shell patterns."""
+
+    kernel: tuple[str, ...]
+    guest: tuple[str, ...]
+    settings: tuple[str, ...]
+    device: tuple[str, ...]
+    testcase: tuple[str, ...]
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """A small matrix besides the lab's own; ``kernel`` are patterns for the lab's kernels.
+
+    ``devices`` are device sets, or one empty name for what the guests have.
+    """
+
+    kernel: tuple[str, ...]
+    guests: tuple[Guest, ...]
+    settings: tuple[HugepageSettings, ...]
+    devices: tuple[str, ...]
+    testcases: tuple[Testcase, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A known complaint that fails no cell: an ``allow`` entry of a lab file.
+
+    ``pattern`` is a regular expression over splat titles, ``kind`` a splat's kind or empty for
+    any, ``until`` the last day (ISO 8601, UTC) on which it holds, or empty.
+    """
+
+    pattern: str
+    kind: str
+    reason: str
+    until: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepMemory:
+    """How many memories of guests that complained, hung or died a run keeps (docs/postmortem.md).
+
+    ``run`` in all, ``testcase`` of one testcase on one kernel, none larger than ``max_mb`` when it
+    is compressed. Unless it is ``asked`` for, only those of kernels with debug info are kept: no
+    tool reads the others.
+    """
+
+    run: int = 4
+    testcase: int = 1
+    max_mb: int = 256
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A resolved lab file: every name in it is known to exist.
+
+    ``devices`` are the device sets to vary, as Cell.devices spells them; none if the guests keep
+    what their profiles say. ``repeats`` are those of single testcases, by name, ``repeat`` those
+    of the others. ``cap`` is how many cells a run may have, 0 for any number.
+    ``audit`` and ``ledger`` say whether the reverse map is recounted in every cell, and whether
+    what a workload took has to be given back (docs/audit.md).
+    """
+
+    name: str
+    path: Path
+    kernels: tuple[Kernel, ...]
+    guests: tuple[Guest, ...]
+    settings: tuple[HugepageSettings, ...]
+    testcases: tuple[Testcase, ...]
+    repeat: int
+    expectations: tuple[Expectation, ...]
+    devices: tuple[str, ...] = ()
+    repeats: Mapping[str, int] = field(default_factory=dict)
+    exclusions: tuple[Exclusion, ...] = ()
+    inclusions: tuple[Inclusion, ...] = ()
+    cap: int = 0
+    audit: bool = True
+    ledger: bool = True
+    allowances: tuple[Allowance, ...] = ()
+    postmortem: KeepMemory = KeepMemory()
+
+    @property
+    def every_testcase(self) -> tuple[Testcase, ...]:
+        """The lab's testcases, and those of its inclusions, each once."""
+        more = (testcase for one in self.inclusions for testcase in one.testcases)
+        return tuple({one.name: one for one in (*self.testcases, *more)}.values())
+
+    def repeats_of(self, testcase: Testcase) -> int:
+        """How often each cell of a testcase is run."""
+        return self.repeats.get(testcase.name, self.repeat)
+
+
+NO_DEVICE = "none"
+"""The device set of a guest without devices."""
+
+
+def place(guest: str, device: str) -> str:
+    """``q35``, or ``q35.none`` where a lab varies the devices."""
+    return f"{guest}.{device}" if device else guest
+
+
+@dataclass(frozen=True, slots=True)
+class Allowlist:
+    """A lab's allowances on the day on which a run began: judging it later changes nothing."""
+
+    entries: tuple[Allowance, ...] = ()
+    day: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One kernel x guest x settings x device x testcase x repeat.
+
+    ``skip`` is why it cannot run, if so. ``device`` is one of the lab's device sets, which
+    ``guest`` has already; empty if the lab does not vary the devices.
+    """
+
+    id: str
+    kernel: str
+    guest: Guest
+    settings: HugepageSettings
+    testcase: Testcase
+    repeat: int
+    skip: str = ""
+    device: str = ""
+
+    @property
+    def devices(self) -> str:
+        """The devices that the cell's guest has: ``dmirror``, ``a+b``, ``none``."""
+        return "+".join(device.name for device in self.guest.devices) or NO_DEVICE
+
+    @property
+    def place(self) -> str:
+        """The guest as the names of cells and suites have it."""
+        return place(self.guest.name, self.device)
