@@ -19,6 +19,7 @@ from rmaplab.collect.upstream import KSFT_SKIP
 from rmaplab.model import (
     LAB_SUBTEST,
     OWNER_BOOT,
+    TRANSCRIPT,
     CounterChange,
     CounterSample,
     Fault,
@@ -33,7 +34,6 @@ from rmaplab.model import (
 from rmaplab.store import memoryfile
 
 CONSOLE = "console.log"
-TRANSCRIPT = "agent.jsonl"
 BANNER = b"Linux version"
 CHUNK = 1 << 20
 

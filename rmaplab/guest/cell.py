@@ -28,7 +28,7 @@ from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.settle import Settled, Wanted
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Death, GuestDied, How, LimitReached, Vm, running
-from rmaplab.model import Cell, ExpectedSubtests, Upstream
+from rmaplab.model import TRANSCRIPT, Cell, ExpectedSubtests, Upstream
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ class Started:
 async def start(cell: Cell, bench: Bench, folder: Path, program: str) -> Started:
     """Start a cell's guest, its evidence in ``folder``; a restored one does not run yet."""
     async with contextlib.AsyncExitStack() as stack:
-        transcript = stack.enter_context(Transcript(folder / "agent.jsonl"))
+        transcript = stack.enter_context(Transcript(folder / TRANSCRIPT))
         transcript.say("lab", "cell", cell=cell.id)
         if bench.prologue is not None:
             transcript.carry_over(bench.prologue.transcript)
@@ -175,7 +175,7 @@ def not_built(cell: Cell, folder: Path, error: str) -> None:
 
 
 def _not_run(cell: Cell, folder: Path, detail: str, event: str, **facts: str) -> None:
-    with Transcript(folder / "agent.jsonl") as transcript:
+    with Transcript(folder / TRANSCRIPT) as transcript:
         transcript.say("lab", "cell", cell=cell.id)
         transcript.say("lab", event, **facts)
         transcript.say("lab", "end", how=str(How.NOT_RUN), detail=detail)
@@ -188,9 +188,16 @@ class Session:
     """
 
     def __init__(
-        self, cell: Cell, bench: Bench, vm: Vm, transcript: Transcript, program: str
+        self,
+        cell: Cell,
+        bench: Bench,
+        vm: Vm,
+        transcript: Transcript,
+        program: str,
+        *,
+        booted: bool = False,
     ) -> None:
-        self.booted = False
+        self.booted = booted
         self.postmortem = Postmortem(vm, transcript, bench.keep, living=not cell.guest.icount)
         self.cell = cell
         self.bench = bench

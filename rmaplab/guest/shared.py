@@ -16,7 +16,7 @@ from rmaplab.errors import InfraError
 from rmaplab.guest.cell import Bench, Session
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import How, Vm, running
-from rmaplab.model import Cell
+from rmaplab.model import TRANSCRIPT, Cell
 
 _BEGIN, _END = b"rmaplab: begin ", b"rmaplab: end "
 # For the console to bring the mark that the agent sent before it spoke of the workload's end.
@@ -46,8 +46,7 @@ class SharedGuest:
                 transcript.say("lab", "end", how=str(How.UNUSABLE), detail=error.message)
                 await self.close()
                 return
-            session = Session(cell, bench, vm, transcript, program)
-            session.booted = booted
+            session = Session(cell, bench, vm, transcript, program, booted=booted)
             ended = vm.console.expect(_END)
             death = await session.to_the_end()
             if death.how is not How.BYE:
@@ -60,7 +59,7 @@ class SharedGuest:
                 self._boot = _up_to_mark((folder / "console.log").read_bytes())
 
     def _next_transcript(self, folder: Path) -> Transcript:
-        path = folder / "agent.jsonl"
+        path = folder / TRANSCRIPT
         if self._transcript is None:
             self._transcript = self._stack.enter_context(Transcript(path))
         else:

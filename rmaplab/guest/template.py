@@ -31,7 +31,7 @@ from rmaplab.guest.command import QEMU, REQUEST_BYTES, Channels, Launch, qemu, r
 from rmaplab.guest.settle import Wanted, settle
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import GuestDied, How, LimitReached, Vm, running
-from rmaplab.model import Guest
+from rmaplab.model import TRANSCRIPT, Guest
 from rmaplab.store.cache import digest_of
 
 # Part of every key: raise it when the way templates are made changes.
@@ -123,7 +123,7 @@ async def save_settled(
 
     again = dataclasses.replace(launch, ram=folder, keeps=True, request=no_request(guest, folder))
     await _save(guest, again, folder, scratch, settle_down)
-    (folder / PROLOGUE).write_bytes(_prologue(folder / "agent.jsonl"))
+    (folder / PROLOGUE).write_bytes(_prologue(folder / TRANSCRIPT))
     _seal(folder)
 
 
@@ -158,7 +158,7 @@ async def _save(
     scratch: Path,
     work: Callable[[Vm, Transcript], Awaitable[None]],
 ) -> None:
-    with Transcript(folder / "agent.jsonl") as transcript:
+    with Transcript(folder / TRANSCRIPT) as transcript:
         try:
             async with running(guest, launch, folder=folder, transcript=transcript) as vm:
                 try:
@@ -178,7 +178,7 @@ async def _save(
             _seal(folder)
             return
         transcript.say("lab", "end", how=str(how), detail=detail)
-    for name in ("agent.jsonl", "console.log", "qemu.log"):
+    for name in (TRANSCRIPT, "console.log", "qemu.log"):
         shutil.copy2(folder / name, scratch / name)
     raise BootFailed(f"guest {guest.name}: {detail}", scratch)
 
@@ -191,7 +191,7 @@ def trial(guest: Guest, launch: Launch) -> Probe:
 
 async def _trial(guest: Guest, launch: Launch, folder: Path) -> Probe:
     began = time.monotonic()
-    with Transcript(folder / "agent.jsonl") as transcript:
+    with Transcript(folder / TRANSCRIPT) as transcript:
         try:
             async with running(guest, launch, folder=folder, transcript=transcript) as vm:
                 await prepare.boot(vm, launch.accelerator, transcript, ())

@@ -24,6 +24,8 @@ class Severity(enum.StrEnum):
     NOTICE = "notice"
 
 
+TRANSCRIPT = "agent.jsonl"
+"""The conversation with a cell's guest, in the cell's folder."""
 OWNER_BOOT = "boot"
 OWNER_GAP = "gap"
 """Owners of splats that are no test's: before the agent was up, and between two tests."""

@@ -20,12 +20,11 @@ from rmaplab import proc
 from rmaplab.build import lines, sandbox
 from rmaplab.build.lines import Lines
 from rmaplab.collect import transcript
-from rmaplab.collect.observe import TRANSCRIPT
 from rmaplab.collect.splats import places_of, with_sources
 from rmaplab.config.yamlsource import near_miss
 from rmaplab.errors import InfraError, RmaplabError, UserError
 from rmaplab.log import log
-from rmaplab.model import NO_REPORT, Build, Cell, Observation
+from rmaplab.model import NO_REPORT, TRANSCRIPT, Build, Cell, Observation
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.plan import plan
 from rmaplab.source import patched

@@ -17,10 +17,9 @@ from pathlib import Path
 
 from rmaplab.build import initramfs
 from rmaplab.collect import counters, ledger, transcript
-from rmaplab.collect.observe import TRANSCRIPT
 from rmaplab.guest import cell
 from rmaplab.guest.cell import Bench, Ledger, Prologue
-from rmaplab.model import FREE, Cell, Guest, HugepageSettings, Testcase
+from rmaplab.model import FREE, TRANSCRIPT, Cell, Guest, HugepageSettings, Testcase
 
 EMPTY = "control/empty"
 """The testcase that a calibration runs."""

@@ -10,10 +10,9 @@ from pathlib import Path
 from rmaplab.build import initramfs, selftests
 from rmaplab.build.selftests import Selftests
 from rmaplab.collect import transcript, upstream
-from rmaplab.collect.observe import TRANSCRIPT
 from rmaplab.config import subtests
 from rmaplab.errors import UserError
-from rmaplab.model import Cell, ExpectedSubtests, Lab, Testcase
+from rmaplab.model import TRANSCRIPT, Cell, ExpectedSubtests, Lab, Testcase
 from rmaplab.pipeline.kernels import Workshop
 from rmaplab.plan import plan
 from rmaplab.store.runfolder import RunFolder, planned
