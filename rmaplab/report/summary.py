@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rmaplab.model import CellResult, Change, Comparison, Verdict
 from rmaplab.report.terminal import comparison_tally, printable, tally
-from rmaplab.stability import unstable
+from rmaplab.stability import ends, unstable
 from rmaplab.store.runfolder import RunRecord
 
 
@@ -30,6 +30,7 @@ def render(
         lines += _splats(comparison)
     lines += [tally(results), ""]
     lines += _unstable(results)
+    lines += _repeats(record, results)
     lines += _failures(results)
     lines += _allowed(results)
     lines += ["", *(f"- {escape(remark)}" for remark in remarks)] if remarks else []
@@ -67,6 +68,19 @@ def _unstable(results: Sequence[CellResult]) -> list[str]:
     lines = ["| unstable testcase | kernel | guest | settings | repeats |", "|---|---|---|---|---|"]
     for one in found:
         cells = (one.testcase, one.kernel, one.place, one.settings, one.detail)
+        lines.append("| " + " | ".join(escape(cell) for cell in cells) + " |")
+    return [*lines, ""]
+
+
+def _repeats(record: RunRecord, results: Sequence[CellResult]) -> list[str]:
+    """How every testcase's repeats ended, if there were any: what differs, differs here."""
+    found = ends(results)
+    if not found:
+        return []
+    kernels = [kernel.name for kernel in record.lab.kernels]
+    lines = [f"| repeats of | {' | '.join(kernels)} |", "|---" * (len(kernels) + 1) + "|"]
+    for testcase in sorted(found):
+        cells = (testcase, *(", ".join(found[testcase].get(kernel, ["-"])) for kernel in kernels))
         lines.append("| " + " | ".join(escape(cell) for cell in cells) + " |")
     return [*lines, ""]
 

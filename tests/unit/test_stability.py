@@ -17,7 +17,7 @@ from rmaplab.model import CellResult, Expectation, Fault, Observation, Outcome, 
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.plan import plan
 from rmaplab.report import terminal
-from rmaplab.stability import unstable
+from rmaplab.stability import ends, unstable
 
 from .builders import (
     KTAP_FAIL,
@@ -53,6 +53,18 @@ def repeats(*seen: Observation, **where: Any) -> list[CellResult]:
     return [
         result(one, cell=cell(repeat=number, **where)) for number, one in enumerate(seen, start=1)
     ]
+
+
+def test_how_repeats_ended_is_counted_by_testcase_and_kernel() -> None:
+    always = settings("thp-always")
+    results = [*repeats(PASS, PASS), *repeats(PASS, FAIL, settings=always)]
+    assert ends(results) == {
+        results[0].cell.testcase.name: {"base": ["1 x 2 pass", "1 x 1 pass and 1 fail"]}
+    }
+
+
+def test_without_repeats_there_is_nothing_to_count() -> None:
+    assert ends(repeats(PASS)) == {}
 
 
 def evaluated(folder: Path, said: Sequence[str], *known: Expectation) -> Evaluation:
