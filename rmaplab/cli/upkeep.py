@@ -13,7 +13,6 @@ from rmaplab.cli.options import format_option
 from rmaplab.errors import ExitCode, UserError
 from rmaplab.log import log
 from rmaplab.pipeline import doctor as examination
-from rmaplab.store import cache as cache_store
 from rmaplab.store import inuse
 from rmaplab.store.cache import SECTIONS, Cache
 
@@ -63,8 +62,7 @@ def clean(only: tuple[str, ...], yes: bool) -> None:
     if yes or click.confirm(f"free {total:.1f} MB in {cache.root}?", err=True):
         with inuse.alone(cache):
             for entry in entries:
-                with cache.lock(entry.section, entry.name):
-                    cache_store.remove(entry.path)
+                cache.drop(entry)
         log.stdout.print(f"freed {total:.1f} MB")
 
 

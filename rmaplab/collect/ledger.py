@@ -96,8 +96,6 @@ class Entry:
         allowed = f"{self.low} to {self.high}"
         if self.low == -ANY:
             allowed = f"at most {self.high}"
-        elif self.high == ANY:
-            allowed = f"at least {self.low}"
         elif self.low == self.high:
             allowed = str(self.high)
         return f"{self.account} changed by {self.change:+d}, allowed is {allowed}"

@@ -136,12 +136,6 @@ def no_request(guest: Guest, folder: Path) -> Path | None:
     return path
 
 
-def clear(folder: Path) -> None:
-    """Remove a template that is to be made again in the same folder."""
-    for path in folder.iterdir():
-        path.unlink()
-
-
 def _prologue(path: Path) -> bytes:
     """What was said while a guest settled, as its clones' transcripts are to have it."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

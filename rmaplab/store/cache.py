@@ -143,6 +143,11 @@ class Cache:
             half.rename(final)
         return final
 
+    def drop(self, entry: Entry) -> None:
+        """Delete an entry; waits for a lab that is making it."""
+        with self.lock(entry.section, entry.name):
+            remove(entry.path)
+
     def entries(self, sections: Iterable[str] = tuple(SECTIONS)) -> Iterator[Entry]:
         """Every entry of some sections, and every half-made one that a killed lab left."""
         for section in sections:

@@ -11,7 +11,7 @@ import fcntl
 from collections.abc import Iterator
 
 from rmaplab.errors import UserError
-from rmaplab.store.cache import Cache, remove
+from rmaplab.store.cache import Cache
 
 _NAME = ".in-use"
 
@@ -49,7 +49,7 @@ def keep_within(cache: Cache, section: str, limit: int) -> None:
         for entry in entries:
             if excess <= 0:
                 return
-            remove(entry.path)
+            cache.drop(entry)
             excess -= entry.size
 
 
