@@ -58,6 +58,9 @@ _ICOUNT = ("-icount", "shift=0,sleep=off")
 # Host time leaks in through the real-time clock, too.
 _EXACT_RTC = ("-rtc", "base=2025-01-01T00:00:00,clock=vm")
 ICOUNT_SLOWDOWN = 3.0
+_CONSOLE_SET = 1
+CONSOLE = f"file,id=console,path=/dev/fdset/{_CONSOLE_SET},append=on"
+"""The character device of the serial console, on the pipe that ``console_fd`` lends."""
 
 
 def slowdown(guest: Guest, accelerator: Accelerator) -> float:
@@ -67,7 +70,9 @@ def slowdown(guest: Guest, accelerator: Accelerator) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """QEMU's ends of the channels, as file descriptor numbers."""
+    """QEMU's ends of the channels, as file descriptor numbers: ``console`` of a pipe's writing end,
+    the others of connected sockets.
+    """
 
     console: int
     agent: int
@@ -133,7 +138,7 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
         *memory(guest, launch),
         # Code in the guest that breaks out of QEMU finds no way to fork or to gain privileges.
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
-        "-chardev", f"socket,id=console,fd={channels.console}", "-serial", "chardev:console",
+        *console_fd(channels), "-chardev", CONSOLE, "-serial", "chardev:console",
         "-chardev", f"socket,id=qmp,fd={channels.qmp}", "-mon", "chardev=qmp,mode=control",
         "-device", _SERIAL,
         "-chardev", f"socket,id=agent,fd={channels.agent}",
@@ -143,6 +148,11 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
         *_kernel(guest, launch),
         *(["-incoming", "defer"] if launch.is_restored else []),
     ]  # fmt: skip
+
+
+def console_fd(channels: Channels) -> list[str]:
+    """What lends QEMU the pipe that CONSOLE writes to."""
+    return ["-add-fd", f"set={_CONSOLE_SET},fd={channels.console}"]
 
 
 def environment(host: Mapping[str, str]) -> dict[str, str]:

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """The serial console: read through pexpect, kept whole as evidence, watched for a death.
 
-pexpect works on the lab's end of the socket pair, inside the event loop.
+It comes through a pipe, which holds all that a guest says while the lab is busy. What QEMU cannot
+write at once is lost: the kernel's driver of the port waits 10 ms for room and then goes on
+(wait_for_lsr() in 8250_port.c). A socket is full after some 280 writes of one byte.
+
+pexpect reads the pipe inside the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import re
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +27,7 @@ from rmaplab.collect.splats import complaint_in
 
 # A guest that floods its console fills no disk; what is dropped is counted and said.
 KEPT_BYTES = 64 << 20
+_PIPE_BYTES = 1 << 20  # what a user may ask for by default (fs.pipe-max-size)
 _LINES = re.compile(rb"\A.*\n", re.S)  # anchored: a search must not retry at every offset
 _LONG = re.compile(rb"\A.{65536}", re.S)
 _DEAD = re.compile(rb"Kernel panic - not syncing")
@@ -58,10 +65,11 @@ class ConsoleLog:
 class Console:
     """One guest's console; ``watch`` reads it until it closes."""
 
-    def __init__(self, end: socket.socket, file: BinaryIO) -> None:
+    def __init__(self, end: BinaryIO, file: BinaryIO) -> None:
         self.log = ConsoleLog(file)
-        # pexpect closes the descriptor itself, so it has to own it.
-        self._spawn = pexpect.fdpexpect.fdspawn(end.detach(), timeout=None, maxread=65536)
+        # pexpect closes the descriptor itself, so it gets one of its own.
+        own = os.dup(end.fileno())
+        self._spawn = pexpect.fdpexpect.fdspawn(own, timeout=None, maxread=65536)
         self._spawn.logfile_read = self.log
         self.closed = asyncio.Event()
         """Set once QEMU's end is closed and everything before that was read."""
@@ -122,6 +130,16 @@ class Console:
         if self._spawn.async_pw_transport:
             self._spawn.async_pw_transport[1].close()
         self._spawn.close()
+
+
+def open_pipe() -> tuple[BinaryIO, BinaryIO]:
+    """The console's pipe: the lab's end, not blocking, and QEMU's."""
+    near, far = os.pipe()
+    os.set_blocking(near, False)
+    # With too many of them a user other than root gets no more than the default, 64 KB.
+    with contextlib.suppress(PermissionError):
+        fcntl.fcntl(far, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return os.fdopen(near, "rb", buffering=0), os.fdopen(far, "wb", buffering=0)
 
 
 def open_log(path: Path, before: Path | None) -> BinaryIO:

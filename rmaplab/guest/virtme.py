@@ -115,8 +115,9 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
         *_with_console(
             _on_profile(launch.vng, guest, launch.accelerator),
-            f"socket,id={_CONSOLE},fd={channels.console}",
+            command.CONSOLE,
         ),
+        *command.console_fd(channels),
         "-chardev", f"socket,id=qmp,fd={channels.qmp}", "-mon", "chardev=qmp,mode=control",
         *_agent_port(f"socket,id=agent,fd={channels.agent}"),
         *command.POSTMORTEM,

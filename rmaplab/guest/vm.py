@@ -28,7 +28,7 @@ from rmaplab.errors import InfraError
 from rmaplab.guest import command, virtme
 from rmaplab.guest.agent import Agent, AgentGone
 from rmaplab.guest.command import Channels, Launch
-from rmaplab.guest.console import Console, open_log
+from rmaplab.guest.console import Console, open_log, open_pipe
 from rmaplab.guest.transcript import Transcript
 from rmaplab.model import Guest
 
@@ -255,11 +255,8 @@ async def running(
     if QEMU does not come up or does not take the saved state.
     """
     async with contextlib.AsyncExitStack() as stack:
-        (console_end, console_far), (agent_end, agent_far), (qmp_end, qmp_far) = (
-            _pair(stack),
-            _pair(stack),
-            _pair(stack),
-        )
+        console_end, console_far = map(stack.enter_context, open_pipe())
+        (agent_end, agent_far), (qmp_end, qmp_far) = _pair(stack), _pair(stack)
         far = (console_far, agent_far, qmp_far)
         handed = [end.fileno() for end in far]
         build = virtme.qemu if launch.vng else command.qemu

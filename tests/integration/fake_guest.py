@@ -47,7 +47,27 @@ def disk(text: bytes, then: bytes) -> bytes:
         then = bytes([0xEB, 0x100 - len(print_it) - 2])  # jmp to the start
     code_size = len(print_it) + len(then)
     print_it[6:8] = (_ORIGIN + code_size).to_bytes(2, "little")
-    whole = bytes(print_it) + then + text + b"\0"
+    return _with_boot_sector(bytes(print_it) + then, text)
+
+
+def hasty_disk(text: bytes, times: int) -> bytes:
+    """A disk that boots, prints ``text`` so many times whether the port has room or not, halts."""
+    print_it = bytearray([
+        0x31, 0xC0, 0x8E, 0xD8, 0xFC,        # xor ax, ax; mov ds, ax; cld
+        0xBA, 0xF8, 0x03,                    # mov dx, 0x3f8
+        0xB9, *times.to_bytes(2, "little"),  # mov cx, times
+        0xBE, 0, 0,                          # again: mov si, text
+        0xAC, 0x84, 0xC0, 0x74, 0x03,        # next: lodsb; test al, al; jz done
+        0xEE, 0xEB, 0xF8,                    # out dx, al; jmp next
+        0xE2, 0xF3,                          # done: loop again
+        *HALT,
+    ])  # fmt: skip
+    print_it[12:14] = (_ORIGIN + len(print_it)).to_bytes(2, "little")
+    return _with_boot_sector(bytes(print_it), text)
+
+
+def _with_boot_sector(code: bytes, text: bytes) -> bytes:
+    whole = code + text + b"\0"
     # TRIPLE_FAULT's table, at 0x7df0, has to be zero.
     assert len(whole) <= 0x1F0
     assert b"\0" not in text

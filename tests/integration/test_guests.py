@@ -32,6 +32,7 @@ BANNER = b"Linux version 6.12.0 (rmaplab@rmaplab) #1\n"
 # A limit that is not meant to be reached, on however busy a host.
 LONG_S = 40.0
 SHORT_S = 2.0
+BUSY_S = 3.0
 
 
 @pytest.fixture
@@ -42,8 +43,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def fake(folder: Path, text: bytes, then: bytes, *more: str) -> FakeGuest:
+    return booting(folder, fake_guest.disk(text, then), *more)
+
+
+def booting(folder: Path, disk: bytes, *more: str) -> FakeGuest:
     path = folder.parent / "disk.img"
-    path.write_bytes(fake_guest.disk(text, then))
+    path.write_bytes(disk)
     return FakeGuest(path, more)
 
 
@@ -133,6 +138,21 @@ def test_the_lines_after_a_panic_are_kept(folder: Path) -> None:
     panic = b"Kernel panic - not syncing: x\nRebooting never\n---[ end Kernel panic - x ]---\n"
     watch(fake(folder, BANNER + panic, HALT), folder)
     assert (folder / "console.log").read_bytes() == BANNER + panic
+
+
+def test_what_a_guest_prints_while_the_lab_is_busy_is_not_lost(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_watch = console.Console.watch
+
+    async def busy_watch(self: console.Console, *words: Any) -> None:
+        time.sleep(BUSY_S)  # the whole lab stands still
+        await real_watch(self, *words)
+
+    monkeypatch.setattr(console.Console, "watch", busy_watch)
+    line = b"[    2.449152][    T1] a line that a kernel prints in one go, without looking up\n"
+    watch(booting(folder, fake_guest.hasty_disk(line, 2000)), folder, boot_s=BUSY_S + SHORT_S)
+    assert (folder / "console.log").read_bytes() == line * 2000
 
 
 def test_a_flood_of_hostile_bytes_is_kept_and_bounded(

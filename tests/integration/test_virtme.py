@@ -33,7 +33,7 @@ def test_vng_says_how_to_start_a_guest_and_the_lab_makes_it_its_own(image: Path)
     assert [share.split(",")[2] for share in shares] == ["path=/", f"path={image.parent}"]
     assert all("readonly=on" in share for share in shares)
     chardevs = [words[n + 1] for n, word in enumerate(words) if word == "-chardev"]
-    assert {chardev.partition(",")[0] for chardev in chardevs} == {"null", "socket"}
+    assert {chardev.partition(",")[0] for chardev in chardevs} == {"null", "file", "socket"}
     line = words[words.index("-append") + 1]
     # The last of several wins (kernel/params.c).
     assert line.rindex("panic=0") > line.rindex("panic=-1")
