@@ -15,6 +15,7 @@ KNOWN = {
     "selftest/fail": ("completed", "fail"),
     "selftest/flood": ("completed", "error"),
     "selftest/hang": ("timeout", "fail"),
+    "selftest/leak": ("completed", "fail"),
     "selftest/oom": ("splat", "pass"),
     "selftest/panic": ("panic", "fail"),
     "selftest/reset": ("lost", "fail"),

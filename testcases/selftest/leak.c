@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * For testing the lab: a page that outlives its process is told as leaked.
+ *
+ * A pipe of the parent keeps the page, which nobody maps once the subtest's
+ * process is gone.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "rmaplab.h"
+
+static int pipe_of_parent[2];
+
+static void test_leak(void)
+{
+	char *page = anon_map(PAGE_SIZE, 0);
+	struct iovec part = { .iov_base = page, .iov_len = PAGE_SIZE };
+
+	*page = 1;
+	watch_pfn(page_facts(page).pfn);
+	require(vmsplice(pipe_of_parent[1], &part, 1, 0) == PAGE_SIZE,
+		"vmsplice: %s", strerror(errno));
+}
+
+static void test_no_leak(void)
+{
+	char *page = anon_map(PAGE_SIZE, 0);
+
+	*page = 1;
+	watch_pfn(page_facts(page).pfn);
+}
+
+int main(void)
+{
+	static const struct subtest tests[] = {
+		{ .name = "leak", .run = test_leak },
+		{ .name = "no-leak", .run = test_no_leak },
+	};
+
+	if (pipe(pipe_of_parent))
+		bail_out("pipe: %s", strerror(errno));
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}
