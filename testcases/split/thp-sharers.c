@@ -9,6 +9,9 @@
  * well: what one process writes no other sees.
  *
  * partial: a process that unmapped a page before the split has not got it back.
+ *
+ * pmd: where every process unmapped a page, the THP stays one and each process's
+ * PMD becomes PTEs.  These are as private as the PMD was.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -84,6 +87,26 @@ static void test_partial(void)
 	sharers_end();
 }
 
+static void test_pmd(void)
+{
+	char *head = thp_map(), *hole = head + HOLE * PAGE_SIZE;
+	long long splits = vmstat("thp_split_page");
+	struct pfns old;
+
+	sharers_fork(16);
+	old = pfns_of(head, HPAGE_NR);
+	sharers_call(unmap_page, (long)head);
+	check_eq("mapcount of the hole's page", pfn_facts(old.pfn[HOLE]).count,
+		 0);
+	check_eq("thp_split_page", vmstat("thp_split_page") - splits, 0);
+	check(pfn_facts(old.pfn[HOLE + 1]).flags & PF_COMPOUND_TAIL,
+	      "the THP is no longer one");
+	check_shared_by_all(hole + PAGE_SIZE, HPAGE_NR - HOLE - 1);
+	check_intact_in_all(head, HOLE);
+	check_writes_are_private(head, HOLE);
+	sharers_end();
+}
+
 int main(void)
 {
 	static const struct subtest tests[] = {
@@ -92,6 +115,7 @@ int main(void)
 		SHARED_BY(16, "split", test_split),
 		SHARED_BY(64, "split", test_split),
 		{ .name = "partial-16", .run = test_partial },
+		{ .name = "pmd-16", .run = test_pmd },
 	};
 
 	return ktap_run(tests, ARRAY_SIZE(tests));
