@@ -78,6 +78,25 @@ bool write_file(const char *path, const char *text)
 	return true;
 }
 
+const char *read_file(const char *path)
+{
+	static char text[65536];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+	ssize_t n;
+
+	while (fd >= 0 && len < sizeof(text) - 1) {
+		n = read(fd, text + len, sizeof(text) - 1 - len);
+		if (n <= 0)
+			break;
+		len += n;
+	}
+	if (fd >= 0)
+		close(fd);
+	text[len] = '\0';
+	return text;
+}
+
 /* To the console, for what cannot be said over the port. */
 void complain(const char *what, int err)
 {

@@ -37,6 +37,8 @@ void __noreturn power_off(int status);
 void complain(const char *what, int err);
 void kmsg_mark(const char *what, const char *text);
 bool write_file(const char *path, const char *text);
+/* Up to the next call; empty on an error, cut after 64 KB. */
+const char *read_file(const char *path);
 
 /* port.c: the virtio-serial port, bytes in and bytes out */
 bool port_open(void);
@@ -105,6 +107,8 @@ bool cell_freeze(bool freeze);
 
 /* drain.c: bring counters to rest */
 void drain_request(const struct request *rq);
+
+/* khugepaged.c: have its first scan behind us */
 void khugepaged_request(const struct request *rq);
 
 /* audit.c: recount the reverse map, see audit.h */

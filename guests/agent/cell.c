@@ -62,27 +62,9 @@ void cell_kill(void)
 		each_process(CELL, kill_process);
 }
 
-/* Whether an open cgroup.events has a line. */
-static bool has_event(int fd, const char *line)
+static bool has_event(const char *line)
 {
-	char text[256];
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	return strstr(text, line);
-}
-
-/* Whether the kernel says that no process is in it nor below it. */
-static bool is_empty(void)
-{
-	int fd = open(CELL "/cgroup.events", O_RDONLY | O_CLOEXEC);
-	bool empty = fd >= 0 && has_event(fd, "populated 0");
-
-	if (fd >= 0)
-		close(fd);
-	return empty;
+	return strstr(read_file(CELL "/cgroup.events"), line);
 }
 
 /*
@@ -91,21 +73,15 @@ static bool is_empty(void)
  */
 static bool wait_until_frozen(void)
 {
-	int fd = open(CELL "/cgroup.events", O_RDONLY | O_CLOEXEC);
 	struct timespec pause = { .tv_nsec = FREEZE_POLL_NS };
-	bool frozen = false;
 	int tries;
 
-	if (fd < 0)
-		return false;
 	for (tries = 0; tries < FREEZE_TRIES; tries++) {
-		frozen = has_event(fd, "frozen 1");
-		if (frozen)
-			break;
+		if (has_event("frozen 1"))
+			return true;
 		nanosleep(&pause, NULL);
 	}
-	close(fd);
-	return frozen;
+	return false;
 }
 
 bool cell_freeze(bool freeze)
@@ -151,7 +127,7 @@ bool cell_join(void)
 
 int cell_count(void)
 {
-	return is_empty() ? 0 : each_process(CELL, NULL);
+	return has_event("populated 0") ? 0 : each_process(CELL, NULL);
 }
 
 int cell_remove(void)

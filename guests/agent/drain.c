@@ -6,14 +6,10 @@
  * and the agent's own pages that were swapped out.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <linux/mempolicy.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,11 +27,6 @@
 #define LONG_WAIT_MS	1500
 /* Page cache (1), and no line in the kernel log (4): fs/drop_caches.c */
 #define DROP_QUIETLY	"5"
-#define KHUGEPAGED_SCANS "/sys/kernel/mm/transparent_hugepage/khugepaged/full_scans"
-#define PAGE		4096UL
-#define HUGE_PAGE	(2UL << 20)
-#define KHUGEPAGED_AREA	(4 * HUGE_PAGE)
-#define KHUGEPAGED_MS	2000
 #define FREE_TRIES	20
 /* With swap slots on the lists of the CPUs the cgroup may stay for ever. */
 #define SWAP_WAIT_MS	60
@@ -68,26 +59,6 @@ static long pages_on_cpu_lists(const char *zoneinfo)
 	return pages;
 }
 
-/* A small file of /proc; what does not fit is cut. */
-static const char *slurp(const char *path)
-{
-	static char text[65536];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n;
-
-	while (fd >= 0 && len < sizeof(text) - 1) {
-		n = read(fd, text + len, sizeof(text) - 1 - len);
-		if (n <= 0)
-			break;
-		len += n;
-	}
-	if (fd >= 0)
-		close(fd);
-	text[len] = '\0';
-	return text;
-}
-
 static long field(const char *text, const char *key)
 {
 	const char *at = strstr(text, key);
@@ -102,10 +73,10 @@ static long field(const char *text, const char *key)
  */
 static bool look_at_free(long *free, long *pcp)
 {
-	slurp("/proc/sys/vm/stat_refresh");
-	*pcp = pages_on_cpu_lists(slurp("/proc/zoneinfo"));
-	*free = field(slurp("/proc/vmstat"), "nr_free_pages ");
-	return pages_on_cpu_lists(slurp("/proc/zoneinfo")) == *pcp;
+	read_file("/proc/sys/vm/stat_refresh");
+	*pcp = pages_on_cpu_lists(read_file("/proc/zoneinfo"));
+	*free = field(read_file("/proc/vmstat"), "nr_free_pages ");
+	return pages_on_cpu_lists(read_file("/proc/zoneinfo")) == *pcp;
 }
 
 /*
@@ -134,7 +105,7 @@ static bool count_free(long *free, long *pcp)
  */
 static void release_ksm(void)
 {
-	if (*slurp(KSM_RUN) != '0')
+	if (*read_file(KSM_RUN) != '0')
 		return;
 	write_file(KSM_RUN, "2");
 	write_file(KSM_RUN, "0");
@@ -142,7 +113,7 @@ static void release_ksm(void)
 
 static long dying_cgroups(void)
 {
-	return field(slurp(CGROUP_STAT), "nr_dying_descendants ");
+	return field(read_file(CGROUP_STAT), "nr_dying_descendants ");
 }
 
 static long long now_ms(void)
@@ -176,83 +147,6 @@ static int wait_for_dying_cgroups(long long wait_ms)
 	for (polls = 0; dying_cgroups() > 0 && now_ms() < deadline; polls++)
 		nanosleep(&pause, NULL);
 	return polls;
-}
-
-/* -- khugepaged ---------------------------------------------------------- */
-
-/* The kernel has the thread only while some setting lets it collapse. */
-static bool has_khugepaged(void)
-{
-	char path[64], comm[32];
-	struct dirent *entry;
-	bool found = false;
-	DIR *dir = opendir("/proc");
-
-	while (dir && !found && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/proc/%d/comm", atoi(entry->d_name));
-		snprintf(comm, sizeof(comm), "%.31s", slurp(path));
-		found = !strcmp(comm, "khugepaged\n");
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-/*
- * Memory that khugepaged looks at and cannot collapse: huge pages would fit, but
- * the one page there is lies before the first (khugepaged_enter_vma() wants
- * one).  NULL on an error.
- */
-static char *attract_khugepaged(void)
-{
-	char *area = mmap(NULL, KHUGEPAGED_AREA, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *huge;
-
-	if (area == MAP_FAILED)
-		return NULL;
-	huge = (char *)(((uintptr_t)area + HUGE_PAGE) & ~(HUGE_PAGE - 1));
-	/* Nor in one that begins with the area. */
-	if (munmap(area, PAGE))
-		return NULL;
-	huge[-1] = 1;
-	if (madvise(area + PAGE, KHUGEPAGED_AREA - PAGE, MADV_HUGEPAGE))
-		return NULL;
-	return area + PAGE;
-}
-
-/*
- * The first process that khugepaged may look at wakes it, however long it is
- * to sleep between two scans: that would be the workload.  So have it know the
- * agent and wait until it sleeps (khugepaged_enter(), khugepaged_wait_work()).
- * It goes on knowing the agent when the memory is gone.
- */
-void khugepaged_request(const struct request *rq)
-{
-	struct timespec pause = { .tv_nsec = POLL_NS };
-	long long deadline = now_ms() + KHUGEPAGED_MS;
-	char *area = NULL;
-	long scans = 0;
-	int err = 0;
-
-	if (has_khugepaged()) {
-		area = attract_khugepaged();
-		err = area ? 0 : errno;
-	}
-	while (!err && has_khugepaged()) {
-		scans = atol(slurp(KHUGEPAGED_SCANS));
-		if (scans > 0)
-			break;
-		if (now_ms() >= deadline)
-			err = ETIMEDOUT;
-		nanosleep(&pause, NULL);
-	}
-	if (area && munmap(area, KHUGEPAGED_AREA - PAGE))
-		err = errno;
-	event_begin("khugepaged", rq->id);
-	event_int("errno", err);
-	event_int("scans", scans);
-	event_end();
 }
 
 /* drain [wait] */
