@@ -24,6 +24,14 @@ def order(cells: Sequence[Cell], expected: Mapping[str, float]) -> list[Cell]:
     return sorted(cells, key=key)
 
 
+def width(cell: Cell, jobs: int) -> int:
+    """How many of ``jobs`` places a cell takes: one for each CPU that its testcase needs.
+
+    Threads that are to meet must run at the same time, and so need as many CPUs of the host.
+    """
+    return min(cell.testcase.requires.cpus, jobs)
+
+
 class Remaining:
     """How long a run still takes, corrected by how long its cells took so far.
 
@@ -35,9 +43,11 @@ class Remaining:
         wanted = [cell for cell in cells if not cell.skip]
         known = [expected[cell.id] for cell in wanted if expected.get(cell.id)]
         mean = sum(known) / len(known) if known else 1.0
-        self._weights = {cell.id: expected.get(cell.id) or mean for cell in wanted}
-        self._left = sum(self._weights.values())
         self._jobs = max(1, jobs)
+        self._weights = {
+            cell.id: (expected.get(cell.id) or mean) * width(cell, self._jobs) for cell in wanted
+        }
+        self._left = sum(self._weights.values())
         self._guess = 1.0 if known else 0.0
         self._done = self._took = 0.0
 
@@ -47,7 +57,7 @@ class Remaining:
         self._left = max(0.0, self._left - weight) if self._weights else 0.0
         if weight and took_s:  # one that its kernel made a skip says nothing of the pace
             self._done += weight
-            self._took += took_s
+            self._took += took_s * width(cell, self._jobs)
 
     @property
     def seconds(self) -> float | None:
@@ -68,6 +78,8 @@ def estimate(cells: Iterable[Cell], expected: Mapping[str, float], jobs: int) ->
     mean = sum(known) / len(known)
     workers = [0.0] * max(1, jobs)
     for cell in order(wanted, expected):
-        ends = heapq.heappop(workers)
-        heapq.heappush(workers, ends + (0.0 if cell.skip else expected.get(cell.id, mean)))
+        seconds = 0.0 if cell.skip else expected.get(cell.id, mean)
+        taken = [heapq.heappop(workers) for _ in range(width(cell, len(workers)))]
+        for _ in taken:
+            heapq.heappush(workers, max(taken) + seconds)
     return max(workers)

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import shlex
 import signal
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from rmaplab.pipeline.keeping import Places
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates
 from rmaplab.pipeline.upstream import Kit
-from rmaplab.schedule import Remaining
+from rmaplab.schedule import Remaining, width
 from rmaplab.store import memoryfile
 from rmaplab.store.runfolder import CELLS, RunFolder, RunRecord
 
@@ -92,12 +93,13 @@ class Runner:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {self.record.accelerator}")
         line = _Line(ahead(jobs))
+        places = _Places(jobs)
         with cell_progress(len(cells), remaining) as progress:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._start_all(cells, line, jobs))
                     for _ in range(jobs):
-                        group.create_task(self._work(line, progress))
+                        group.create_task(self._work(line, places, progress))
             finally:
                 await line.clear()
                 for guest in self.shared.values():
@@ -110,17 +112,21 @@ class Runner:
         for _ in range(jobs):
             line.close()
 
-    async def _work(self, line: _Line, progress: CellProgress) -> None:
+    async def _work(self, line: _Line, places: _Places, progress: CellProgress) -> None:
         while (taken := await line.take()) is not None:
-            if taken.started is not None:
-                await taken.started.carry_out()
-            elif taken.bench is not None and taken.cell.guest.isolation is Isolation.SHARED:
-                key = (taken.cell.kernel, taken.cell.place)
-                shared = self.shared.setdefault(key, SharedGuest())
-                await shared.run(*self._what(taken.cell, taken.bench))
-            elif taken.bench is not None:
-                await cell.run(*self._what(taken.cell, taken.bench))
+            async with places.held_by(taken):
+                await self._carry_out(taken)
             self._finish(taken.cell, progress)
+
+    async def _carry_out(self, taken: _Next) -> None:
+        if taken.started is not None:
+            await taken.started.carry_out()
+        elif taken.bench is not None and taken.cell.guest.isolation is Isolation.SHARED:
+            key = (taken.cell.kernel, taken.cell.place)
+            shared = self.shared.setdefault(key, SharedGuest())
+            await shared.run(*self._what(taken.cell, taken.bench))
+        elif taken.bench is not None:
+            await cell.run(*self._what(taken.cell, taken.bench))
 
     async def _get_ready(self, wanted: Cell) -> _Next:
         """What a cell runs on, and its guest if that is a clone, which costs little."""
@@ -198,6 +204,28 @@ class Runner:
 def ahead(jobs: int) -> int:
     """How many guests may wait for their turn: one for each that runs, within the free memory."""
     return max(1, min(jobs, available_mb() // 4 // WAITING_MB))
+
+
+class _Places:
+    """The ``jobs`` places that cells run in; a wide cell waits until it has all of its own."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._free = asyncio.Semaphore(jobs)
+        self._turn = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def held_by(self, taken: _Next) -> AsyncIterator[None]:
+        """As long as the block: none for a cell that has nothing to run."""
+        count = width(taken.cell, self._jobs) if taken.bench is not None else 0
+        async with self._turn:  # first come, first served: nobody overtakes a wide one
+            for _ in range(count):
+                await self._free.acquire()
+        try:
+            yield
+        finally:
+            for _ in range(count):
+                self._free.release()
 
 
 class _Line:
