@@ -218,7 +218,7 @@ class _Places:
     async def held_by(self, taken: _Next) -> AsyncIterator[None]:
         """As long as the block: none for a cell that has nothing to run."""
         count = width(taken.cell, self._jobs) if taken.bench is not None else 0
-        async with self._turn:  # first come, first served: nobody overtakes a wide one
+        async with self._turn:  # two that have a part each would wait for ever
             for _ in range(count):
                 await self._free.acquire()
         try:

@@ -36,12 +36,17 @@ def running_together(jobs: int, *waiting: _Next) -> list[set[int]]:
         await asyncio.gather(*(one(*numbered) for numbered in enumerate(waiting)))
         return seen
 
-    return asyncio.run(run())
+    return asyncio.run(asyncio.wait_for(run(), 10))
 
 
 def test_a_wide_cell_runs_alone_and_nobody_overtakes_it() -> None:
     narrow, wide = _Next(NARROW, BENCH), _Next(WIDE, BENCH)
     assert running_together(2, narrow, wide, narrow, narrow) == [{0}, {1}, {2}, {2, 3}]
+
+
+def test_two_wide_cells_do_not_wait_for_each_other() -> None:
+    wide = _Next(WIDE, BENCH)
+    assert running_together(2, wide, wide, wide) == [{0}, {1}, {2}]
 
 
 def test_with_one_place_a_wide_cell_has_that_and_with_three_another_runs_beside_it() -> None:
