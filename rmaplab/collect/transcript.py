@@ -73,8 +73,8 @@ class Saved:
     asked for them; ``ledger`` is None if none was asked for, ``expected`` for a workload of the
     lab's own; ``not_built`` is what the compiler said of a program that is therefore not there.
     ``memory`` is what became of the guest's memory, None if nobody saved it; ``pages`` are those
-    that the workload registered; ``held_s`` is how long the guest stood still for it before its
-    end, which is no part of ``duration_s``.
+    that the workload registered; ``held_s`` is how long the guest stood still for that, or waited
+    for its turn, which is no part of ``duration_s``.
     """
 
     how: str = ""
@@ -165,6 +165,8 @@ def _from_lab(saved: Saved, line: Line, labels: dict[int, str], free: dict[int, 
             saved.phase = str(line["phase"])
         case "skip":
             saved.skip = str(line["reason"])
+        case "turn":
+            saved.held_s += float(line["waited_s"])
         case "console-cut":
             saved.console_dropped = int(line["dropped"])
         case "setting":

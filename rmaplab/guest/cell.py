@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,11 +88,14 @@ class Started:
     def __init__(self, stack: contextlib.AsyncExitStack, session: Session | None) -> None:
         self._stack = stack
         self._session = session
+        self._ready_at = time.monotonic()
 
     async def carry_out(self) -> None:
         """Run the workload and leave the evidence. Never raises for what a guest does."""
         async with self._stack:
             if self._session is not None:
+                waited = round(time.monotonic() - self._ready_at, 3)
+                self._session.transcript.say("lab", "turn", waited_s=waited)
                 await self._session.to_the_end()
 
     async def aclose(self) -> None:

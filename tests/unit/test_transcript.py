@@ -52,6 +52,16 @@ def test_an_agent_cannot_set_the_labs_clock(tmp_path: Path) -> None:
     assert reading.read(path).duration_s < 1e6
 
 
+def test_the_wait_for_its_turn_is_no_part_of_a_cells_time(tmp_path: Path) -> None:
+    path = tmp_path / "agent.jsonl"
+    path.write_text(
+        '{"at": 0.1, "from": "lab", "ev": "start"}\n'
+        '{"at": 7.1, "from": "lab", "ev": "turn", "waited_s": 7.0}\n'
+        '{"at": 7.6, "from": "lab", "ev": "end", "how": "bye", "detail": ""}\n'
+    )
+    assert reading.read(path).duration_s == pytest.approx(0.6)
+
+
 def test_a_sample_in_parts_is_one_sample(tmp_path: Path) -> None:
     path = tmp_path / "agent.jsonl"
     with Transcript(path) as transcript:
