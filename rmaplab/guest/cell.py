@@ -6,7 +6,8 @@ nothing. The transcript's last ``end`` line says how it ended; a transcript with
 a lab that was killed.
 
 A cell is started and carried out in two steps: a clone that is restored but does not run yet costs
-only memory, so the next cell's can wait while the present one's works.
+only memory, so the next cell's can wait while the present one's works. Where a CPU of the host has
+nothing else to do, it answers one ping before it waits.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Bench:
     ``prologue`` is that of the settled template which ``launch`` restores; without one the guest
     boots and is settled in the cell. ``audit`` is as in ``Wanted``; without ``ledger`` none is
     drawn up; without ``keep`` no memory is saved; ``expected`` is None for a workload of the lab's
-    own.
+    own; ``warms_up`` has a clone answer once while it waits for its turn.
     """
 
     launch: Launch
@@ -77,6 +78,7 @@ class Bench:
     ledger: Ledger | None = None
     keep: Keep | None = None
     expected: ExpectedSubtests | None = None
+    warms_up: bool = False
 
 
 class Started:
@@ -116,6 +118,11 @@ async def start(cell: Cell, bench: Bench, folder: Path, program: str) -> Started
             vm = await stack.enter_async_context(
                 running(cell.guest, launch, folder=folder, transcript=transcript)
             )
+            if bench.prologue is not None:
+                vm.agent.count_from(bench.prologue.settled.last_request)
+            if bench.warms_up and bench.prologue is not None and not _has_request(cell, bench):
+                stretch = slowdown(cell.guest, launch.accelerator)
+                await vm.warm_up(cell.guest.limits.ready_s * stretch)
             session = Session(cell, bench, vm, transcript, program)
         except InfraError as error:
             transcript.say("lab", "end", how=str(How.UNUSABLE), detail=error.message)
@@ -251,7 +258,6 @@ class Session:
         required = self.cell.testcase.requires.files
         if self.bench.prologue is not None:
             settled = self.bench.prologue.settled
-            self.vm.agent.count_from(settled.last_request)
             # One that has its request would begin with the workload.
             if not _has_request(self.cell, self.bench):
                 await self.vm.go()

@@ -192,6 +192,20 @@ class Vm:
             await self._execute("cont")
             self._stopped = False
 
+    async def warm_up(self, limit_s: float) -> None:
+        """Have a restored guest answer once, and stand still again until ``go``.
+
+        What every request needs is translated then (TCG), while other guests run. What goes wrong
+        shows again in the guest's turn, if it answers within the limit or not. Raises InfraError if
+        QEMU cannot.
+        """
+        await self.go()
+        with contextlib.suppress(GuestDied, LimitReached):
+            await self.within(limit_s, How.READY_LIMIT, self.agent.ask("ping"))
+        if not self.death.done():
+            await self._execute("stop")
+            self._stopped = True
+
     async def dump(self, memory_fd: int, limit_s: float) -> None:
         """Write the memory of a stopped guest to an open file or pipe, as an ELF core.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import os
 import shlex
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -106,9 +107,10 @@ class Runner:
                     await guest.close()
 
     async def _start_all(self, cells: Sequence[Cell], line: _Line, jobs: int) -> None:
+        idle_cpu = jobs < len(os.sched_getaffinity(0))
         for wanted in cells:
             await line.reserve()
-            line.add(await self._get_ready(wanted))
+            line.add(await self._get_ready(wanted, warms_up=idle_cpu))
         for _ in range(jobs):
             line.close()
 
@@ -128,7 +130,7 @@ class Runner:
         elif taken.bench is not None:
             await cell.run(*self._what(taken.cell, taken.bench))
 
-    async def _get_ready(self, wanted: Cell) -> _Next:
+    async def _get_ready(self, wanted: Cell, *, warms_up: bool) -> _Next:
         """What a cell runs on, and its guest if that is a clone, which costs little."""
         folder = self.folder.cell(wanted)
         boot = self.launches.of(wanted)
@@ -144,7 +146,10 @@ class Runner:
             cell.not_booted(folder, bench.folder)
             return _Next(wanted)
         bench = dataclasses.replace(
-            bench, keep=self.places.keep(wanted), expected=self.kit.expected(wanted)
+            bench,
+            keep=self.places.keep(wanted),
+            expected=self.kit.expected(wanted),
+            warms_up=warms_up,
         )
         if bench.prologue is None:
             return _Next(wanted, bench)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,20 @@ def test_clones_do_not_see_each_other(own_cache: Path, run_lab: Any, tmp_path: P
         assert console.count(b"Linux version") == 1, "the template's boot comes first"
         assert console.count(b"rmaplab: begin ") == 1, "and no other cell's workload"
         assert console.count(b"rmaplab: end ") == 1, "and what the kernel said last is there"
+
+
+@pytest.mark.parametrize("spare", [True, False])
+def test_a_clone_answers_before_its_turn_where_a_cpu_is_idle(
+    run_lab: Any, tmp_path: Path, spare: bool
+) -> None:
+    cpus = len(os.sched_getaffinity(0))
+    jobs = max(1, cpus - 1) if spare else cpus
+    done = run(run_lab, tmp_path, "--jobs", str(jobs), "--repeat", "2")
+    for cell in done.cells("control/empty"):
+        said = (done.folder / "cells" / cell["id"] / "agent.jsonl").read_text(encoding="utf-8")
+        lines = [json.loads(line) for line in said.splitlines()]
+        events = [line["ev"] for line in lines if not line.get("template")]
+        before, after = events[: events.index("turn")], events[events.index("turn") :]
+        assert (before[-3:] == ["request", "pong", "STOP"]) is (jobs < cpus)
+        assert "RESUME" in after
+        assert "pong" not in after
