@@ -153,6 +153,26 @@ static struct page_facts reclaim_swap_cache(struct page_facts p)
 	return p;
 }
 
+/*
+ * What reclaim of this cgroup cannot free may still be nothing but swap cache.
+ * Without its swap area a page is that no longer; one that somebody holds stays
+ * anonymous memory.
+ */
+static void empty_swap_cache(const struct page_facts *pages, int nr)
+{
+	char device[128];
+	int i, off, on;
+
+	for (i = 0; i < nr && !(pages[i].flags & PF_SWAPCACHE); i++)
+		;
+	if (i == nr || swap_areas(device, sizeof(device)) != 1)
+		return;
+	off = swap_off(device);
+	on = off ? 0 : swap_on(device);
+	diag("after exit, pfn %#llx is in the swap cache still: swapoff %d, swapon %d",
+	     (unsigned long long)pages[i].pfn, off, on);
+}
+
 /* Of nr pages keep those that look leaked; returns how many. */
 static int keep_leaked(struct page_facts *pages, int nr)
 {
@@ -179,6 +199,7 @@ bool watched_pfns_are_free(void)
 	for (look = 0; nr && look < LOOKS; look++) {
 		drain_lru_caches();
 		nr = keep_leaked(pages, nr);
+		empty_swap_cache(pages, nr);
 	}
 	for (i = 0; i < nr; i++)
 		diag("FAILED: after exit, pfn %#llx: count=%lld flags=%#llx",

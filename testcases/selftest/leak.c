@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -27,6 +28,22 @@ static void test_leak(void)
 		"vmsplice: %s", strerror(errno));
 }
 
+static void test_leak_swap_cache(void)
+{
+	char *page = anon_map(PAGE_SIZE, 0);
+	struct iovec part = { .iov_base = page, .iov_len = PAGE_SIZE };
+
+	require_swap();
+	*page = 1;
+	drain_lru_caches();
+	madvise(page, PAGE_SIZE, MADV_PAGEOUT);
+	require(is_swapped(pagemap_entry(page)), "the page is not swapped out");
+	require(*(volatile char *)page == 1, "other data");
+	watch_pfn(page_facts(page).pfn);
+	require(vmsplice(pipe_of_parent[1], &part, 1, 0) == PAGE_SIZE,
+		"vmsplice: %s", strerror(errno));
+}
+
 static void test_no_leak(void)
 {
 	char *page = anon_map(PAGE_SIZE, 0);
@@ -39,6 +56,7 @@ int main(void)
 {
 	static const struct subtest tests[] = {
 		{ .name = "leak", .run = test_leak },
+		{ .name = "leak-swap-cache", .run = test_leak_swap_cache },
 		{ .name = "no-leak", .run = test_no_leak },
 	};
 
