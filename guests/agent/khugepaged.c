@@ -59,7 +59,7 @@ static int find_khugepaged(void)
 static int attract(char *area)
 {
 	uintptr_t second = (uintptr_t)area + HUGE_PAGE;
-	char *huge = area + (second & ~(HUGE_PAGE - 1)) - (uintptr_t)area;
+	char *huge = (char *)(second & ~(HUGE_PAGE - 1));
 
 	/* Nor in one that begins with the area. */
 	if (mprotect(area, PAGE, PROT_NONE))

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/mempolicy.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -83,4 +84,14 @@ unsigned long free_huge_blocks(int node)
 	}
 	fclose(f);
 	return nr;
+}
+
+void stay_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	require_errno(!sched_setaffinity(0, sizeof(set), &set),
+		      "sched_setaffinity");
 }

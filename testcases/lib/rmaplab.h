@@ -304,6 +304,8 @@ void require_node(int node);
 /* The node of a page after move_pages(2), or -errno. */
 int move_page(void *page, int node);
 int node_of(const void *page);
+/* The only CPU that this thread runs on. */
+void stay_on(int cpu);
 /* Where this process's new pages come from. */
 void allocate_on(int node);
 void allocate_anywhere(void);

@@ -81,20 +81,6 @@ static void fork_sharer(int who)
 	nr_sharers = who + 1;
 }
 
-/*
- * Only one of them ever runs.  On one CPU a call is a switch; across two it
- * would be interrupts, which take an emulated machine milliseconds.
- */
-static void stay_on_this_cpu(void)
-{
-	cpu_set_t here;
-
-	CPU_ZERO(&here);
-	CPU_SET(sched_getcpu(), &here);
-	require_errno(!sched_setaffinity(0, sizeof(here), &here),
-		      "sched_setaffinity");
-}
-
 void sharers_fork(int nr)
 {
 	int who;
@@ -103,7 +89,11 @@ void sharers_fork(int nr)
 	require(!owner, "sharers_fork() was called before");
 	owner = getpid();
 	signal(SIGPIPE, SIG_IGN);
-	stay_on_this_cpu();
+	/*
+	 * Only one of them ever runs.  On one CPU a call is a switch; across two
+	 * it would be interrupts, which take an emulated machine milliseconds.
+	 */
+	stay_on(sched_getcpu());
 	require(!atexit(kill_all), "atexit");
 	for (who = 1; who < nr; who++)
 		fork_sharer(who);

@@ -197,9 +197,10 @@ bool watched_pfns_are_free(void)
 	for (i = 0; i < nr; i++)
 		pages[i].pfn = watched_pfn(i);
 	for (look = 0; nr && look < LOOKS; look++) {
+		if (look)
+			empty_swap_cache(pages, nr);
 		drain_lru_caches();
 		nr = keep_leaked(pages, nr);
-		empty_swap_cache(pages, nr);
 	}
 	for (i = 0; i < nr; i++)
 		diag("FAILED: after exit, pfn %#llx: count=%lld flags=%#llx",

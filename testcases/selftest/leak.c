@@ -17,21 +17,26 @@
 
 static int pipe_of_parent[2];
 
-static void test_leak(void)
+static void watch_and_leak(char *page)
 {
-	char *page = anon_map(PAGE_SIZE, 0);
 	struct iovec part = { .iov_base = page, .iov_len = PAGE_SIZE };
 
-	*page = 1;
 	watch_pfn(page_facts(page).pfn);
 	require(vmsplice(pipe_of_parent[1], &part, 1, 0) == PAGE_SIZE,
 		"vmsplice: %s", strerror(errno));
 }
 
+static void test_leak(void)
+{
+	char *page = anon_map(PAGE_SIZE, 0);
+
+	*page = 1;
+	watch_and_leak(page);
+}
+
 static void test_leak_swap_cache(void)
 {
 	char *page = anon_map(PAGE_SIZE, 0);
-	struct iovec part = { .iov_base = page, .iov_len = PAGE_SIZE };
 
 	require_swap();
 	*page = 1;
@@ -39,9 +44,7 @@ static void test_leak_swap_cache(void)
 	madvise(page, PAGE_SIZE, MADV_PAGEOUT);
 	require(is_swapped(pagemap_entry(page)), "the page is not swapped out");
 	require(*(volatile char *)page == 1, "other data");
-	watch_pfn(page_facts(page).pfn);
-	require(vmsplice(pipe_of_parent[1], &part, 1, 0) == PAGE_SIZE,
-		"vmsplice: %s", strerror(errno));
+	watch_and_leak(page);
 }
 
 static void test_no_leak(void)

@@ -7,10 +7,7 @@
  * table, and must not map the page that it was about.  From round to round the zap
  * begins earlier or later, so that it falls into each part of the fault.
  */
-#define _GNU_SOURCE
-#include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,21 +17,10 @@
 #define ROUNDS		1000
 #define STEPS		50	/* of the delay of the zap, or of the fault */
 #define SPINS_A_STEP	200
-#define TRIES		1000
 
 static const char *page;
 static pthread_barrier_t begin, end;	/* of a round */
 static atomic_int woken;		/* rounds of the other thread */
-
-static void stay_on(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	require_errno(!sched_setaffinity(0, sizeof(set), &set),
-		      "sched_setaffinity");
-}
 
 static void spin(int steps)
 {
@@ -65,16 +51,6 @@ static void *touch(void *unused)
 	return unused;
 }
 
-static void make_exclusive(int dev)
-{
-	int ret, tries = 0;
-
-	do {
-		ret = dmirror_exclusive(dev, page, 1);
-	} while (ret == -EBUSY && ++tries < TRIES);
-	require(!ret, "EXCLUSIVE: %s", strerror(-ret));
-}
-
 static bool zap_meanwhile(int round)
 {
 	static const char zeros[PAGE_SIZE];
@@ -103,7 +79,7 @@ static void test_late_fault(void)
 	require(!pthread_create(&toucher, NULL, touch, NULL), "pthread_create");
 	for (round = 1; round <= ROUNDS; round++) {
 		page_fill((void *)page, round);
-		make_exclusive(e.dev);
+		e0_make_exclusive(&e);
 		zapped += zap_meanwhile(round);
 	}
 	require(!pthread_join(toucher, NULL), "pthread_join");
