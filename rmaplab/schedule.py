@@ -25,7 +25,7 @@ def order(cells: Sequence[Cell], expected: Mapping[str, float]) -> list[Cell]:
 
 
 def width(cell: Cell, jobs: int) -> int:
-    """How many of ``jobs`` places a cell takes: one for each CPU that its testcase needs.
+    """How many of ``jobs`` slots a cell takes: one for each CPU that its testcase needs.
 
     Threads that are to meet must run at the same time, and so need as many CPUs of the host.
     """

@@ -120,9 +120,9 @@ async def start(cell: Cell, bench: Bench, folder: Path, program: str) -> Started
             )
             if bench.prologue is not None:
                 vm.agent.count_from(bench.prologue.settled.last_request)
-            if bench.warms_up and bench.prologue is not None and not _has_request(cell, bench):
-                stretch = slowdown(cell.guest, launch.accelerator)
-                await vm.warm_up(cell.guest.limits.ready_s * stretch)
+                if bench.warms_up and not _has_request(cell, bench):
+                    stretch = slowdown(cell.guest, launch.accelerator)
+                    await vm.warm_up(cell.guest.limits.ready_s * stretch)
             session = Session(cell, bench, vm, transcript, program)
         except InfraError as error:
             transcript.say("lab", "end", how=str(How.UNUSABLE), detail=error.message)

@@ -94,13 +94,13 @@ class Runner:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {self.record.accelerator}")
         line = _Line(ahead(jobs))
-        places = _Places(jobs)
+        slots = _Slots(jobs)
         with cell_progress(len(cells), remaining) as progress:
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._start_all(cells, line, jobs))
                     for _ in range(jobs):
-                        group.create_task(self._work(line, places, progress))
+                        group.create_task(self._work(line, slots, progress))
             finally:
                 await line.clear()
                 for guest in self.shared.values():
@@ -114,9 +114,9 @@ class Runner:
         for _ in range(jobs):
             line.close()
 
-    async def _work(self, line: _Line, places: _Places, progress: CellProgress) -> None:
+    async def _work(self, line: _Line, slots: _Slots, progress: CellProgress) -> None:
         while (taken := await line.take()) is not None:
-            async with places.held_by(taken):
+            async with slots.held_by(taken):
                 await self._carry_out(taken)
             self._finish(taken.cell, progress)
 
@@ -211,8 +211,8 @@ def ahead(jobs: int) -> int:
     return max(1, min(jobs, available_mb() // 4 // WAITING_MB))
 
 
-class _Places:
-    """The ``jobs`` places that cells run in; a wide cell waits until it has all of its own."""
+class _Slots:
+    """The ``jobs`` slots that cells run in; a wide cell waits until it has all of its own."""
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The places that cells run in: one that needs two CPUs runs beside no other on two of them."""
+"""The slots that cells run in: one that needs two CPUs runs beside no other on two of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from rmaplab.guest.cell import Bench
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.model import Requirements
-from rmaplab.pipeline.runner import _Next, _Places
+from rmaplab.pipeline.runner import _Next, _Slots
 from rmaplab.schedule import Remaining, estimate, width
 
 from .builders import cell, testcase
@@ -23,10 +23,10 @@ def running_together(jobs: int, *waiting: _Next) -> list[set[int]]:
     """Which of the cells run at each beginning of one, in its order; each takes some turns."""
 
     async def run() -> list[set[int]]:
-        places, now, seen = _Places(jobs), set(), []
+        slots, now, seen = _Slots(jobs), set(), []
 
         async def one(number: int, taken: _Next) -> None:
-            async with places.held_by(taken):
+            async with slots.held_by(taken):
                 now.add(number)
                 seen.append(set(now))
                 for _ in range(5):
@@ -49,7 +49,7 @@ def test_two_wide_cells_do_not_wait_for_each_other() -> None:
     assert running_together(2, wide, wide, wide) == [{0}, {1}, {2}]
 
 
-def test_with_one_place_a_wide_cell_has_that_and_with_three_another_runs_beside_it() -> None:
+def test_with_one_slot_a_wide_cell_has_that_and_with_three_another_runs_beside_it() -> None:
     narrow, wide = _Next(NARROW, BENCH), _Next(WIDE, BENCH)
     assert running_together(1, wide, narrow) == [{0}, {1}]
     assert running_together(3, wide, narrow) == [{0}, {0, 1}]
@@ -59,12 +59,12 @@ def test_a_cell_that_has_nothing_to_run_waits_for_nobody() -> None:
     assert running_together(2, _Next(NARROW, BENCH), _Next(WIDE)) == [{0}, {0, 1}]
 
 
-def test_places_are_free_again_after_an_error() -> None:
+def test_slots_are_free_again_after_an_error() -> None:
     async def run() -> None:
-        places = _Places(2)
+        slots = _Slots(2)
         for _ in range(3):
             try:
-                async with places.held_by(_Next(WIDE, BENCH)):
+                async with slots.held_by(_Next(WIDE, BENCH)):
                     raise ValueError
             except ValueError:
                 pass
