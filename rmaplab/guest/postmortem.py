@@ -21,7 +21,7 @@ from rmaplab.errors import InfraError
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Death, How, Vm
 from rmaplab.store import memoryfile
-from rmaplab.store.memoryfile import NotSaved
+from rmaplab.store.memoryfile import NothingCame, NotSaved
 
 LIMIT_S = 60.0
 """For one memory: 1 GB takes about 2 s on an idle host."""
@@ -203,13 +203,15 @@ class Postmortem:
         try:
             await self._vm.dump(near, LIMIT_S)
         except InfraError as error:
-            # Where the file became too large, QEMU only found that nobody listens any more.
+            # Where the file became too large, QEMU only found that nobody listens any more; that
+            # the pipe ended is no reason of its own.
             listens = not receiving.done()
             given_up.set()
             try:
                 await receiving
             except NotSaved as cause:
-                raise (error if listens else cause) from None
+                raise (error if listens or isinstance(cause, NothingCame) else cause) from None
+            self._path.unlink()  # what came before QEMU failed
             raise
         except BaseException:
             given_up.set()

@@ -44,6 +44,10 @@ class NotSaved(Exception):
     """The memory could not be saved; the message says why."""
 
 
+class NothingCame(NotSaved):
+    """The pipe ended before anything came through it."""
+
+
 def receive(
     pipe: int, path: Path, *, max_bytes: int, limit_s: float, given_up: threading.Event
 ) -> int:
@@ -51,7 +55,7 @@ def receive(
 
     The pipe is closed then, whatever happened, and the file is there whole or not at all. Raises
     NotSaved if it would be larger than ``max_bytes``, if the pipe does not end within ``limit_s``
-    or until somebody else has ``given_up``, or if nothing came through it.
+    or until somebody else has ``given_up``, and NothingCame if it ends at once.
     """
     half = path.with_name(f".{path.name}.half")
     try:
@@ -86,7 +90,7 @@ def _compress(pipe: int, path: Path, max_bytes: int, ends: float, given_up: thre
                 raise NotSaved(f"it is larger than {max_bytes >> 20} MB even compressed")
         writer.flush(zstandard.FLUSH_BLOCK)
         if not size:
-            raise NotSaved("QEMU wrote nothing")
+            raise NothingCame("QEMU wrote nothing")
         if file.tell() > max_bytes:
             raise NotSaved(f"it is larger than {max_bytes >> 20} MB even compressed")
     return size

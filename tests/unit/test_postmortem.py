@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -28,10 +29,14 @@ LONG_S = 60.0
 
 
 class FakeQmp:
-    """Notes what it is asked to do; ``dump`` is what happens for a memory."""
+    """Notes what it is asked to do; ``dump`` is what happens for a memory.
+
+    Its answer comes after ``closed``, whose result is awaited when the file has been closed.
+    """
 
     def __init__(self, dump: Callable[[int], Awaitable[None]]) -> None:
         self.asked: list[str] = []
+        self.closed: Callable[[], Awaitable[object]] | None = None
         self._dump = dump
         self._file = -1
 
@@ -45,6 +50,8 @@ class FakeQmp:
                 await self._dump(self._file)
             finally:
                 os.close(self._file)
+                if self.closed is not None:
+                    await self.closed()
 
 
 async def written(file: int) -> None:
@@ -53,6 +60,11 @@ async def written(file: int) -> None:
 
 
 async def refused(_file: int) -> None:
+    raise OSError("no memory today")
+
+
+async def torn(file: int) -> None:
+    await asyncio.to_thread(os.write, file, MEMORY[:60_000])
     raise OSError("no memory today")
 
 
@@ -206,6 +218,34 @@ def test_a_memory_that_qemu_does_not_give_is_said_and_the_guest_goes_on(tmp_path
     assert after.saved is None
     assert after.places == 1
     assert not after.vm.death.done()
+
+
+@pytest.mark.parametrize("dump", [refused, torn])
+def test_the_end_of_the_pipe_is_not_the_reason_if_it_is_seen_before_qemus_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dump: Callable[[int], Awaitable[None]]
+) -> None:
+    received = threading.Event()
+    receive = memoryfile.receive
+
+    def and_say_so(*args: Any, **kwargs: Any) -> int:
+        try:
+            return receive(*args, **kwargs)
+        finally:
+            received.set()
+
+    async def work(stage: Scene) -> None:
+        stage.qmp.closed = lambda: asyncio.to_thread(received.wait, LONG_S)
+        async with stage.postmortem.watching():
+            stage.complain()
+            await stage.until(lambda: "cont" in stage.qmp.asked)
+
+    monkeypatch.setattr(memoryfile, "receive", and_say_so)
+    after = scene(work, tmp_path, dump)
+    (line,) = after.said
+    assert line["ev"] == "memory-not-saved"
+    assert "no memory today" in line["detail"]
+    assert after.saved is None
+    assert after.places == 1
 
 
 def test_a_guest_that_does_not_go_on_is_the_labs_fault_and_no_hang(tmp_path: Path) -> None:
