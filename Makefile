@@ -40,7 +40,7 @@ lint: setup ## ruff, mypy --strict, import-linter, checkpatch
 	@echo "lint: ok"
 
 unit: setup ## tests of the pure parts
-	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest --numprocesses auto tests/unit
 
 integration: setup ## tests with a fake kernel tree and real QEMU
 	@$(BIN)/pytest tests/integration
