@@ -11,7 +11,6 @@
 #define _GNU_SOURCE
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "sharers.h"
 
@@ -32,11 +31,9 @@ static long read_first(int who, long addr)
 static char *map_file(void)
 {
 	char *area = anon_map(2 * HPAGE_SIZE, 0), *head;
-	int file = memfd_create("shmem", MFD_CLOEXEC);
+	int file = shmem_file(HPAGE_SIZE);
 
 	head = (char *)(((uintptr_t)area + HPAGE_SIZE - 1) & ~(HPAGE_SIZE - 1));
-	require_errno(file >= 0, "memfd_create");
-	require_errno(!ftruncate(file, HPAGE_SIZE), "ftruncate");
 	head = mmap(head, HPAGE_SIZE, PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_FIXED, file, 0);
 	require_errno(head != MAP_FAILED, "mmap");

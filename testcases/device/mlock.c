@@ -4,13 +4,9 @@
  * to the device, there, and when it is back; munlock() then brings nr_mlock
  * back to where it began.  (munlock() of a page that is there: device/munlock.)
  */
-#define _GNU_SOURCE
-#include <sys/mman.h>
-
 #include "rmaplab.h"
 
 #define NR	8
-#define SIZE	(NR * 2 * PAGE_SIZE)
 
 static void test_mlock(void)
 {
@@ -18,7 +14,7 @@ static void test_mlock(void)
 	struct e0 e = e0_map_on_device(subtest_arg(), 1);
 
 	e = e0_map_for(e.dev, NR);
-	require_errno(!mlock2(e.base, SIZE, MLOCK_ONFAULT), "mlock2");
+	e0_mlock(&e);
 	check_eq("nr_mlock", nr_mlock() - before, NR);
 	e0_to_device(&e);
 	check_eq("nr_mlock, on the device", nr_mlock() - before, NR);
@@ -27,7 +23,7 @@ static void test_mlock(void)
 	check_eq("pages intact", e0_intact(&e), NR);
 	check_eq("nr_mlock, back", nr_mlock() - before, NR);
 	check_eq("pages with KPF_MLOCKED", e0_flagged(&e, PF_MLOCKED), NR);
-	require_errno(!munlock(e.base, SIZE), "munlock");
+	e0_munlock(&e);
 	check_eq("nr_mlock, unlocked", nr_mlock() - before, 0);
 	check_rss_anon();
 }

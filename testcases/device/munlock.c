@@ -9,13 +9,11 @@
  * not take back what a page that is freed counts for: nr_mlock stays too high
  * for good.
  */
-#define _GNU_SOURCE
 #include <sys/mman.h>
 
 #include "rmaplab.h"
 
 #define NR	8
-#define SIZE	(NR * 2 * PAGE_SIZE)
 
 static void test_munlock(void)
 {
@@ -23,14 +21,14 @@ static void test_munlock(void)
 	struct e0 e = e0_map_on_device(subtest_arg(), 1);
 
 	e = e0_map_for(e.dev, NR);
-	require_errno(!mlock2(e.base, SIZE, MLOCK_ONFAULT), "mlock2");
+	e0_mlock(&e);
 	e0_to_device(&e);
-	require_errno(!munlock(e.base, SIZE), "munlock");
+	e0_munlock(&e);
 	check_eq("nr_mlock, unlocked", nr_mlock() - before, 0);
 	dmirror_to_system(e.dev, e.base, 2 * NR);
 	check_eq("nr_mlock, back", nr_mlock() - before, 0);
 	check_eq("pages with KPF_MLOCKED", e0_flagged(&e, PF_MLOCKED), 0);
-	require_errno(!munmap(e.base, SIZE), "munmap");
+	require_errno(!munmap(e.base, 2 * NR * PAGE_SIZE), "munmap");
 	check_eq("nr_mlock, unmapped", nr_mlock() - before, 0);
 }
 

@@ -7,20 +7,9 @@
  * memory that is exclusive already counts.  The unpatched kernel unmaps the
  * folio, which munlocks it until the CPU touches it again.
  */
-#define _GNU_SOURCE
-#include <string.h>
-#include <sys/mman.h>
-
 #include "rmaplab.h"
 
 #define NR	16
-#define SIZE	(NR * 2 * PAGE_SIZE)
-
-/* MLOCK_ONFAULT, or the untouched pages between them would be faulted in. */
-static void lock(const struct e0 *e)
-{
-	require_errno(!mlock2(e->base, SIZE, MLOCK_ONFAULT), "mlock2");
-}
 
 static void check_locked(const struct e0 *e, long long before, int expected)
 {
@@ -34,7 +23,7 @@ static void test_mlocked(void)
 	struct e0 e = e0_map(NR);
 
 	require_swap();
-	lock(&e);
+	e0_mlock(&e);
 	check_locked(&e, before, NR);
 	e0_make_exclusive(&e);
 	e0_print(&e);
@@ -51,7 +40,7 @@ static void test_mlock_exclusive(void)
 	struct e0 e = e0_map(NR);
 
 	e0_make_exclusive(&e);
-	lock(&e);
+	e0_mlock(&e);
 	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
 	check_locked(&e, before, NR);
 }
@@ -61,9 +50,9 @@ static void test_munlock_exclusive(void)
 	long long before = nr_mlock();
 	struct e0 e = e0_map(NR);
 
-	lock(&e);
+	e0_mlock(&e);
 	e0_make_exclusive(&e);
-	require_errno(!munlock(e.base, SIZE), "munlock");
+	e0_munlock(&e);
 	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
 	check_locked(&e, before, 0);
 	check_eq("pages unevictable", e0_flagged(&e, PF_UNEVICTABLE), 0);

@@ -8,7 +8,6 @@
  * process that unmaps the address and maps it anew has memory again.
  */
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "sharers.h"
@@ -59,7 +58,6 @@ static void test_poison(void)
 {
 	struct pfns old;
 	long long rss;
-	int ret;
 
 	addr = anon_map(NR * PAGE_SIZE, MADV_NOHUGEPAGE);
 	pages_fill(addr, NR);
@@ -70,9 +68,7 @@ static void test_poison(void)
 
 	status_kb("RssAnon");
 	rss = status_kb("RssAnon");
-	ret = hwpoison_pfn(old.pfn[BAD]);
-	require(!ret, "corrupt-pfn: %s", strerror(-ret));
-	check(pfn_facts(old.pfn[BAD]).flags & PF_HWPOISON, "not poisoned");
+	poison_pfn(old.pfn[BAD]);
 	if (rss_is_exact())
 		check_eq("RssAnon given up, kB", rss - status_kb("RssAnon"),
 			 4);

@@ -11,10 +11,8 @@
  */
 #define _GNU_SOURCE
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include "sharers.h"
 
@@ -100,15 +98,12 @@ static long was_told_right(int who, long arg)
 static void poison(void)
 {
 	uint64_t pfn = page_facts(addr + BAD * PAGE_SIZE).pfn;
-	int ret;
 
 	sharers_fork(SHARERS);
 	sharers_call(prepare, 0);
 	watch_pfn(pfn);
 	drain_lru_caches();
-	ret = hwpoison_pfn(pfn);
-	require(!ret, "corrupt-pfn: %s", strerror(-ret));
-	check(pfn_facts(pfn).flags & PF_HWPOISON, "not poisoned");
+	poison_pfn(pfn);
 	check_eq("sharers that were told right",
 		 sharers_call(was_told_right, 0), SHARERS);
 	sharers_end();
@@ -123,9 +118,7 @@ static void test_anon(void)
 
 static void test_shmem(void)
 {
-	file = memfd_create("shmem", MFD_CLOEXEC);
-	require_errno(file >= 0, "memfd_create");
-	require_errno(!ftruncate(file, 2 * NR * PAGE_SIZE), "ftruncate");
+	file = shmem_file(2 * NR * PAGE_SIZE);
 	/* Each process has room for its own mapping in front. */
 	addr = anon_map(2 * NR * PAGE_SIZE, 0) + NR * PAGE_SIZE;
 	addr = mmap(addr, NR * PAGE_SIZE, PROT_READ | PROT_WRITE,

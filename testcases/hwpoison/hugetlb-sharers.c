@@ -7,7 +7,6 @@
  * touches it.  The huge page beside it is intact, for all.
  */
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "hugetlb.h"
@@ -40,16 +39,13 @@ static long touch_first(int who, long arg)
 static void poison(void)
 {
 	uint64_t pfn = page_facts(addr).pfn;
-	int ret;
 
 	sharers_fork(subtest_arg());
 	check_eq("sharers with the data", sharers_call(touch_first, 0),
 		 sharers_nr());
 	check_eq("mapcount", pfn_facts(pfn).count, sharers_nr());
 	watch_pfn(pfn);
-	ret = hwpoison_pfn(pfn);
-	require(!ret, "corrupt-pfn: %s", strerror(-ret));
-	check(pfn_facts(pfn).flags & PF_HWPOISON, "not poisoned");
+	poison_pfn(pfn);
 	check_eq("sharers that still map the page", sharers_mapping(addr, pfn),
 		 0);
 	check_eq("sharers that get SIGBUS", sharers_call(touch_bad, 0),

@@ -7,7 +7,6 @@
  * went over all of KSM's items.
  */
 #include <signal.h>
-#include <string.h>
 
 #include "ksm.h"
 #include "sharers.h"
@@ -29,7 +28,6 @@ static void test_poison(void)
 	char *addr = ksm_map(NR);
 	uint64_t pfn;
 	long long rss;
-	int ret;
 
 	require_ksm();
 	sharers_fork(subtest_arg());
@@ -39,9 +37,7 @@ static void test_poison(void)
 	drain_lru_caches();
 	status_kb("RssAnon");
 	rss = status_kb("RssAnon");
-	ret = hwpoison_pfn(pfn);
-	require(!ret, "corrupt-pfn: %s", strerror(-ret));
-	check(pfn_facts(pfn).flags & PF_HWPOISON, "not poisoned");
+	poison_pfn(pfn);
 	if (rss_is_exact())
 		check_eq("RssAnon given up, kB", rss - status_kb("RssAnon"),
 			 NR * 4);

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -52,12 +51,8 @@ static void test_poison(void)
 	struct pfns old;
 	int ret;
 
-	file = memfd_create("shmem", MFD_CLOEXEC);
-	require_errno(file >= 0, "memfd_create");
-	require_errno(!ftruncate(file, NR * PAGE_SIZE), "ftruncate");
-	addr = mmap(NULL, NR * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    file, 0);
-	require_errno(addr != MAP_FAILED, "mmap");
+	file = shmem_file(NR * PAGE_SIZE);
+	addr = shmem_map(file, NR * PAGE_SIZE);
 	pages_fill(addr, NR);
 	sharers_fork(subtest_arg());
 	sharers_call(touch_all, 0);
@@ -65,9 +60,7 @@ static void test_poison(void)
 	old = pfns_of(addr, NR);
 	drain_lru_caches();
 
-	ret = hwpoison_pfn(old.pfn[BAD]);
-	require(!ret, "corrupt-pfn: %s", strerror(-ret));
-	check(pfn_facts(old.pfn[BAD]).flags & PF_HWPOISON, "not poisoned");
+	poison_pfn(old.pfn[BAD]);
 	check_eq("sharers that still map the page",
 		 sharers_mapping(addr + BAD * PAGE_SIZE, old.pfn[BAD]), 0);
 	check_eq("sharers that get SIGBUS", sharers_call(touch_bad, SIGBUS),

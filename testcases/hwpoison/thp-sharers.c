@@ -6,7 +6,6 @@
  * The other 511 keep their PFN, each mapped by all, and their data.
  */
 #include <signal.h>
-#include <string.h>
 
 #include "sharers.h"
 
@@ -23,16 +22,13 @@ static void test_poison(void)
 	char *head = thp_map(), *bad = head + BAD * PAGE_SIZE;
 	struct pfns old;
 	long long rss;
-	int ret;
 
 	sharers_fork(subtest_arg());
 	old = pfns_of(head, HPAGE_NR);
 	drain_lru_caches();
 	status_kb("RssAnon");
 	rss = status_kb("RssAnon");
-	ret = hwpoison_pfn(old.pfn[BAD]);
-	require(!ret, "corrupt-pfn: %s", strerror(-ret));
-	check(pfn_facts(old.pfn[BAD]).flags & PF_HWPOISON, "not poisoned");
+	poison_pfn(old.pfn[BAD]);
 	if (rss_is_exact())
 		check_eq("RssAnon given up, kB", rss - status_kb("RssAnon"),
 			 4);

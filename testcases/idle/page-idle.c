@@ -9,9 +9,7 @@
  * the bitmap is read.  For anonymous pages, pages of a tmpfs file, and a
  * PMD-mapped THP, of which the head stands for all pages.
  */
-#define _GNU_SOURCE
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "idle.h"
 #include "sharers.h"
@@ -71,14 +69,10 @@ static void test_anon(void)
 
 static void test_file(void)
 {
-	int fd = memfd_create("shmem", MFD_CLOEXEC);
+	int fd = shmem_file(NR * PAGE_SIZE);
 
 	require_page_idle();
-	require_errno(fd >= 0, "memfd_create");
-	require_errno(!ftruncate(fd, NR * PAGE_SIZE), "ftruncate");
-	addr = mmap(NULL, NR * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    fd, 0);
-	require_errno(addr != MAP_FAILED, "mmap");
+	addr = shmem_map(fd, NR * PAGE_SIZE);
 	pages_fill(addr, NR);
 	sharers_fork(subtest_arg());
 	check_idle(NR);

@@ -174,6 +174,18 @@ int e0_intact(const struct e0 *e)
 	return n;
 }
 
+/* MLOCK_ONFAULT, or the untouched pages would be faulted in. */
+void e0_mlock(const struct e0 *e)
+{
+	require_errno(!mlock2(e->base, e->nr * E0_STRIDE, MLOCK_ONFAULT),
+		      "mlock2");
+}
+
+void e0_munlock(const struct e0 *e)
+{
+	require_errno(!munlock(e->base, e->nr * E0_STRIDE), "munlock");
+}
+
 void et_make(int dev, char *head)
 {
 	int exclusive, ret;

@@ -23,6 +23,14 @@ int hwpoison_pfn(uint64_t pfn)
 	return write_number(HWPOISON "corrupt-pfn", pfn);
 }
 
+void poison_pfn(uint64_t pfn)
+{
+	int ret = hwpoison_pfn(pfn);
+
+	require(!ret, "corrupt-pfn: %s", strerror(-ret));
+	check(pfn_facts(pfn).flags & PF_HWPOISON, "not poisoned");
+}
+
 int soft_offline_pfn(uint64_t pfn)
 {
 	if (!file_exists(SOFT_OFFLINE))

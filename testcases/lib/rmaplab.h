@@ -178,6 +178,13 @@ bool page_intact(const void *page, uint64_t seed);
 /* Minor faults of this process so far. */
 long minor_faults(void);
 
+/* -- shmem.c: memory of a tmpfs file -------------------------------------- */
+
+/* A new file of that size, without a page yet. */
+int shmem_file(size_t size);
+/* The first SIZE bytes of it, shared, for reading and writing. */
+char *shmem_map(int file, size_t size);
+
 /* -- device.c: lib/test_hmm ---------------------------------------------- */
 
 /*
@@ -246,6 +253,9 @@ int e0_mapcounts(const struct e0 *e);
 int e0_flagged(const struct e0 *e, uint64_t flag);
 int e0_mirrored(const struct e0 *e);
 int e0_intact(const struct e0 *e);
+/* mlock the pages, and not the untouched ones between them. */
+void e0_mlock(const struct e0 *e);
+void e0_munlock(const struct e0 *e);
 
 /*
  * ET: a 2M THP of which every PTE was made exclusive; then the CPU read page
@@ -327,6 +337,8 @@ int memory_block_set(unsigned long block, const char *state);
 
 /* 0 or -errno */
 int hwpoison_pfn(uint64_t pfn);
+/* The same, which has to leave the page poisoned. */
+void poison_pfn(uint64_t pfn);
 int soft_offline_pfn(uint64_t pfn);
 /* Give poisoned pages back, for subtest.after: now nobody owns them. */
 void unpoison_watched(void);

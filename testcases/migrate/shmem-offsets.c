@@ -13,7 +13,6 @@
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "move.h"
 #include "sharers.h"
@@ -113,9 +112,7 @@ static void test_move(void)
 	require_node(1);
 	require_memcg();
 	require_swap();
-	file = memfd_create("shmem", MFD_CLOEXEC);
-	require_errno(file >= 0, "memfd_create");
-	require_errno(!ftruncate(file, NR * PAGE_SIZE), "ftruncate");
+	file = shmem_file(NR * PAGE_SIZE);
 	sharers_fork(subtest_arg());
 	for (who = 0; who < sharers_nr(); who++)
 		window[who] = (char *)sharer_call(who, map_own, 0);

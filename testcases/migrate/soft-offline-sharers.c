@@ -7,10 +7,8 @@
  * (KPF_HWPOISON), mapped by nobody; nobody gets a signal or another page's
  * data.  Anonymous memory stays private, the file's stays shared.
  */
-#define _GNU_SOURCE
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "move.h"
 #include "sharers.h"
@@ -58,14 +56,10 @@ static long read_all(int who, long addr)
 
 static void test_shmem(void)
 {
-	int fd = memfd_create("shmem", MFD_CLOEXEC);
+	int fd = shmem_file(NR * PAGE_SIZE);
 	char *addr;
 
-	require_errno(fd >= 0, "memfd_create");
-	require_errno(!ftruncate(fd, NR * PAGE_SIZE), "ftruncate");
-	addr = mmap(NULL, NR * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    fd, 0);
-	require_errno(addr != MAP_FAILED, "mmap");
+	addr = shmem_map(fd, NR * PAGE_SIZE);
 	pages_fill(addr, NR);
 	sharers_fork(subtest_arg());
 	sharers_call(read_all, (long)addr);

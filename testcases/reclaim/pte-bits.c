@@ -9,10 +9,8 @@
  * reclaim leaves a marker there, and pagemap says write-protected while the page
  * is out, and when it was read back in.
  */
-#define _GNU_SOURCE
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "move.h"
 #include "sharers.h"
@@ -80,16 +78,12 @@ static bool none_present(const void *addr, int nr)
 
 static void test_uffd_wp_shmem(void)
 {
-	int i, uffd, fd = memfd_create("shmem", MFD_CLOEXEC);
+	int i, uffd, fd = shmem_file(NR * PAGE_SIZE);
 	char *addr;
 
 	require_memcg();
 	require_swap();
-	require_errno(fd >= 0, "memfd_create");
-	require_errno(!ftruncate(fd, NR * PAGE_SIZE), "ftruncate");
-	addr = mmap(NULL, NR * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    fd, 0);
-	require_errno(addr != MAP_FAILED, "mmap");
+	addr = shmem_map(fd, NR * PAGE_SIZE);
 	pages_fill(addr, NR);
 	uffd = uffd_open_wp(addr, NR * PAGE_SIZE);
 	for (i = 0; i < NR; i += 2)

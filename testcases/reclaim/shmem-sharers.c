@@ -9,9 +9,7 @@
  * page for all, its mapcount the number of processes.  Then the same once more
  * with other data, which must not come back as the old.
  */
-#define _GNU_SOURCE
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "move.h"
 #include "sharers.h"
@@ -90,10 +88,8 @@ static void reclaim_mapping(int fd, int flags)
 
 static void test_file(void)
 {
-	int fd = memfd_create("shmem", MFD_CLOEXEC);
+	int fd = shmem_file(NR * PAGE_SIZE);
 
-	require_errno(fd >= 0, "memfd_create");
-	require_errno(!ftruncate(fd, NR * PAGE_SIZE), "ftruncate");
 	reclaim_mapping(fd, MAP_SHARED);
 }
 

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "sharers.h"
 
@@ -95,9 +94,7 @@ static void test_hole(void)
 	int all;
 
 	allow_huge();
-	file = memfd_create("shmem", MFD_CLOEXEC);
-	require_errno(file >= 0, "memfd_create");
-	require_errno(!ftruncate(file, HPAGE_SIZE), "ftruncate");
+	file = shmem_file(HPAGE_SIZE);
 	base = map_huge();
 	pages_fill(base, HPAGE_NR);
 	if (!is_thp(base))

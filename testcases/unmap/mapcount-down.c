@@ -10,7 +10,6 @@
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "sharers.h"
 
@@ -102,14 +101,10 @@ static long read_pages(int who, long addr)
 
 static void test_file(void)
 {
-	int fd = memfd_create("shmem", MFD_CLOEXEC);
 	char *addr;
 
 	size = NR * PAGE_SIZE;
-	require_errno(fd >= 0, "memfd_create");
-	require_errno(!ftruncate(fd, size), "ftruncate");
-	addr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	require_errno(addr != MAP_FAILED, "mmap");
+	addr = shmem_map(shmem_file(size), size);
 	pages_fill(addr, NR);
 	sharers_fork(SHARERS);
 	sharers_call(read_pages, (long)addr);

@@ -102,12 +102,8 @@ static void test_truncate(void)
 {
 	struct pfns pfns;
 
-	file = memfd_create("shmem", MFD_CLOEXEC);
-	require_errno(file >= 0, "memfd_create");
-	require_errno(!ftruncate(file, NR * PAGE_SIZE), "ftruncate");
-	mine = mmap(NULL, NR * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    file, 0);
-	require_errno(mine != MAP_FAILED, "mmap");
+	file = shmem_file(NR * PAGE_SIZE);
+	mine = shmem_map(file, NR * PAGE_SIZE);
 	pages_fill(mine, NR);
 	sharers_fork(subtest_arg());
 	sharers_call_others(map_own, 0);
