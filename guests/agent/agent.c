@@ -59,9 +59,10 @@ static const struct {
 	{ "/sys/kernel/mm/ksm/run", "0" },
 	{ THP "/khugepaged/scan_sleep_millisecs", "3600000" },
 	{ THP "/khugepaged/alloc_sleep_millisecs", "3600000" },
+	/* What a workload meets shall not depend on where its stack begins. */
+	{ "/proc/sys/kernel/randomize_va_space", "0" },
 	/* Our marks have to survive a workload that floods /dev/kmsg. */
 	{ "/proc/sys/kernel/printk_devkmsg", "on\n" },
-	{ "/proc/self/oom_score_adj", "-1000" },
 	{ "/sys/fs/cgroup/cgroup.subtree_control", "+memory" },
 };
 
@@ -78,22 +79,29 @@ bool write_file(const char *path, const char *text)
 	return true;
 }
 
-const char *read_file(const char *path)
+const char *reread(int fd)
 {
 	static char text[65536];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t len = 0;
 	ssize_t n;
 
-	while (fd >= 0 && len < sizeof(text) - 1) {
-		n = read(fd, text + len, sizeof(text) - 1 - len);
+	while (len < sizeof(text) - 1) {
+		n = pread(fd, text + len, sizeof(text) - 1 - len, len);
 		if (n <= 0)
 			break;
 		len += n;
 	}
+	text[len] = '\0';
+	return text;
+}
+
+const char *read_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const char *text = reread(fd);
+
 	if (fd >= 0)
 		close(fd);
-	text[len] = '\0';
 	return text;
 }
 
@@ -181,6 +189,13 @@ static void mount_all(void)
 	kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 }
 
+/* Of this process and its forks. */
+void spare_from_oom(bool spare)
+{
+	if (!write_file("/proc/self/oom_score_adj", spare ? "-1000" : "0"))
+		complain("/proc/self/oom_score_adj", errno);
+}
+
 static void come_to_rest(void)
 {
 	struct sched_param param = { .sched_priority = 1 };
@@ -194,6 +209,7 @@ static void come_to_rest(void)
 		    SCHED_FIFO | SCHED_RESET_ON_FORK, &param))
 		complain("SCHED_FIFO", errno);
 
+	spare_from_oom(true);
 	for (i = 0; i < ARRAY_SIZE(neutral); i++)
 		if (!write_file(neutral[i].path, neutral[i].value) &&
 		    errno != ENOENT)

@@ -36,9 +36,12 @@ extern bool is_init;		/* PID 1, with no other program around */
 void __noreturn power_off(int status);
 void complain(const char *what, int err);
 void kmsg_mark(const char *what, const char *text);
+void spare_from_oom(bool spare);
 bool write_file(const char *path, const char *text);
 /* Up to the next call; empty on an error, cut after 64 KB. */
 const char *read_file(const char *path);
+/* The same of an open file, from its start; empty also without one (-1). */
+const char *reread(int fd);
 
 /* port.c: the virtio-serial port, bytes in and bytes out */
 bool port_open(void);

@@ -21,6 +21,12 @@
 #define FREEZE_POLL_NS	200000L
 #define FREEZE_TRIES	10000
 
+/*
+ * CELL/cgroup.events, open as long as the cgroup is there: to look it up when
+ * the workload is over would cost each clone what is behind a saved one.
+ */
+static int events_fd = -1;
+
 /* Visit the processes of a cgroup and of those below it; returns how many. */
 static int each_process(const char *cgroup, void (*visit)(pid_t pid))
 {
@@ -64,7 +70,7 @@ void cell_kill(void)
 
 static bool has_event(const char *line)
 {
-	return strstr(read_file(CELL "/cgroup.events"), line);
+	return strstr(reread(events_fd), line);
 }
 
 /*
@@ -117,7 +123,10 @@ bool cell_make(void)
 		return false;
 	/* remove_cgroup() recurses. */
 	write_file(CELL "/cgroup.max.depth", "16");
-	return true;
+	if (events_fd >= 0)
+		close(events_fd);
+	events_fd = open(CELL "/cgroup.events", O_RDONLY | O_CLOEXEC);
+	return events_fd >= 0;
 }
 
 bool cell_join(void)
@@ -132,6 +141,9 @@ int cell_count(void)
 
 int cell_remove(void)
 {
+	if (events_fd >= 0)
+		close(events_fd);
+	events_fd = -1;
 	/* Most workloads leave nothing to look for. */
 	return rmdir(CELL) ? remove_cgroup(CELL) : 0;
 }

@@ -55,6 +55,7 @@ static struct {
 };
 
 static int child_fd = -1;	/* signalfd of SIGCHLD */
+static int consoles_fd = -1;	/* /proc/consoles, see flush_console() */
 
 static long long now_ms(void)
 {
@@ -82,6 +83,7 @@ bool workload_init(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	child_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	consoles_fd = open("/proc/consoles", O_RDONLY | O_CLOEXEC);
 	return child_fd >= 0;
 }
 
@@ -171,8 +173,6 @@ static void __noreturn child_wait(int go_read, int ready, int out, int err,
 		child_fail("descriptor for audits");
 	if (!cell_join())
 		child_fail("cgroup.procs");
-	/* The agent is not for the OOM killer, what it starts is. */
-	write_file("/proc/self/oom_score_adj", "0");
 	setsid();
 	close(ready);
 	child_exec(go_read, marked);
@@ -209,8 +209,16 @@ static bool spawn(void)
 			close_pair(pipes[i]);
 		return false;
 	}
+	/*
+	 * The agent is not for the OOM killer, what it starts is.  The child
+	 * itself must not look into /proc/self: the kernel would have to take
+	 * that out of its caches when the child is gone.
+	 */
+	spare_from_oom(false);
 	/* Without its marks the workload would run on unaudited. */
 	w.pid = audit_open(&marks) ? fork() : -1;
+	if (w.pid)
+		spare_from_oom(true);
 	if (!w.pid) {
 		/* Or it would wait for ever if the agent closed its end. */
 		close(pipes[GO][1]);
@@ -482,14 +490,7 @@ static void drop_lazy_mms(void)
  */
 static void flush_console(void)
 {
-	char line[256];
-	int fd = open("/proc/consoles", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	while (read(fd, line, sizeof(line)) > 0)
-		;
-	close(fd);
+	reread(consoles_fd);
 }
 
 /*
