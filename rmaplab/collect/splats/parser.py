@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from dataclasses import replace
 
@@ -33,7 +34,6 @@ _STAMP = re.compile(rb"\[ {0,6}\d{1,9}\.\d{6}\]")
 # Ordinary chatter has no sign, and saying so is what makes the parser fast. For a capital letter
 # one regular expression is quickest, because capitals are rare; for the others a plain search is.
 _SIGNS = sorted([MARK, *(sign.encode() for sign in SIGNS)])
-_ANY_SIGN = re.compile(b"|".join(map(re.escape, _SIGNS)))
 _LAST_SIGN = re.compile(b"|".join(map(re.escape, (_PANIC, MARK))))
 """What still counts once there is no room for more splats."""
 _CAPITAL_SIGN = re.compile(b"|".join(re.escape(sign) for sign in _SIGNS if sign[:1].isupper()))
@@ -43,6 +43,18 @@ _OTHER_SIGNS = tuple(sign for sign in _SIGNS if not sign[:1].isupper())
 def has_sign(window: bytes) -> bool:
     """Whether any line could be a headline, or a mark of the agent's."""
     return any(sign in window for sign in _OTHER_SIGNS) or bool(_CAPITAL_SIGN.search(window))
+
+
+def signs(window: bytes) -> list[int]:
+    """Where a line could be a headline, or a mark of the agent's, in order."""
+    found = [match.start() for match in _CAPITAL_SIGN.finditer(window)]
+    for sign in _OTHER_SIGNS:
+        at = window.find(sign)
+        while at >= 0:
+            found.append(at)
+            at = window.find(sign, at + len(sign))
+    found.sort()
+    return found
 
 
 def is_fatal_line(line: bytes) -> bool:
@@ -119,17 +131,16 @@ class SplatParser:
     def _window(self, window: bytes) -> None:
         """Look at each line while a report is open, else only at those with a sign."""
         full = len(self._splats) >= MAX_SPLATS
-        sign = _LAST_SIGN if full else _ANY_SIGN
-        suspicious = bool(sign.search(window)) if full else has_sign(window)
+        found = [m.start() for m in _LAST_SIGN.finditer(window)] if full else signs(window)
         position = 0
         while position < len(window):
             if not self._open:
-                match = sign.search(window, position) if suspicious else None
-                if match is None:
+                index = bisect.bisect_left(found, position)
+                if index == len(found):
                     self._note_stamp(window, position, len(window))
                     self._number += window.count(b"\n", position)
                     return
-                start = window.rfind(b"\n", position, match.start()) + 1 or position
+                start = window.rfind(b"\n", position, found[index]) + 1 or position
                 self._note_stamp(window, position, start)
                 self._number += window.count(b"\n", position, start)
                 position = start

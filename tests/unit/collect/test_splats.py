@@ -21,7 +21,8 @@ from rmaplab.collect.splats import (
     is_fatal_line,
     parse_console,
 )
-from rmaplab.collect.splats.parser import MAX_SPLATS
+from rmaplab.collect.splats.parser import MAX_SPLATS, signs
+from rmaplab.collect.splats.rules import SIGNS
 from rmaplab.model import Splat
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -473,3 +474,19 @@ def test_work_grows_no_faster_than_the_console(unit: bytes) -> None:
     small = b"BUG: Bad rss-counter state\n" + unit * (40_000 // len(unit))
     large = b"BUG: Bad rss-counter state\n" + unit * (160_000 // len(unit))
     assert _work(large) < 6 * _work(small) + 10_000
+
+
+_PIECES = st.sampled_from(
+    [*(sign.encode() for sign in SIGNS), b"\n", b" ", b"B", b"BUG", b"[ cut "]
+)
+
+
+@given(st.lists(_PIECES, max_size=60).map(b"".join))
+def test_every_line_with_a_sign_is_pointed_at_and_no_other(window: bytes) -> None:
+    found = signs(window)
+    assert found == sorted(found)
+    pointed_at = {window.count(b"\n", 0, at) for at in found}
+    lines = window.split(b"\n")
+    assert pointed_at == {
+        number for number, line in enumerate(lines) if any(sign.encode() in line for sign in SIGNS)
+    }
