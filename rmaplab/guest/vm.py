@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qemu.qmp import QMPClient, QMPError
+from qemu.qmp import Message, QMPClient, QMPError
 
 from rmaplab import proc
 from rmaplab.errors import InfraError
@@ -44,6 +44,16 @@ SETTLE_S = 1.0
 # RAM is in files that both sides map, so only the devices' state goes through the stream; events,
 # so that nobody has to poll for its end.
 _CAPABILITIES = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
+
+
+class Monitor(QMPClient):
+    """QMP without the library's debug log, for which it renders each message that goes by."""
+
+    def _cb_outbound(self, msg: Message) -> Message:
+        return msg
+
+    def _cb_inbound(self, msg: Message) -> Message:
+        return msg
 
 
 class How(enum.StrEnum):
@@ -90,7 +100,7 @@ class LimitReached(Exception):
 class Vm:
     """A running guest. Made by ``running``; valid inside its block."""
 
-    def __init__(self, guest: Guest, console: Console, agent: Agent, qmp: QMPClient) -> None:
+    def __init__(self, guest: Guest, console: Console, agent: Agent, qmp: Monitor) -> None:
         self.guest = guest
         self.console = console
         self.agent = agent
@@ -286,7 +296,7 @@ async def running(
         )
         for end in far:
             end.close()
-        qmp = QMPClient(guest.name)
+        qmp = Monitor(guest.name)
         try:
             await asyncio.wait_for(qmp.connect(qmp_end), QMP_LIMIT_S)
         except (QMPError, OSError, TimeoutError) as error:
@@ -326,7 +336,7 @@ def _pair(stack: contextlib.AsyncExitStack) -> tuple[socket.socket, socket.socke
     return near, far
 
 
-async def _disconnect(qmp: QMPClient) -> None:
+async def _disconnect(qmp: Monitor) -> None:
     with contextlib.suppress(QMPError, OSError, EOFError):
         await qmp.disconnect()
 
