@@ -11,8 +11,8 @@ import dataclasses
 import functools
 import json
 import types
-from collections.abc import ItemsView, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, ItemsView, Iterator, Mapping
+from typing import TypeVar, cast
 
 from rmaplab.model import CounterChange, Observation
 from rmaplab.store.runfolder import CELLS, RunFolder
@@ -26,6 +26,10 @@ SPLATS = "splats.json"
 def counter_facts(change: CounterChange) -> dict[str, int | None]:
     """One counter: before, after, delta."""
     return {"before": change.before, "after": change.after, "delta": change.delta}
+
+
+# Every cell of a kernel has the same counters.
+_quoted = functools.cache(cast(Callable[[str], str], json.dumps))
 
 
 def _json(value: int | None) -> str:
@@ -68,7 +72,7 @@ def save(folder: RunFolder, cell: str, seen: Observation) -> Observation:
     place = f"{CELLS}/{cell}"
     # By hand, since this is most of what the lab writes for a cell.
     lines = ",\n".join(
-        f' {json.dumps(name)}: {{"before": {_json(change.before)}, "after": {_json(change.after)}, '
+        f' {_quoted(name)}: {{"before": {_json(change.before)}, "after": {_json(change.after)}, '
         f'"delta": {_json(change.delta)}}}'
         for name, change in seen.counters.items()
     )
