@@ -5,7 +5,7 @@ It comes through a pipe, which holds all that a guest says while the lab is busy
 write at once is lost: the kernel's driver of the port waits 10 ms for room and then goes on
 (wait_for_lsr() in 8250_port.c). A socket is full after some 280 writes of one byte.
 
-pexpect reads the pipe inside the event loop.
+QEMU writes it a byte at a time, so the lab lets some come together before pexpect reads them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ KEPT_BYTES = 64 << 20
 _PIPE_BYTES = 1 << 20  # what a user may ask for by default (fs.pipe-max-size)
 _LINES = re.compile(rb"\A.*\n", re.S)  # anchored: a search must not retry at every offset
 _LONG = re.compile(rb"\A.{65536}", re.S)
+# How long bytes come together, and how often is read then before others have their turn.
+_GATHER_S = 0.01
+_READS = 64
 _DEAD = re.compile(rb"Kernel panic - not syncing")
 _DEAD_END = b"---[ end Kernel panic"
 _REPORT_END = b"---[ end "
@@ -69,8 +72,14 @@ class Console:
         self.log = ConsoleLog(file)
         # pexpect closes the descriptor itself, so it gets one of its own.
         own = os.dup(end.fileno())
-        self._spawn = pexpect.fdpexpect.fdspawn(own, timeout=None, maxread=65536)
+        self._spawn = pexpect.fdpexpect.fdspawn(own, timeout=0, maxread=65536, use_poll=True)
+        self._spawn.delayafterread = None
         self._spawn.logfile_read = self.log
+        self._awaited_patterns = self._spawn.compile_pattern_list(
+            [_LINES, _LONG, pexpect.EOF, pexpect.TIMEOUT]
+        )
+        self._hurried = False
+        self._gathered = asyncio.Event()
         self.closed = asyncio.Event()
         """Set once QEMU's end is closed and everything before that was read."""
         self.ended = asyncio.Event()
@@ -98,25 +107,57 @@ class Console:
 
     async def watch(self, on_panic: Callable[[str], None]) -> None:
         """Read until the console closes; call ``on_panic`` with the line that says so."""
-        while True:
-            which = await self._spawn.expect(
-                [_LINES, _LONG, pexpect.EOF, pexpect.TIMEOUT], async_=True
-            )
-            if which >= 2:
-                break
-            chunk = self._spawn.after
-            assert isinstance(chunk, bytes)  # a pattern matched, so neither EOF nor TIMEOUT
-            if match := _DEAD.search(chunk):
-                end = chunk.find(b"\n", match.start())
-                on_panic(chunk[match.start() : end].decode("ascii", "replace").strip())
-            self.spoke_at = time.monotonic()
-            self._look_for_complaint(chunk)
-            if self._awaited and self._awaited in chunk:
-                self._came.set()
-            if _DEAD_END in chunk:
-                self.ended.set()
+        while not self._read(on_panic):
+            await self._speaks()
+            await self._gather()
         self.closed.set()
         self.ended.set()
+
+    def hurry(self) -> None:
+        """Read at once from now on: the guest is about to end."""
+        self._hurried = True
+        self._gathered.set()
+
+    async def _speaks(self) -> None:
+        """Wait until there is something to read."""
+        loop, came = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._spawn.child_fd, came.set)
+        try:
+            await came.wait()
+        finally:
+            loop.remove_reader(self._spawn.child_fd)
+
+    async def _gather(self) -> None:
+        if self._hurried:
+            return
+        self._gathered.clear()
+        timer = asyncio.get_running_loop().call_later(_GATHER_S, self._gathered.set)
+        try:
+            await self._gathered.wait()
+        finally:
+            timer.cancel()
+
+    def _read(self, on_panic: Callable[[str], None]) -> bool:
+        """Take what has come; whether the console is closed."""
+        for _ in range(_READS):
+            which = self._spawn.expect_list(self._awaited_patterns)
+            if which >= 2:
+                return which == 2
+            chunk = self._spawn.after
+            assert isinstance(chunk, bytes)  # a pattern matched, so neither EOF nor TIMEOUT
+            self._heard(chunk, on_panic)
+        return False
+
+    def _heard(self, chunk: bytes, on_panic: Callable[[str], None]) -> None:
+        if match := _DEAD.search(chunk):
+            end = chunk.find(b"\n", match.start())
+            on_panic(chunk[match.start() : end].decode("ascii", "replace").strip())
+        self.spoke_at = time.monotonic()
+        self._look_for_complaint(chunk)
+        if self._awaited and self._awaited in chunk:
+            self._came.set()
+        if _DEAD_END in chunk:
+            self.ended.set()
 
     def _look_for_complaint(self, chunk: bytes) -> None:
         if not self.complaint and (kind := complaint_in(chunk)):
@@ -126,9 +167,7 @@ class Console:
             self.reported.set()
 
     def close(self) -> None:
-        """Close the lab's end; the event loop may have done so at the console's end."""
-        if self._spawn.async_pw_transport:
-            self._spawn.async_pw_transport[1].close()
+        """Close the lab's end."""
         self._spawn.close()
 
 

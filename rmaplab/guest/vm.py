@@ -317,6 +317,7 @@ async def running(
                 await vm.restore(state.fileno())
                 state.close()
             yield vm
+            console.hurry()
             with contextlib.suppress(QMPError, OSError, TimeoutError):
                 await asyncio.wait_for(qmp.execute("quit"), QMP_LIMIT_S)
             # To the console's end: what the kernel said last is still on its way.
