@@ -16,12 +16,12 @@ from typing import Any
 
 
 class Transcript:
-    """Writes agent.jsonl, a line at a time, flushed, so that a killed lab leaves what it saw."""
+    """Writes agent.jsonl, a line at a time, unbuffered, so that a killed lab leaves what it saw."""
 
     def __init__(self, path: Path) -> None:
         self.folder = path.parent
         """Where the cell's evidence is."""
-        self._file = path.open("w", encoding="utf-8")
+        self._file = path.open("wb", buffering=0)
         self._began = time.monotonic()
 
     def __enter__(self) -> Transcript:
@@ -39,13 +39,12 @@ class Transcript:
         """Write to another file from now on: the next cell's, where cells share a guest."""
         self._file.close()
         self.folder = path.parent
-        self._file = path.open("w", encoding="utf-8")
+        self._file = path.open("wb", buffering=0)
         self._began = time.monotonic()
 
     def carry_over(self, lines: bytes) -> None:
         """Take over the lines of another transcript, whole and marked as such."""
-        self._file.write(lines.decode("utf-8"))
-        self._file.flush()
+        self._write(lines)
 
     def say(self, speaker: str, event: str, **facts: Any) -> None:
         """Note an event of the lab's (``lab``) or QEMU's (``qemu``)."""
@@ -55,5 +54,9 @@ class Transcript:
         """Note a message as it came; what it says of time and speaker is not believed."""
         ours = {"at": round(time.monotonic() - self._began, 3), "from": speaker}
         line = json.dumps({**ours, **message, **ours}, ensure_ascii=True)
-        self._file.write(line + "\n")
-        self._file.flush()
+        self._write(line.encode("ascii") + b"\n")
+
+    def _write(self, lines: bytes) -> None:
+        # A write of a raw file may be a short one.
+        while lines:
+            lines = lines[self._file.write(lines) :]
