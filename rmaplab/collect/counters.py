@@ -105,7 +105,14 @@ def _buddyinfo(text: str) -> Iterator[tuple[str, int]]:
     yield from totals.items()
 
 
+@functools.lru_cache(maxsize=1 << 16)
+def _change(before: int | None, after: int | None) -> CounterChange:
+    """Most counters rest, in every cell at the same figure."""
+    return CounterChange(before, after)
+
+
 def changes(before: CounterSample, after: CounterSample) -> dict[str, CounterChange]:
     """Each counter before and after, by name."""
-    names = sorted({*before.values, *after.values})
-    return {name: CounterChange(before.values.get(name), after.values.get(name)) for name in names}
+    was, now = before.values, after.values
+    names = was if was.keys() == now.keys() else sorted({*was, *now})
+    return {name: _change(was.get(name), now.get(name)) for name in names}
