@@ -7,10 +7,12 @@
  * pte_pfn(), which is that of another page: on x86 PFN >> 3.  It marks that
  * page idle.
  *
- * So out of several THPs one is taken of which PFN >> 3 are pages on the LRU,
- * the only ones that DAMON looks at.
+ * So low memory is filled with small pages, and out of several THPs one is
+ * taken of which PFN >> 3 are pages on the LRU, the only ones that DAMON looks
+ * at.
  */
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "rmaplab.h"
 
@@ -18,6 +20,9 @@
 #define ENOUGH		8
 #define NR_OTHERS	(HPAGE_NR / 8)
 #define WAIT_MS		5000
+/* Of these, those below PFN 1 << 14 stay: PFN >> 3 of 512 MB. */
+#define NR_SMALL	(96 * HPAGE_NR)
+#define LOW_PFN		(1 << 14)
 
 static bool is_idle(uint64_t pfn)
 {
@@ -38,7 +43,31 @@ static int others(uint64_t pfn)
 	return n;
 }
 
-/* A node's memory is handed out upwards: what was loaded at boot is at the low end. */
+static bool is_high(uint64_t pagemap)
+{
+	return (pagemap & PM_PFN_MASK) >= LOW_PFN;
+}
+
+static void fill_low_memory(void)
+{
+	char *area = anon_map(NR_SMALL * PAGE_SIZE, MADV_NOHUGEPAGE);
+	static uint64_t entry[NR_SMALL];
+	int i, low = 0;
+
+	for (i = 0; i < NR_SMALL; i++)
+		*(volatile char *)(area + i * PAGE_SIZE) = 1;
+	pagemap_entries_of(getpid(), area, NR_SMALL, entry);
+	for (i = 0; i < NR_SMALL; i++) {
+		if (is_high(entry[i]))
+			require_errno(!madvise(area + i * PAGE_SIZE, PAGE_SIZE,
+					       MADV_DONTNEED), "madvise");
+		else
+			low++;
+	}
+	diag("small pages below PFN %d: %d", LOW_PFN, low);
+	drain_lru_caches();
+}
+
 static char *thp_with_others(void)
 {
 	char *area = anon_map((MAX_THPS + 1) * HPAGE_SIZE, MADV_HUGEPAGE);
@@ -46,6 +75,7 @@ static char *thp_with_others(void)
 	int i, n = 0;
 
 	allocate_on(0);
+	fill_low_memory();
 	for (i = 0; i < MAX_THPS; i++, head += HPAGE_SIZE) {
 		*(volatile char *)head = 1;
 		n = others(page_facts(head).pfn);
