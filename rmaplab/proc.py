@@ -170,6 +170,40 @@ def foreground(argv: Sequence[str | Path]) -> int:
                 process.kill()
 
 
+class Child:
+    """A process of this lab's, of whose end a pidfd tells the event loop (pidfd_open(2)).
+
+    asyncio's own would have a thread wait for each.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.pid = process.pid
+        self._process = process
+        self._ended = asyncio.Event()
+        self._pidfd = os.pidfd_open(process.pid)
+        asyncio.get_running_loop().add_reader(self._pidfd, self._reap)
+
+    def _reap(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._process.wait()
+        self._ended.set()
+
+    async def wait(self) -> int:
+        """Its status, once it has ended; minus the signal that killed it, if one did."""
+        await self._ended.wait()
+        return self._process.returncode
+
+    async def end(self) -> None:
+        """Kill it if it still runs, and wait until it is gone."""
+        if not self._ended.is_set():
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        try:
+            await self._ended.wait()
+        finally:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+
+
 @contextlib.asynccontextmanager
 async def started(
     argv: Sequence[str | Path],
@@ -177,29 +211,24 @@ async def started(
     pass_fds: Sequence[int],
     stderr: IO[bytes],
     env: Mapping[str, str] | None = None,
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AsyncIterator[Child]:
     """A background process that lives as long as the ``async with`` block.
 
     ``env`` replaces the environment. Raises InfraError if the command is missing. The process is
     killed at the end of the block if it still runs, and always reaped.
     """
-    process = await asyncio.create_subprocess_exec(
-        *tied([require(str(argv[0])), *argv[1:]]),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=stderr,
-        stderr=stderr,
-        pass_fds=tuple(pass_fds),
-        env=None if env is None else dict(env),
-        start_new_session=True,
+    child = Child(
+        subprocess.Popen(
+            tied([require(str(argv[0])), *argv[1:]]),
+            stdin=subprocess.DEVNULL,
+            stdout=stderr,
+            stderr=stderr,
+            pass_fds=tuple(pass_fds),
+            env=None if env is None else dict(env),
+            start_new_session=True,
+        )
     )
-    # Not process.kill(): that polls, and so may reap the process under the event loop's own
-    # watcher, which then reports a made-up status.
-    handle = os.pidfd_open(process.pid)
     try:
-        yield process
+        yield child
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-        os.close(handle)
-        await process.wait()
+        await child.end()

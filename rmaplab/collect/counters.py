@@ -49,8 +49,14 @@ def sample(files: Mapping[str, str]) -> CounterSample:
 
     A line that does not parse is left out: the kernel did not show that counter.
     """
+    return _sample(tuple(files.items()))
+
+
+@functools.lru_cache(maxsize=64)
+def _sample(files: tuple[tuple[str, str], ...]) -> CounterSample:
+    """The sample before a cell is its template's."""
     values: dict[str, int] = {}
-    for path, text in files.items():
+    for path, text in files:
         values.update(_known(path, text))
     return CounterSample(dict(sorted(values.items())))
 

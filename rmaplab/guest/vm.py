@@ -342,7 +342,7 @@ async def _disconnect(qmp: Monitor) -> None:
         await qmp.disconnect()
 
 
-async def _watch_exit(process: asyncio.subprocess.Process, vm: Vm, folder: Path) -> None:
+async def _watch_exit(process: proc.Child, vm: Vm, folder: Path) -> None:
     status = await process.wait()
     # QMP's word about a reset or a power-off may still be on its way.
     await asyncio.wait({vm.death}, timeout=SETTLE_S / 4)

@@ -36,20 +36,21 @@ class CellProgress:
         judgement = result.judgement
         if not judgement.as_expected:
             self._unexpected += 1
-        style = "bad" if not judgement.as_expected else "good"
-        if judgement.verdict is Verdict.SKIP or (judgement.as_expected and judgement.known):
-            style = "dim"
-        line = (
-            f"[{self._done}/{self._total}] [{style}]{judgement.verdict}[/] "
-            f"{escape(result.cell.id)} {result.observation.duration_s:.1f} s"
-        )
-        if judgement.reason:
-            line += f" [dim]{escape(printable(judgement.reason)[:160])}[/]"
+        count = f"[{self._done}/{self._total}]"
+        cell = f"{result.cell.id} {result.observation.duration_s:.1f} s"
+        reason = printable(judgement.reason)[:160]
         if self._bar is None:
-            log.stderr.print(line)
+            line = f"{count} {judgement.verdict} {cell} {reason}".rstrip()
+            print(line, file=log.stderr.file, flush=True)
             return
         if not judgement.as_expected or log.verbose:
-            self._bar.console.print(line)
+            style = "bad" if not judgement.as_expected else "good"
+            if judgement.verdict is Verdict.SKIP or (judgement.as_expected and judgement.known):
+                style = "dim"
+            self._bar.console.print(
+                f"{escape(count)} [{style}]{judgement.verdict}[/] {escape(cell)} "
+                f"[dim]{escape(reason)}[/]"
+            )
         assert self._task is not None
         bad = f"[bad]{self._unexpected} unexpected[/]" if self._unexpected else ""
         self._bar.update(self._task, completed=self._done, bad=bad, left=self._left())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -114,15 +115,26 @@ def test_a_child_dies_with_a_lab_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_a_background_process_lives_as_long_as_its_block(tmp_path: Path) -> None:
-    async def block() -> tuple[int, int | None]:
+    async def block() -> tuple[int, int]:
         with (tmp_path / "log").open("wb") as log:
             async with proc.started(["sleep", "1000"], pass_fds=[], stderr=log) as process:
-                assert process.returncode is None
-        return process.pid, process.returncode
+                os.kill(process.pid, 0)  # it is there
+        return process.pid, await process.wait()
 
     number, status = asyncio.run(block())
     assert status == -signal.SIGKILL
     assert ended(number)
+
+
+def test_a_background_process_that_ends_by_itself_says_how(tmp_path: Path) -> None:
+    async def block() -> list[int]:
+        with (tmp_path / "log").open("wb") as log:
+            argv = ["sh", "-c", "echo oops; exit 3"]
+            async with proc.started(argv, pass_fds=[], stderr=log) as process:
+                return list(await asyncio.gather(process.wait(), process.wait()))
+
+    assert asyncio.run(block()) == [3, 3]
+    assert (tmp_path / "log").read_text(encoding="ascii") == "oops\n"
 
 
 def test_a_background_process_ends_with_a_block_that_fails(tmp_path: Path) -> None:
