@@ -154,7 +154,7 @@ async def clone_s(ready: Setup) -> float:
 async def waiting_mb(ready: Setup, *, warm: bool) -> float:
     """What a clone that waits has for itself, beside another one: private pages, in MB.
 
-    A ``warm`` one has answered a ping.
+    A ``warm`` one has rehearsed a sample.
     """
     async with guest(ready, ready.bench.launch):
         before = set(children())
@@ -205,7 +205,7 @@ def clones(ready: Setup) -> Iterator[Row]:
         f"1/{1 / CLONE_SHARE:.0f}",
         clone <= boot * CLONE_SHARE,
     )
-    for what, warm in (("waiting clone", False), ("clone that answered and waits", True)):
+    for what, warm in (("waiting clone", False), ("clone that rehearsed and waits", True)):
         private = asyncio.run(waiting_mb(ready, warm=warm))
         yield Row(
             f"private memory of a {what}",

@@ -80,6 +80,7 @@ bool request_is_urgent(const char *line);
 void files_read(const struct request *rq);
 void files_hold(const struct request *rq);
 void files_sample(const struct request *rq);
+void files_rehearse(const struct request *rq);
 
 /* stream.c: a workload's standard output or error */
 #define MAX_LINE		4096

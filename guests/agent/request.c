@@ -305,6 +305,7 @@ static const struct {
 	{ "read", 1, MAX_WORDS, files_read },
 	{ "hold", 1, MAX_WORDS, files_hold },
 	{ "sample", 0, 0, files_sample },
+	{ "rehearse", 0, 0, files_rehearse },
 	{ "stat", 1, MAX_WORDS, serve_stat },
 	{ "swap", 1, 1, serve_swap },
 	{ "stage", 0, 0, workload_stage },

@@ -7,7 +7,7 @@ a lab that was killed.
 
 A cell is started and carried out in two steps: a clone that is restored but does not run yet costs
 only memory, so the next cell's can wait while the present one's works. Where a CPU of the host has
-nothing else to do, it answers one ping before it waits.
+nothing else to do, it rehearses a sample before it waits.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Bench:
     ``prologue`` is that of the settled template which ``launch`` restores; without one the guest
     boots and is settled in the cell. ``audit`` is as in ``Wanted``; without ``ledger`` none is
     drawn up; without ``keep`` no memory is saved; ``expected`` is None for a workload of the lab's
-    own; ``warms_up`` has a clone answer once while it waits for its turn.
+    own; ``warms_up`` has a clone rehearse a sample while it waits for its turn.
     """
 
     launch: Launch

@@ -203,15 +203,15 @@ class Vm:
             self._stopped = False
 
     async def warm_up(self, limit_s: float) -> None:
-        """Have a restored guest answer once, and stand still again until ``go``.
+        """Have a restored guest rehearse a sample, and stand still again until ``go``.
 
-        What every request needs is translated then (TCG), while other guests run. What goes wrong
-        shows again in the guest's turn, if it answers within the limit or not. Raises InfraError if
-        QEMU cannot.
+        What every cell needs of that is translated then (TCG), while other guests run. What goes
+        wrong shows again in the guest's turn, if it answers within the limit or not. Raises
+        InfraError if QEMU cannot.
         """
         await self.go()
         with contextlib.suppress(GuestDied, LimitReached):
-            await self.within(limit_s, How.READY_LIMIT, self.agent.ask("ping"))
+            await self.within(limit_s, How.READY_LIMIT, self.agent.ask("rehearse"))
         if not self.death.done():
             await self._execute("stop")
             self._stopped = True

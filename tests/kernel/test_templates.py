@@ -80,7 +80,7 @@ def test_clones_do_not_see_each_other(own_cache: Path, run_lab: Any, tmp_path: P
 
 
 @pytest.mark.parametrize("spare", [True, False])
-def test_a_clone_answers_before_its_turn_where_a_cpu_is_idle(
+def test_a_clone_rehearses_before_its_turn_where_a_cpu_is_idle(
     run_lab: Any, tmp_path: Path, spare: bool
 ) -> None:
     cpus = len(os.sched_getaffinity(0))
@@ -91,6 +91,6 @@ def test_a_clone_answers_before_its_turn_where_a_cpu_is_idle(
         lines = [json.loads(line) for line in said.splitlines()]
         events = [line["ev"] for line in lines if not line.get("template")]
         before, after = events[: events.index("turn")], events[events.index("turn") :]
-        assert (before[-3:] == ["request", "pong", "STOP"]) is (jobs < cpus)
+        assert (before[-3:] == ["request", "rehearsed", "STOP"]) is (jobs < cpus)
         assert "RESUME" in after
-        assert "pong" not in after
+        assert "rehearsed" not in after
