@@ -69,14 +69,22 @@ class CommandFailed(InfraError):
         self.finished = finished
 
 
-def which(command: str) -> Path | None:
-    """The command's path, or None; a virtual environment's own commands come first."""
+_found: dict[tuple[str, str], Path] = {}
 
-    own = Path(sys.prefix) / "bin" / command
-    if own.exists():
-        return own
-    found = shutil.which(command)
-    return Path(found) if found else None
+
+def which(command: str) -> Path | None:
+    """The command's path, or None; a virtual environment's own commands come first.
+
+    What was found once is not looked for again.
+    """
+    key = command, os.environ.get("PATH", "")
+    if key not in _found:
+        own = Path(sys.prefix) / "bin" / command
+        found = str(own) if own.exists() else shutil.which(command)
+        if found is None:
+            return None
+        _found[key] = Path(found)
+    return _found[key]
 
 
 def require(command: str) -> Path:

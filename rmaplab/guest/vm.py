@@ -239,7 +239,8 @@ class Vm:
         limit_s: float = QMP_LIMIT_S,
     ) -> None:
         try:
-            await asyncio.wait_for(self.qmp.execute(name, arguments), limit_s)
+            async with asyncio.timeout(limit_s):
+                await self.qmp.execute(name, arguments)
         except (QMPError, OSError, TimeoutError) as error:
             raise InfraError(f"QEMU refused to {name}: {error}") from error
 
@@ -298,7 +299,8 @@ async def running(
             end.close()
         qmp = Monitor(guest.name)
         try:
-            await asyncio.wait_for(qmp.connect(qmp_end), QMP_LIMIT_S)
+            async with asyncio.timeout(QMP_LIMIT_S):
+                await qmp.connect(qmp_end)
         except (QMPError, OSError, TimeoutError) as error:
             raise InfraError(f"QEMU did not start: {_words(folder, error)}") from error
         stack.push_async_callback(_disconnect, qmp)
@@ -319,10 +321,12 @@ async def running(
             yield vm
             console.hurry()
             with contextlib.suppress(QMPError, OSError, TimeoutError):
-                await asyncio.wait_for(qmp.execute("quit"), QMP_LIMIT_S)
+                async with asyncio.timeout(QMP_LIMIT_S):
+                    await qmp.execute("quit")
             # To the console's end: what the kernel said last is still on its way.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(vm.console.closed.wait(), QMP_LIMIT_S)
+                async with asyncio.timeout(QMP_LIMIT_S):
+                    await vm.console.closed.wait()
         unread = 0 if vm.console.closed.is_set() else 1
         if dropped := vm.console.log.dropped or unread:
             transcript.say("lab", "console-cut", dropped=dropped)
