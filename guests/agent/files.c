@@ -85,6 +85,8 @@ static int open_file(const char *path)
 	return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 }
 
+static char content[MAX_FILE];
+
 /* Returns the content's length, or -errno.  What cannot seek is read on. */
 static ssize_t slurp(int fd, char *buf, size_t size)
 {
@@ -104,7 +106,6 @@ static ssize_t slurp(int fd, char *buf, size_t size)
 
 static void send_open_file(long id, const char *path, int fd)
 {
-	static char content[MAX_FILE];
 	ssize_t len = slurp(fd, content, sizeof(content));
 
 	if (len < 0)
@@ -196,7 +197,6 @@ void files_hold(const struct request *rq)
 
 void files_rehearse(const struct request *rq)
 {
-	static char content[MAX_FILE];
 	int i;
 
 	for (i = 0; i < nr_held; i++)

@@ -217,14 +217,13 @@ static bool spawn(void)
 	spare_from_oom(false);
 	/* Without its marks the workload would run on unaudited. */
 	w.pid = audit_open(&marks) ? fork() : -1;
-	if (w.pid)
-		spare_from_oom(true);
 	if (!w.pid) {
 		/* Or it would wait for ever if the agent closed its end. */
 		close(pipes[GO][1]);
 		child_wait(pipes[GO][0], pipes[READY][1], pipes[OUT][1],
 			   pipes[ERR][1], marks);
 	}
+	spare_from_oom(true);
 	close(pipes[GO][0]);
 	close(pipes[READY][1]);
 	close(pipes[OUT][1]);
