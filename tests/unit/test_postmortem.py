@@ -131,13 +131,15 @@ def scene(
     return asyncio.run(play())
 
 
-def test_a_complaint_is_looked_at_and_the_guest_goes_on(tmp_path: Path) -> None:
-    async def work(stage: Scene) -> None:
-        async with stage.postmortem.watching():
-            stage.complain()
-            await stage.until(lambda: "cont" in stage.qmp.asked)
+async def complains(stage: Scene) -> None:
+    """The guest complains, and goes on once that was looked at."""
+    async with stage.postmortem.watching():
+        stage.complain()
+        await stage.until(lambda: "cont" in stage.qmp.asked)
 
-    after = scene(work, tmp_path)
+
+def test_a_complaint_is_looked_at_and_the_guest_goes_on(tmp_path: Path) -> None:
+    after = scene(complains, tmp_path)
     assert after.qmp.asked == ["stop", "getfd", "dump-guest-memory", "cont"]
     assert after.saved == MEMORY
     (line,) = after.said
@@ -206,12 +208,7 @@ def test_without_a_place_nobody_stops_the_guest(tmp_path: Path) -> None:
 
 
 def test_a_memory_that_qemu_does_not_give_is_said_and_the_guest_goes_on(tmp_path: Path) -> None:
-    async def work(stage: Scene) -> None:
-        async with stage.postmortem.watching():
-            stage.complain()
-            await stage.until(lambda: "cont" in stage.qmp.asked)
-
-    after = scene(work, tmp_path, refused)
+    after = scene(complains, tmp_path, refused)
     (line,) = after.said
     assert line["ev"] == "memory-not-saved"
     assert "no memory today" in line["detail"]
@@ -235,9 +232,7 @@ def test_the_end_of_the_pipe_is_not_the_reason_if_it_is_seen_before_qemus_error(
 
     async def work(stage: Scene) -> None:
         stage.qmp.closed = lambda: asyncio.to_thread(received.wait, LONG_S)
-        async with stage.postmortem.watching():
-            stage.complain()
-            await stage.until(lambda: "cont" in stage.qmp.asked)
+        await complains(stage)
 
     monkeypatch.setattr(memoryfile, "receive", and_say_so)
     after = scene(work, tmp_path, dump)

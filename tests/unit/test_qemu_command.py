@@ -153,7 +153,7 @@ def test_a_guest_that_goes_on_reads_no_kernel_again() -> None:
     assert not {"-kernel", "-initrd", "-append"} & set(words)
 
 
-def test_qemu_allocates_in_huge_pages_unless_the_user_wants_otherwise() -> None:
+def test_qemu_allocates_from_one_arena_unless_the_user_wants_otherwise() -> None:
     assert environment({"PATH": "/bin"}) == {
         "PATH": "/bin",
         "GLIBC_TUNABLES": "glibc.malloc.arena_max=1",
