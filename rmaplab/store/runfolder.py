@@ -177,12 +177,8 @@ class RunFolder:
         path = self.path / name
         half = path.with_name(f".{path.name}.half")
         try:
-            try:
-                file = half.open("w", encoding="utf-8")
-            except FileNotFoundError:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file = half.open("w", encoding="utf-8")
-            with file:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with half.open("w", encoding="utf-8") as file:
                 file.writelines([text] if isinstance(text, str) else text)
             half.replace(path)
         except OSError as error:
