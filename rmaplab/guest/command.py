@@ -63,6 +63,11 @@ CONSOLE = f"file,id=console,path=/dev/fdset/{_CONSOLE_SET},append=on"
 """The character device of the serial console, on the pipe that ``console_fd`` lends."""
 
 
+# What no guest uses: devices that QEMU would make and restore for each clone, and a PS/2 mouse that
+# the kernel is still looking for while the first cell runs.
+_WITHOUT = ("sata=off", "smbus=off", "vmport=off", "i8042=off")
+
+
 def slowdown(guest: Guest, accelerator: Accelerator) -> float:
     """By how much a guest's limits are stretched on an accelerator."""
     return accelerator.slowdown * (ICOUNT_SLOWDOWN if guest.icount else 1.0)
@@ -170,7 +175,7 @@ def machine(guest: Guest, accelerator: Accelerator) -> list[str]:
     accel = str(accelerator)
     if accelerator is Accelerator.TCG:
         accel += ",thread=multi" if guest.cpus > 1 else ",thread=single"
-    kind = guest.machine
+    kind = ",".join([guest.machine, *_WITHOUT])
     if not _is_numa(guest):
         kind += ",memory-backend=node0"
     if _has_hmat(guest):

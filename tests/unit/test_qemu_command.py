@@ -35,6 +35,7 @@ TIERED = guest(
 )
 WITH_DIMM = guest("dimm", dimms=[Dimm(256, 0)])
 CHANNELS = Channels(console=5, agent=6, qmp=7)
+Q35 = "q35,sata=off,smbus=off,vmport=off,i8042=off"
 
 
 def launch(
@@ -55,7 +56,7 @@ def test_a_plain_guest_is_this_command() -> None:
     assert qemu(ONE, launch(), CHANNELS) == [
         "qemu-system-x86_64",
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-machine", "q35,memory-backend=node0", "-accel", "tcg,thread=single",
+        "-machine", f"{Q35},memory-backend=node0", "-accel", "tcg,thread=single",
         "-cpu", "qemu64", "-smp", "1,sockets=1,cores=1,threads=1",
         "-m", "512M", "-object", "memory-backend-ram,id=node0,size=512M",
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
@@ -85,7 +86,7 @@ def test_each_node_has_its_memory_and_its_cpus() -> None:
 
 def test_a_node_without_cpus_says_how_slow_its_memory_is() -> None:
     argv = qemu(TIERED, launch(), CHANNELS)
-    assert after(argv, "-machine") == ["q35,hmat=on"]
+    assert after(argv, "-machine") == [f"{Q35},hmat=on"]
     memory = "hmat-lb,initiator=0,target={},hierarchy=memory,data-type=access-{}"
     assert after(argv, "-numa") == [
         "node,nodeid=0,memdev=node0,cpus=0",

@@ -38,7 +38,8 @@ def test_a_cells_guest_is_this_command() -> None:
     assert virtme.qemu(ONE, LAUNCH, CHANNELS) == [
         "/usr/bin/qemu-system-x86_64", "-nodefaults", "-no-user-config",
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny",
-        "-machine", "q35,memory-backend=node0", "-accel", "tcg,thread=single",
+        "-machine", "q35,sata=off,smbus=off,vmport=off,i8042=off,memory-backend=node0",
+        "-accel", "tcg,thread=single",
         "-cpu", "qemu64", "-smp", "1,sockets=1,cores=1,threads=1",
         "-m", "512M", "-object", "memory-backend-ram,id=node0,size=512M",
         "-name", "rmaplab",
