@@ -201,10 +201,14 @@ class Child:
         await self._ended.wait()
         return self._process.returncode
 
-    async def end(self) -> None:
-        """Kill it if it still runs, and wait until it is gone."""
+    def kill(self) -> None:
+        """Kill it if it still runs."""
         if not self._ended.is_set():
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def end(self) -> None:
+        """Kill it if it still runs, and wait until it is gone."""
+        self.kill()
         try:
             await self._ended.wait()
         finally:
