@@ -7,6 +7,7 @@ import asyncio
 import json
 import socket
 import urllib.parse
+from dataclasses import dataclass
 from typing import Any
 
 from rmaplab.errors import InfraError
@@ -21,6 +22,14 @@ Event = dict[str, Any]
 
 class AgentGone(Exception):
     """The agent's channel is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that the agent has, or will find in its place; answers repeat its number."""
+
+    number: int
+    words: tuple[str, ...]
 
 
 def encode(words: list[str]) -> bytes:
@@ -81,37 +90,41 @@ class Agent:
         self._transcript.note("agent", event)
         return event
 
-    async def send(self, *words: str) -> int:
-        """Send a request and return its number."""
-        number = self.given(*words)
+    async def send(self, *words: str) -> Request:
+        """Send a request; the agent takes requests in their order. Raises AgentGone."""
+        request = self.given(*words)
         try:
-            self._writer.write(encode([str(number), *words]))
+            self._writer.write(encode([str(request.number), *words]))
             await self._writer.drain()
         except ConnectionError as error:
             raise AgentGone(str(error)) from error
-        return number
+        return request
 
-    def given(self, *words: str) -> int:
-        """Note a request that reaches the agent by another way, and return its number."""
+    def given(self, *words: str) -> Request:
+        """Note a request that reaches the agent by another way."""
         self._number += 1
         self._transcript.say("lab", "request", id=self._number, words=list(words))
-        return self._number
+        return Request(self._number, words)
 
     async def ask(self, *words: str) -> Event:
-        """Send a request and wait for its answer.
+        """Send a request and wait for its answer, as ``answer`` does."""
+        return await self.answer(await self.send(*words))
+
+    async def answer(self, request: Request) -> Event:
+        """Wait for the answer to a request that was sent.
 
         The ``files`` parts of a long answer are put together. Raises InfraError if the agent did
-        not understand.
+        not understand, and AgentGone.
         """
-        number = await self.send(*words)
         files: dict[str, str] = {}
         errors: dict[str, int] = {}
         while True:
             event = await self.event()
-            if event.get("id") != number:
+            if event.get("id") != request.number:
                 continue
             if event["ev"] == "error":
-                raise InfraError(f"the agent refused {' '.join(words)!r}: {event.get('message')}")
+                said = event.get("message")
+                raise InfraError(f"the agent refused {' '.join(request.words)!r}: {said}")
             if event["ev"] != "files":
                 return event
             files.update(event.get("files", {}))

@@ -23,11 +23,11 @@ from typing import Any, TypeVar
 
 from rmaplab.errors import InfraError
 from rmaplab.guest import prepare, settle, template
-from rmaplab.guest.agent import encode
+from rmaplab.guest.agent import Request, encode
 from rmaplab.guest.command import REQUEST_BYTES, Launch, slowdown
 from rmaplab.guest.postmortem import Keep, Postmortem
 from rmaplab.guest.prepare import Unusable
-from rmaplab.guest.settle import Settled, Wanted
+from rmaplab.guest.settle import Asked, Settled, Wanted
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Death, GuestDied, How, LimitReached, Vm, running
 from rmaplab.model import TRANSCRIPT, Cell, ExpectedSubtests, Upstream
@@ -82,7 +82,7 @@ class Bench:
 
 
 class Started:
-    """A cell whose guest is there; ``carry_out`` or ``aclose`` has to end it.
+    """A cell whose guest is there until ``aclose``.
 
     A cell whose guest could not be started, for the lab's fault, is over already.
     """
@@ -93,15 +93,19 @@ class Started:
         self._ready_at = time.monotonic()
 
     async def carry_out(self) -> None:
-        """Run the workload and leave the evidence. Never raises for what a guest does."""
-        async with self._stack:
-            if self._session is not None:
-                waited = round(time.monotonic() - self._ready_at, 3)
-                self._session.transcript.say("lab", "turn", waited_s=waited)
-                await self._session.to_the_end()
+        """Run the workload. Never raises for what a guest does."""
+        if self._session is None:
+            return
+        waited = round(time.monotonic() - self._ready_at, 3)
+        self._session.transcript.say("lab", "turn", waited_s=waited)
+        try:
+            await self._session.to_the_end()
+        except BaseException:
+            await self.aclose()
+            raise
 
     async def aclose(self) -> None:
-        """End the guest; nothing was run."""
+        """End the guest; the evidence is whole then."""
         await self._stack.aclose()
 
 
@@ -164,9 +168,9 @@ def _run(cell: Cell, bench: Bench, program: str) -> list[str]:
 
 
 async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
-    """Start a cell and carry it out."""
-    started = await start(cell, bench, folder, program)
-    await started.carry_out()
+    """Start a cell, carry it out and end its guest."""
+    async with contextlib.aclosing(await start(cell, bench, folder, program)) as started:
+        await started.carry_out()
 
 
 def not_booted(folder: Path, evidence: Path) -> None:
@@ -241,8 +245,8 @@ class Session:
             if self.cell.testcase.upstream is not None:
                 await self._briefly("prepare", self._prepare(self.cell.testcase.upstream))
             prepare.phase(self.transcript, "test", limit)
-            await self._test(limit)
-            await self._briefly("after", self._sample())
+            asked = await self._test(limit)
+            await self._briefly("after", self._sample(asked))
         except GuestDied as died:
             return died.death
         except LimitReached as reached:
@@ -258,9 +262,6 @@ class Session:
         required = self.cell.testcase.requires.files
         if self.bench.prologue is not None:
             settled = self.bench.prologue.settled
-            # One that has its request would begin with the workload.
-            if not _has_request(self.cell, self.bench):
-                await self.vm.go()
         else:
             if not self.booted:
                 await prepare.boot(
@@ -283,6 +284,7 @@ class Session:
             self.transcript.say(
                 "lab", "expected", version=due.version, section=due.section, names=names
             )
+        await self.vm.go()
         for write in upstream.prepare:
             await settle.apply(self.vm.agent, self.cell.testcase.name, write, self.transcript)
 
@@ -307,31 +309,58 @@ class Session:
             How.TEST_LIMIT, f"{reached}; the agent lives, the workload is stuck in the kernel"
         )
 
-    async def _sample(self) -> None:
-        """Sample until the ledger balances: what is on its way back may come a moment later."""
-        ledger, agent = self.bench.ledger, self.vm.agent
+    def _drain(self) -> tuple[str, ...] | None:
+        """How the first sample after the workload is to drain."""
+        if self.bench.ledger is None:
+            return None
+        return () if self.bench.ledger.balances else ("wait",)
+
+    async def _sample(self, asked: Asked | None) -> None:
+        """Sample until the ledger balances: what is on its way back may come a moment later.
+
+        ``asked`` is the first sample, if it was asked for.
+        """
+        ledger, agent, drain = self.bench.ledger, self.vm.agent, self._drain()
         if ledger is None:
-            await settle.sample(agent, settle.AFTER, self.transcript)
+            await settle.sample(agent, settle.AFTER, self.transcript, drain, asked)
             return
         self.transcript.say(
             "lab", "ledger", bounds=dict(ledger.bounds), error=ledger.error,
             leaves=dict(self.cell.testcase.leaves), cpus=self.cell.guest.cpus,
         )  # fmt: skip
-        how: tuple[str, ...] = () if ledger.balances else ("wait",)
         for _ in range(SAMPLES):
-            after = await settle.drained_sample(agent, settle.AFTER, self.transcript, *how)
+            after = await settle.sample(agent, settle.AFTER, self.transcript, drain, asked)
             if ledger.balances is None or ledger.balances(after, self.cell):
                 return
-            how = ("wait",)
+            drain, asked = ("wait",), None
 
-    async def _test(self, limit: float) -> None:
-        exact = self.cell.guest.icount
+    async def _ask_ahead(self) -> Asked | None:
+        """Ask for the sample after the workload before it begins.
+
+        That spares the guest an interrupt and the lab a turn. Not in exact mode: no byte may come
+        while instructions are counted.
+        """
+        if self.cell.guest.icount:
+            return None
+        return await settle.ask(self.vm.agent, self._drain())
+
+    async def _begin(self) -> tuple[Request, Asked | None]:
+        """Ask for the workload and the sample after it; a restored guest runs on with that."""
         words = _run(self.cell, self.bench, self.program)
         if _has_request(self.cell, self.bench):
-            number = self.vm.agent.given(*words)
-            await self.vm.go()
+            request = self.vm.agent.given(*words)
         else:
-            number = await self.vm.agent.send(*words)
+            request = await self.vm.agent.send(*words)
+        asked = await self._ask_ahead()
+        await self.vm.go()
+        return request, asked
+
+    async def _test(self, limit: float) -> Asked | None:
+        """Run the workload to its end; what the agent was asked for behind it."""
+        exact = self.cell.guest.icount
+        request, asked = await self.vm.within(
+            self._limits.silence_s * self.stretch, How.SILENCE, self._begin()
+        )
         self.postmortem.time_runs(limit)
         ends = self.vm.clock() + limit + KILL_GRACE_S * self.stretch
         # An agent that counts instructions sends no heartbeat.
@@ -340,14 +369,14 @@ class Session:
             left = ends - self.vm.clock()
             how = How.SILENCE if left > silence else How.TEST_LIMIT
             event = await self.vm.within(max(0.0, min(silence, left)), how, self.vm.agent.event())
-            if event.get("id") != number:
+            if event.get("id") != request.number:
                 continue
             if event["ev"] == "error":
                 raise InfraError(f"the agent refused the workload: {event.get('message')}")
             if event["ev"] == "exit":
                 if not event.get("timeout"):
                     self.postmortem.in_time()
-                return
+                return asked
 
 
 class _Skipped(Exception):

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmaplab.guest.agent import Agent
+from rmaplab.guest.agent import Agent, Event, Request
 from rmaplab.guest.command import REQUEST_PATH
 from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.transcript import Transcript
@@ -94,7 +94,7 @@ async def settle(vm: Vm, wanted: Wanted, transcript: Transcript) -> Settled:
     answer = await agent.ask("khugepaged")
     if answer.get("errno"):
         raise Unusable(f"khugepaged does not come to rest: errno {answer['errno']}")
-    await drained_sample(agent, BEFORE, transcript, "wait")
+    await sample(agent, BEFORE, transcript, ("wait",))
     # After the sample: the process that is to become the workload is not there at the end.
     await agent.ask("stage")
     if wanted.awaits:
@@ -129,34 +129,48 @@ def chosen(text: str) -> str:
     return text[start + 1 : end] if 0 <= start < end else text.strip()
 
 
-async def drained_sample(
-    agent: Agent, label: str, transcript: Transcript, *how: str
-) -> dict[str, str]:
-    """Drain what the kernel keeps for later, then sample; ``how`` are the words of ``drain``.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The agent's requests for a sample: the one to drain what the kernel keeps, if so, and it."""
 
-    A guest that is never at rest has no count of free pages (FREE).
+    drain: Request | None
+    sample: Request
+
+
+async def ask(agent: Agent, drain: tuple[str, ...] | None) -> Asked:
+    """Ask for a sample; ``drain`` are the words of the request to drain before it, None for none.
+
+    The agent lets them wait while a workload runs, so they may be sent before that.
     """
-    for _ in range(DRAINS):
-        drained = await agent.ask("drain", *how)
-        if drained["steady"]:
-            free = drained["free"] + drained["pcp"]
-            files = await sample(agent, label, transcript, free=free)
-            return {**files, FREE: str(free)}
-    return await sample(agent, label, transcript)
+    draining = None if drain is None else await agent.send("drain", *drain)
+    return Asked(draining, await agent.send("sample"))
 
 
-async def sample(agent: Agent, label: str, transcript: Transcript, **facts: int) -> dict[str, str]:
+async def sample(
+    agent: Agent,
+    label: str,
+    transcript: Transcript,
+    drain: tuple[str, ...] | None,
+    asked: Asked | None = None,
+) -> dict[str, str]:
     """Have the agent read the counters' files that it holds; the transcript keeps them.
 
-    Returns their content by path.
+    ``drain`` is as for ``ask``; then this is done again, at most DRAINS times, until the guest is
+    at rest, and one that never is has no count of free pages (FREE). ``asked`` is what was asked
+    for already. Returns the files' content by path.
     """
-    number = await agent.send("sample")
+    for _ in range(DRAINS):
+        asked = asked or await ask(agent, drain)
+        free = None if asked.drain is None else _free(await agent.answer(asked.drain))
+        number, files = asked.sample.number, (await agent.answer(asked.sample))["files"]
+        if asked.drain is None or free is not None:
+            break
+        asked = None
+    facts = {} if free is None else {"free": free}
     transcript.say("lab", "sample", label=label, id=number, **facts)
-    files: dict[str, str] = {}
-    while True:
-        event = await agent.event()
-        if event.get("id") != number:
-            continue
-        files.update(event.get("files", {}))
-        if event.get("last", event["ev"] != "files"):
-            return files
+    return files if free is None else {**files, FREE: str(free)}
+
+
+def _free(drained: Event) -> int | None:
+    """The count of free pages, if it was at rest."""
+    return drained["free"] + drained["pcp"] if drained["steady"] else None

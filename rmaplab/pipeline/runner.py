@@ -51,7 +51,7 @@ class _Next:
 
 
 class Runner:
-    """Runs the cells of a run; each finished one is in the journal before the next is taken."""
+    """Runs the cells of a run; each is in the journal before the next but one is carried out."""
 
     def __init__(
         self,
@@ -115,10 +115,20 @@ class Runner:
             line.close()
 
     async def _work(self, line: _Line, slots: _Slots, progress: CellProgress) -> None:
-        while (taken := await line.take()) is not None:
-            async with slots.held_by(taken):
-                await self._carry_out(taken)
-            self._finish(taken.cell, progress)
+        """Carry out one cell after the other; the last one's guest ends beside the next."""
+        ending: asyncio.Task[None] | None = None
+        async with asyncio.TaskGroup() as endings:
+            while (taken := await line.take()) is not None:
+                async with slots.held_by(taken):
+                    await self._carry_out(taken)
+                if ending is not None:
+                    await ending
+                ending = endings.create_task(self._end(taken, progress))
+
+    async def _end(self, taken: _Next, progress: CellProgress) -> None:
+        if taken.started is not None:
+            await taken.started.aclose()
+        self._finish(taken.cell, progress)
 
     async def _carry_out(self, taken: _Next) -> None:
         if taken.started is not None:

@@ -167,12 +167,15 @@ def test_a_channel_that_closes_is_told_from_an_answer(tmp_path: Path, last_words
         talk(tmp_path, lambda agent: agent.ask("ping"), guest)
 
 
-def test_requests_are_numbered_one_by_one(tmp_path: Path) -> None:
-    async def lab(agent: Agent) -> list[int]:
-        return [await agent.send("ping"), await agent.send("stat", "/a b")]
+def test_requests_are_numbered_and_may_be_sent_before_their_turn(tmp_path: Path) -> None:
+    async def lab(agent: Agent) -> list[dict[str, Any]]:
+        requests = [await agent.send("ping"), await agent.send("stat", "/a b")]
+        return [await agent.answer(request) for request in requests]
 
     async def guest(end: Guest) -> None:
         assert await end.hears() == ["1", "ping"]
         assert await end.hears() == ["2", "stat", "/a%20b"]
+        end.says(t=1, ev="pong", id=1)
+        end.says(t=1, ev="stats", id=2)
 
-    assert talk(tmp_path, lab, guest) == [1, 2]
+    assert [answer["ev"] for answer in talk(tmp_path, lab, guest)] == ["pong", "stats"]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from rmaplab.collect import transcript
+from rmaplab.guest.agent import Request
 from rmaplab.guest.cell import SAMPLES, Bench, Ledger, Session
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
@@ -28,27 +30,34 @@ class FakeAgent:
         self.pages = pages
         self.unrest = unrest
         self.drains: list[tuple[str, ...]] = []
+        self.sent: list[Request] = []
 
-    async def ask(self, name: str, *words: str) -> dict[str, Any]:
-        assert name == "drain"
-        self.drains.append(words)
-        return {"free": 100, "pcp": 5, "steady": len(self.drains) > self.unrest}
+    async def send(self, *words: str) -> Request:
+        self.sent.append(Request(len(self.sent) + 1, words))
+        return self.sent[-1]
 
-    async def send(self, name: str) -> int:
+    async def answer(self, request: Request) -> dict[str, Any]:
+        name, *words = request.words
+        if name == "drain":
+            self.drains.append(tuple(words))
+            return {"free": 100, "pcp": 5, "steady": len(self.drains) > self.unrest}
         assert name == "sample"
-        return len(self.drains)
-
-    async def event(self) -> dict[str, Any]:
         self.pages -= 1
-        files = {"/proc/vmstat": f"nr_anon_pages {self.pages + 1}\n"}
-        return {"ev": "files", "id": len(self.drains), "files": files, "last": True}
+        return {"files": {"/proc/vmstat": f"nr_anon_pages {self.pages + 1}\n"}}
 
 
-def sampled(tmp_path: Path, agent: FakeAgent, ledger: Ledger | None) -> transcript.Saved:
+def sampled(
+    tmp_path: Path, agent: FakeAgent, ledger: Ledger | None, *, ahead: bool = False
+) -> transcript.Saved:
+    async def sample() -> None:
+        asked = await session._ask_ahead() if ahead else None
+        await session._sample(asked)
+
     with Transcript(tmp_path / "agent.jsonl") as said:
         vm: Any = SimpleNamespace(agent=agent)
         bench = Bench(LAUNCH, (), ledger=ledger)
-        asyncio.run(Session(builders.cell(), bench, vm, said, "/bin/x")._sample())
+        session = Session(builders.cell(), bench, vm, said, "/bin/x")
+        asyncio.run(sample())
     return transcript.read(tmp_path / "agent.jsonl")
 
 
@@ -67,9 +76,12 @@ def until(pages: int) -> Ledger:
 def test_samples_are_taken_until_the_ledger_balances(
     tmp_path: Path, pages: int, drains: list[tuple[str, ...]]
 ) -> None:
-    agent = FakeAgent(pages)
-    sampled(tmp_path, agent, until(7))
-    assert agent.drains == drains
+    for ahead in (False, True):
+        agent = FakeAgent(pages)
+        sampled(tmp_path, agent, until(7), ahead=ahead)
+        assert agent.drains == drains
+        # Nothing is asked for that nobody waits for: the next cell of the guest would get it.
+        assert len(agent.sent) == 2 * len(drains)
 
 
 @pytest.mark.parametrize(("unrest", "drains"), [(2, 3), (3, 3)])
@@ -104,3 +116,13 @@ def test_what_the_ledger_is_judged_by_is_in_the_transcript(tmp_path: Path) -> No
     saved = sampled(tmp_path, FakeAgent(7), until(7))
     assert saved.ledger is not None
     assert saved.ledger.bounds == {"pages.unaccounted": (-24, 24)}
+
+
+def test_in_exact_mode_nothing_is_asked_ahead(tmp_path: Path) -> None:
+    with Transcript(tmp_path / "agent.jsonl") as said:
+        agent = FakeAgent(9)
+        vm: Any = SimpleNamespace(agent=agent)
+        cell = builders.cell(guest=dataclasses.replace(builders.guest(), icount=True))
+        session = Session(cell, Bench(LAUNCH, ()), vm, said, "/bin/x")
+        assert asyncio.run(session._ask_ahead()) is None
+        assert agent.sent == []
