@@ -88,7 +88,7 @@ class FakeGuest:
         kernel = argv.index("-kernel")
         assert argv[kernel + 2] == "-initrd"
         assert argv[kernel + 4] == "-append"
-        drive = ["-drive", f"file={self.disk},format=raw,if=ide"]
+        drive = ["-drive", f"file={self.disk},format=raw,if=virtio"]
         return [*argv[:kernel], *drive, *argv[kernel + 6 :], *self.more]
 
 
