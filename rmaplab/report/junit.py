@@ -12,11 +12,13 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
+from xml.etree import ElementTree
 
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from rmaplab.model import CellResult, Comparison, Splat, Unstable, Verdict
 from rmaplab.stability import unstable
+from rmaplab.store import cellfiles
 from rmaplab.store.runfolder import KernelFacts
 
 # Everything that is no Char of XML 1.0 (production 2), and what it discourages: C1 controls and
@@ -151,7 +153,10 @@ def _sum(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
 
 def _as_text(suite: TestSuite) -> _Text:
     """A report of one suite: the attributes of its root element, and what is in there."""
-    return _opened("testsuites", str(to_xml_report_string([suite], prettyprint=True)))
+    # Not printed pretty by junit-xml: it would have minidom make each element once more.
+    root = ElementTree.fromstring(to_xml_report_string([suite], prettyprint=False))
+    ElementTree.indent(root, "\t")
+    return _opened("testsuites", ElementTree.tostring(root, "unicode"))
 
 
 def _new_splats(comparison: Comparison) -> TestSuite:
@@ -201,12 +206,10 @@ def _moved(members: Sequence[CellResult]) -> dict[str, str]:
     junit-xml has properties for suites only, so a counter's name begins with its testcase's.
     """
     return {
-        clean(f"{_name(result)}: {name}"): clean(
-            f"{change.before} -> {change.after} ({change.delta:+d})"
-        )
+        clean(f"{_name(result)}: {name}"): f"{now['before']} -> {now['after']} ({delta:+d})"
         for result in members
-        for name, change in result.observation.counters.items()
-        if change.delta
+        for name, now in cellfiles.facts(result.observation.counters).items()
+        if (delta := now["delta"])
     }
 
 

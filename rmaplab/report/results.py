@@ -10,8 +10,7 @@ from typing import Any
 
 from rmaplab.model import CellResult, ComparedSplat, Comparison, SavedMemory
 from rmaplab.stability import unstable
-from rmaplab.store import memoryfile
-from rmaplab.store.cellfiles import counter_facts
+from rmaplab.store import cellfiles, memoryfile
 
 SCHEMA_VERSION = 1
 
@@ -69,7 +68,7 @@ def cell_facts(result: CellResult) -> dict[str, Any]:
             for subtest in seen.subtests
         ],
         "splats": splat_facts(result),
-        "counters": {name: counter_facts(change) for name, change in seen.counters.items()},
+        "counters": cellfiles.facts(seen.counters),
         "settings_read": dict(seen.settings_read),
         "instructions": seen.instructions,
         "memory": _memory(seen.memory),

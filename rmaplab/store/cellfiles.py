@@ -19,13 +19,10 @@ from rmaplab.store.runfolder import CELLS, RunFolder
 
 T = TypeVar("T")
 
+CounterFacts = dict[str, dict[str, int | None]]
+
 COUNTERS = "counters.json"
 SPLATS = "splats.json"
-
-
-def counter_facts(change: CounterChange) -> dict[str, int | None]:
-    """One counter: before, after, delta."""
-    return {"before": change.before, "after": change.after, "delta": change.delta}
 
 
 # Every cell of a kernel has the same counters.
@@ -49,9 +46,13 @@ class SavedCounters(Mapping[str, CounterChange]):
         self._folder = folder
         self._cell = cell
 
+    def facts(self) -> CounterFacts:
+        """All of them, as they are on disk."""
+        found: CounterFacts = json.loads((self._folder.place(self._cell) / COUNTERS).read_bytes())
+        return found
+
     def _read(self) -> dict[str, CounterChange]:
-        facts = json.loads((self._folder.place(self._cell) / COUNTERS).read_bytes())
-        return {name: CounterChange(c["before"], c["after"]) for name, c in facts.items()}
+        return {name: CounterChange(c["before"], c["after"]) for name, c in self.facts().items()}
 
     def __getitem__(self, name: str) -> CounterChange:
         return self._read()[name]
@@ -65,6 +66,16 @@ class SavedCounters(Mapping[str, CounterChange]):
     def items(self) -> ItemsView[str, CounterChange]:
         """All of them, from one reading."""
         return self._read().items()
+
+
+def facts(counters: Mapping[str, CounterChange]) -> CounterFacts:
+    """What counters.json says: ``before``, ``after`` and ``delta`` by name."""
+    if isinstance(counters, SavedCounters):
+        return counters.facts()
+    return {
+        name: {"before": change.before, "after": change.after, "delta": change.delta}
+        for name, change in counters.items()
+    }
 
 
 def save(folder: RunFolder, cell: str, seen: Observation) -> Observation:
