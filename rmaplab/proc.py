@@ -83,7 +83,7 @@ def which(command: str) -> Path | None:
         found = str(own) if own.exists() else shutil.which(command)
         if found is None:
             return None
-        _found[key] = Path(found)
+        _found[key] = Path(found).absolute()
     return _found[key]
 
 
@@ -99,9 +99,19 @@ def require(command: str) -> Path:
     return found
 
 
-def tied(argv: Sequence[str | Path]) -> list[str]:
-    """``argv`` under setpriv, so that the kernel kills the process when its parent thread dies."""
-    return [str(require("setpriv")), "--pdeathsig", "KILL", "--", *map(str, argv)]
+def tied(program: Path, *words: str | Path) -> list[str]:
+    """A command under setpriv, so that the kernel kills the process when its parent thread dies.
+
+    If that was before setpriv asked for it, nothing would: so it finds the program by a path that
+    is there as long as the lab (proc(5), /proc/pid/root), and ends with an error without.
+    """
+    path = f"/proc/{os.getpid()}/root{program}"
+    return [str(require("setpriv")), "--pdeathsig", "KILL", "--", path, *map(str, words)]
+
+
+def _tied_by_name(command: str | Path, *words: str | Path) -> list[str]:
+    """The same for a program that may want to know by which name it was called."""
+    return tied(require("env"), "--", require(str(command)), *words)
 
 
 def run(
@@ -124,7 +134,7 @@ def run(
     words = tuple(map(str, argv))
     began = time.monotonic()
     with subprocess.Popen(
-        tied([require(words[0]), *words[1:]]),
+        _tied_by_name(*words),
         cwd=cwd,
         env=None if env is None else dict(env),
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -169,7 +179,7 @@ def foreground(argv: Sequence[str | Path]) -> int:
     with the lab. The status is minus the signal that killed it, if one did. Raises InfraError if
     the command is missing.
     """
-    words = tied([require(str(argv[0])), *argv[1:]])
+    words = _tied_by_name(*argv)
     with subprocess.Popen(words) as process:
         try:
             return process.wait()
@@ -231,7 +241,7 @@ async def started(
     """
     child = Child(
         subprocess.Popen(
-            tied([require(str(argv[0])), *argv[1:]]),
+            tied(require(str(argv[0])), *argv[1:]),
             stdin=subprocess.DEVNULL,
             stdout=stderr,
             stderr=stderr,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,6 +112,40 @@ def test_a_child_dies_with_a_lab_that_was_killed(tmp_path: Path) -> None:
             time.sleep(0.01)
         process.kill()
         process.wait()
+    assert ended(int(child.read_text(encoding="ascii")))
+
+
+_RUN = "proc.run(['sleep', '1000'])"
+_START = """
+import asyncio
+async def main():
+    async with proc.started(['sleep', '1000'], pass_fds=[], stderr=open('/dev/null', 'wb')) as one:
+        await one.wait()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [_RUN, _START], ids=["run", "started"])
+def test_a_child_ends_with_a_lab_that_was_killed_before_it_was_tied(
+    tmp_path: Path, how: str
+) -> None:
+    slow, child = tmp_path / "setpriv", tmp_path / "child"
+    killed = tmp_path / "killed"
+    slow.write_text(
+        f"#!/bin/sh\necho $$ > {child}.half && mv {child}.half {child}\n"
+        f"until [ -e {killed} ]; do sleep 0.01; done\n"
+        f'exec {shutil.which("setpriv")} "$@"\n'
+    )
+    slow.chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen(
+        [sys.executable, "-c", f"from rmaplab import proc\n{how}"], env=env
+    ) as lab:
+        while not child.exists():
+            time.sleep(0.01)
+        lab.kill()
+        lab.wait()
+    killed.touch()
     assert ended(int(child.read_text(encoding="ascii")))
 
 
