@@ -130,7 +130,6 @@ def run(
     ``env`` replaces the environment. Raises CommandFailed on a status other than 0 if ``check``,
     and InfraError if the command is missing or runs longer than ``timeout_s`` seconds.
     """
-    require(str(argv[0]))
     words = tuple(map(str, argv))
     began = time.monotonic()
     with subprocess.Popen(

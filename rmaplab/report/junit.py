@@ -206,10 +206,10 @@ def _moved(members: Sequence[CellResult]) -> dict[str, str]:
     junit-xml has properties for suites only, so a counter's name begins with its testcase's.
     """
     return {
-        clean(f"{_name(result)}: {name}"): f"{now['before']} -> {now['after']} ({delta:+d})"
+        clean(f"{_name(result)}: {name}"): f"{change['before']} -> {change['after']} ({delta:+d})"
         for result in members
-        for name, now in cellfiles.facts(result.observation.counters).items()
-        if (delta := now["delta"])
+        for name, change in cellfiles.facts(result.observation.counters).items()
+        if (delta := change["delta"])
     }
 
 
