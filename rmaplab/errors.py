@@ -45,7 +45,7 @@ class UserError(RmaplabError):
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class Diagnostic:
     """One mistake in a file that the user wrote; ``line`` counts from 1, 0 if unknown."""
 
     path: Path
@@ -57,10 +57,10 @@ class Mistake:
         return f"{where}: {self.message}"
 
 
-class FileMistakes(UserError):
+class DiagnosticsError(UserError):
     """All mistakes of a file at once, so that the user mends them in one go."""
 
-    def __init__(self, mistakes: list[Mistake], *, hint: str = "") -> None:
+    def __init__(self, mistakes: list[Diagnostic], *, hint: str = "") -> None:
         super().__init__("\n".join(str(mistake) for mistake in mistakes), hint=hint)
         self.mistakes = tuple(mistakes)
 

@@ -84,7 +84,7 @@ class Mutant:
 
 
 @dataclass(frozen=True, slots=True)
-class Catch:
+class Detection:
     """A row that told: by what, in what words, and how often when it was run again.
 
     ``again`` is (how often it told, of how many repeats), or None if it was not run again.
@@ -110,7 +110,7 @@ class Catch:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class MutantReport:
     """What the cells of a mutant showed beside those of its base.
 
     ``rows`` is how many could be compared. ``problems`` are rows of the named testcases that could
@@ -118,13 +118,13 @@ class Look:
     rows.
     """
 
-    catches: tuple[Catch, ...]
+    catches: tuple[Detection, ...]
     rows: int
     problems: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
     @property
-    def caught_by(self) -> tuple[Catch, ...]:
+    def caught_by(self) -> tuple[Detection, ...]:
         """The rows that told again."""
         return tuple(catch for catch in self.catches if catch.confirmed)
 
@@ -148,7 +148,7 @@ class Look:
         )
 
 
-NOTHING_SEEN = Look((), 0)
+NOTHING_SEEN = MutantReport((), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +161,11 @@ class MutantResult:
 
     mutant: Mutant
     verdict: MutantVerdict
-    look: Look = NOTHING_SEEN
+    look: MutantReport = NOTHING_SEEN
     detail: str = ""
     build_s: float = 0.0
     run_s: float = 0.0
-    without_debug: Look | None = None
+    without_debug: MutantReport | None = None
     labs: tuple[str, ...] = field(default=())
 
     @property
@@ -208,9 +208,9 @@ def unclean(results: Sequence[CellResult]) -> str:
     return "" if len(verdicts) == 1 else "base is not clean: its repeats differ"
 
 
-def look(named: Sequence[str], before: Rows, after: Rows) -> Look:
+def look(named: Sequence[str], before: Rows, after: Rows) -> MutantReport:
     """Compare a mutant's rows with those of its base, which has all of them."""
-    catches: list[Catch] = []
+    catches: list[Detection] = []
     problems: list[str] = []
     doubts: list[str] = []
     rows = 0
@@ -222,10 +222,10 @@ def look(named: Sequence[str], before: Rows, after: Rows) -> Look:
         rows += 1
         if (catch := tells(key, base, seen)) is not None:
             catches.append(catch)
-    return Look(tuple(catches), rows, tuple(problems), tuple(doubts))
+    return MutantReport(tuple(catches), rows, tuple(problems), tuple(doubts))
 
 
-def tells(key: RowKey, base: Sequence[CellResult], seen: Sequence[CellResult]) -> Catch | None:
+def tells(key: RowKey, base: Sequence[CellResult], seen: Sequence[CellResult]) -> Detection | None:
     """The catch of a row that base has no doubt about, or None if the mutant does as base does."""
     failed = [result for result in seen if result.judgement.verdict is Verdict.FAIL]
     if not failed:
@@ -235,7 +235,7 @@ def tells(key: RowKey, base: Sequence[CellResult], seen: Sequence[CellResult]) -
     if row.change not in {Change.REGRESSED, Change.NEW_SPLAT}:
         return None
     kinds = evidence(base, failed)
-    return Catch(*key, kinds, row.detail)
+    return Detection(*key, kinds, row.detail)
 
 
 def _no_verdict(seen: Sequence[CellResult]) -> str:
@@ -296,8 +296,8 @@ def _of_subtest(name: str, detail: str) -> Evidence:
 
 
 def candidates(
-    seen: Look, named: Sequence[str], seconds: Mapping[RowKey, float]
-) -> list[list[Catch]]:
+    seen: MutantReport, named: Sequence[str], seconds: Mapping[RowKey, float]
+) -> list[list[Detection]]:
     """The rows that told, in the order in which they are to be run again until one tells again.
 
     First the quickest one of each named testcase, together, then the others one by one.
@@ -309,7 +309,7 @@ def candidates(
     return [*([list(first.values())] if first else []), *([catch] for catch in others)]
 
 
-def verdict(mutant: Mutant, seen: Look) -> tuple[MutantVerdict, str]:
+def verdict(mutant: Mutant, seen: MutantReport) -> tuple[MutantVerdict, str]:
     """The verdict on a mutant whose rows that told were run again, and why."""
     if seen.caught_by:
         told = mutant.equivalent

@@ -28,10 +28,10 @@ from rmaplab.config.catalogue import Catalogue
 from rmaplab.guest import vm
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import How
+from rmaplab.guest.vm import EndCause
 from rmaplab.model import Build, Guest, Patch, Series, Tree
 from rmaplab.pipeline import kernels
-from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.store.cache import Cache, digest_of
 
 # The goal for a patch to two files of mm/; a series that changes headers recompiles who includes
@@ -78,7 +78,7 @@ async def boot_s(guest: Guest, image: Path, archive: Path, accelerator: Accelera
             began = time.monotonic()
             launch = Launch(image, archive, accelerator)
             async with vm.running(guest, launch, folder=folder, transcript=transcript) as machine:
-                await machine.within(120, How.BOOT_LIMIT, machine.agent.event())
+                await machine.within(120, EndCause.BOOT_LIMIT, machine.agent.event())
                 return time.monotonic() - began
 
 
@@ -88,8 +88,8 @@ def main() -> int:
     usual = Cache()
     lab = labfile.read(catalogue.root / "configs/rmap.yaml", catalogue)
     lab = kernels.ab_lab(lab, "patches/device-exclusive")
-    workshop = Workshop(catalogue, usual, 2)
-    base, bundled = (workshop.request(kernel) for kernel in lab.kernels)
+    builder = KernelBuilder(catalogue, usual, 2)
+    base, bundled = (builder.request(kernel) for kernel in lab.kernels)
     small = dataclasses.replace(base, series=small_series(base.tree))
     rows: list[tuple[str, str, str]] = []
     with (

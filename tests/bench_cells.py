@@ -34,13 +34,13 @@ from rmaplab.config.catalogue import Catalogue
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest import virtme
 from rmaplab.guest import vm as guest_vm
-from rmaplab.guest.cell import Bench, Prologue
+from rmaplab.guest.cellsetup import CellSetup, TemplateState
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import How, Vm
+from rmaplab.guest.vm import EndCause, Vm
 from rmaplab.model import Build, Cell, Guest, Lab
 from rmaplab.pipeline import calibration
-from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan
 from rmaplab.store.cache import Cache
@@ -87,25 +87,25 @@ class Setup:
 
     guest: Guest
     boot: Launch
-    bench: Bench
-    prologue: Prologue
+    setup: CellSetup
+    template: TemplateState
 
 
 def setup(folder: Path) -> Setup:
     """The bench lab's template, from the lab's cache or made now."""
     catalogue, cache = Catalogue(), Cache()
     lab = read_lab(folder, "selftest/nothing")
-    build: Build = Workshop(catalogue, cache, 2).build(lab)["base"]
+    build: Build = KernelBuilder(catalogue, cache, 2).build(lab)["base"]
     archive = initramfs.build(catalogue.root, catalogue.testcases.values(), cache)
     boot = Launch(build.image, archive, Accelerator.TCG)
     cell: Cell = plan(lab).cells[0]
     empty = catalogue.testcases[calibration.EMPTY]
     templates = Templates(lab, cache, folder / "boots", empty=empty, averaged=frozenset())
     templates.prepare([cell], {"base": boot}, 1)
-    bench = templates.bench(cell, boot)
-    assert isinstance(bench, Bench)
-    assert bench.prologue is not None
-    return Setup(cell.guest, boot, bench, bench.prologue)
+    setup = templates.setup(cell, boot)
+    assert isinstance(setup, CellSetup)
+    assert setup.template is not None
+    return Setup(cell.guest, boot, setup, setup.template)
 
 
 def read_lab(folder: Path, testcase: str) -> Lab:
@@ -136,18 +136,18 @@ async def boot_s(ready: Setup) -> float:
     """From QEMU's start to a booted agent's first reply."""
     began = time.monotonic()
     async with guest(ready, ready.boot) as machine:
-        await machine.within(120, How.BOOT_LIMIT, machine.agent.event())
-        await machine.within(20, How.READY_LIMIT, machine.agent.ask("ping"))
+        await machine.within(120, EndCause.BOOT_LIMIT, machine.agent.event())
+        await machine.within(20, EndCause.READY_LIMIT, machine.agent.ask("ping"))
         return time.monotonic() - began
 
 
 async def clone_s(ready: Setup) -> float:
     """From QEMU's start to a clone's first reply."""
     began = time.monotonic()
-    async with guest(ready, ready.bench.launch) as machine:
-        machine.agent.count_from(ready.prologue.settled.last_request)
+    async with guest(ready, ready.setup.launch) as machine:
+        machine.agent.count_from(ready.template.result.last_request)
         await machine.go()
-        await machine.within(20, How.READY_LIMIT, machine.agent.ask("ping"))
+        await machine.within(20, EndCause.READY_LIMIT, machine.agent.ask("ping"))
         return time.monotonic() - began
 
 
@@ -156,10 +156,10 @@ async def waiting_mb(ready: Setup, *, warm: bool) -> float:
 
     A ``warm`` one has rehearsed a sample.
     """
-    async with guest(ready, ready.bench.launch):
+    async with guest(ready, ready.setup.launch):
         before = set(children())
-        async with guest(ready, ready.bench.launch) as machine:
-            machine.agent.count_from(ready.prologue.settled.last_request)
+        async with guest(ready, ready.setup.launch) as machine:
+            machine.agent.count_from(ready.template.result.last_request)
             if warm:
                 await machine.warm_up(20)
             (pid,) = set(children()) - before
@@ -240,9 +240,9 @@ def against_vng(cells: Iterable[tuple[str, float]]) -> Iterator[Row]:
     catalogue, cache = Catalogue(), Cache()
     virtme_lab = labfile.read(catalogue.root / "configs/virtme.yaml", catalogue)
     kernel = dataclasses.replace(virtme_lab.kernels[0])
-    build = Workshop(catalogue, cache, 2).build(dataclasses.replace(virtme_lab, kernels=(kernel,)))[
-        kernel.name
-    ]
+    build = KernelBuilder(catalogue, cache, 2).build(
+        dataclasses.replace(virtme_lab, kernels=(kernel,))
+    )[kernel.name]
     argv = virtme.vng_command(build.image)
     # Its status is no witness: without udevd the guest finds no port to hand the script's over.
     said = vng(*argv, "--verbose").stderr
@@ -365,7 +365,7 @@ def fake_guests(evidence: Path) -> None:
     """From now on a cell's guest leaves a copy of this evidence, and nothing else happens."""
     copies = {path.name: path.read_bytes() for path in evidence.iterdir() if path.is_file()}
 
-    async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
+    async def run(cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:
         for name in ("agent.jsonl", "console.log", "qemu.log"):
             (folder / name).write_bytes(copies[name])
 

@@ -30,7 +30,7 @@ from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.template import BootFailed
 from rmaplab.model import Cell, Lab, Limits
 from rmaplab.pipeline import calibration
-from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan
 from rmaplab.store.cache import Cache
@@ -194,9 +194,9 @@ def trimmed(console: bytes) -> bytes:
 class Recorder:
     """Boots, provokes, keeps the console."""
 
-    def __init__(self, lab: Lab, workshop: Workshop, archive: Path) -> None:
+    def __init__(self, lab: Lab, builder: KernelBuilder, archive: Path) -> None:
         self._lab = lab
-        self._workshop = workshop
+        self._workshop = builder
         self._archive = archive
         self._images: dict[str, Path] = {}
 
@@ -228,10 +228,10 @@ class Recorder:
                 averaged=frozenset(),
             )
             templates.prepare([cell], {cell.kernel: boot}, 1)
-            bench = templates.bench(cell, boot)
-            if isinstance(bench, BootFailed):
-                return trimmed((bench.folder / "console.log").read_bytes())
-            asyncio.run(cells.run(cell, bench, folder, initramfs.program_path(cell.testcase)))
+            setup = templates.setup(cell, boot)
+            if isinstance(setup, BootFailed):
+                return trimmed((setup.folder / "console.log").read_bytes())
+            asyncio.run(cells.run(cell, setup, folder, initramfs.program_path(cell.testcase)))
             return trimmed((folder / "console.log").read_bytes())
 
 
@@ -252,7 +252,7 @@ def main() -> int:
     catalogue, cache = Catalogue(), Cache()
     lab = labfile.read(ROOT / "configs/splats.yaml", catalogue)
     archive = initramfs.build(catalogue.root, catalogue.testcases.values(), cache)
-    recorder = Recorder(lab, Workshop(catalogue, cache, given.jobs), archive)
+    recorder = Recorder(lab, KernelBuilder(catalogue, cache, given.jobs), archive)
     GOLDEN.mkdir(parents=True, exist_ok=True)
     failed = False
     for name, wanted in chosen(given.names, given.kernel):

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmaplab.errors import FileMistakes, Mistake, UserError
+from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
 from rmaplab.model import ConfigSymbol, Kconfig
 from rmaplab.store.cache import digest_of
 
@@ -28,7 +28,7 @@ def read(paths: Iterable[Path], version: str) -> Kconfig:
     Raises FileMistakes with every line that is no Kconfig request.
     """
     symbols: dict[str, ConfigSymbol] = {}
-    mistakes: list[Mistake] = []
+    mistakes: list[Diagnostic] = []
     names: list[str] = []
     for path in paths:
         names.append(path.stem)
@@ -39,11 +39,13 @@ def read(paths: Iterable[Path], version: str) -> Kconfig:
         for number, line in enumerate(text.splitlines(), start=1):
             symbol = _symbol(line, path, number)
             if symbol is None and line.strip() and not line.startswith("#"):
-                mistakes.append(Mistake(path, number, f"not a Kconfig request: {line.strip()!r}"))
+                mistakes.append(
+                    Diagnostic(path, number, f"not a Kconfig request: {line.strip()!r}")
+                )
             elif symbol is not None and is_known_to(version, symbol.since):
                 symbols[symbol.name] = symbol
     if mistakes:
-        raise FileMistakes(mistakes, hint="write CONFIG_X=y or # CONFIG_X is not set")
+        raise DiagnosticsError(mistakes, hint="write CONFIG_X=y or # CONFIG_X is not set")
     ordered = tuple(symbols.values())
     return Kconfig(
         fragments=tuple(names),

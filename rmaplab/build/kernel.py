@@ -87,7 +87,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class _Site:
+class _BuildDir:
     """Where one build happens."""
 
     source: Path
@@ -155,7 +155,7 @@ def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Bu
     def make(half: Path) -> None:
         made = time.monotonic()
         source = patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
-        site = _Site(source, half, jobs)
+        site = _BuildDir(source, half, jobs)
         try:
             _make(wanted, site, start_from)
             _keep(wanted, site, made, with_objects=keep or not wanted.series.patches)
@@ -194,12 +194,12 @@ def _is_whole(folder: Path) -> bool:
 
 def configure(wanted: Request, source: Path, folder: Path) -> None:
     """Only configure a kernel, in an empty folder. Raises BuildError if a symbol was dropped."""
-    site = _Site(source, folder, 1)
+    site = _BuildDir(source, folder, 1)
     site.objects.mkdir()
     _configure(wanted, site)
 
 
-def _make(wanted: Request, site: _Site, start_from: Path | None) -> None:
+def _make(wanted: Request, site: _BuildDir, start_from: Path | None) -> None:
     with log.step(f"building kernel {wanted.kernel.name} ({_describe(wanted)})"):
         if start_from is None:
             site.objects.mkdir()
@@ -233,7 +233,7 @@ def _as_seen_by(kept: Path, series: Series, source: Path) -> None:
             os.utime(source / name, (seen, seen))
 
 
-def _touch(site: _Site, series: Series) -> float:
+def _touch(site: _BuildDir, series: Series) -> float:
     """Give the files of a series the present time, and return it; drop what the base made of them.
 
     The object of a source that is renamed or deleted goes, too, so that nothing can link it.
@@ -252,7 +252,7 @@ def _object_of(name: str) -> Path | None:
     return Path(name).with_suffix(".o") if name.endswith((".c", ".S")) else None
 
 
-def _configure(wanted: Request, site: _Site) -> None:
+def _configure(wanted: Request, site: _BuildDir) -> None:
     _run_make(["tinyconfig"], site)
     dot_config = site.objects / ".config"
     with dot_config.open("a", encoding="utf-8") as config:
@@ -277,7 +277,7 @@ def _configure(wanted: Request, site: _Site) -> None:
     )
 
 
-def _run_make(targets: Sequence[str], site: _Site) -> None:
+def _run_make(targets: Sequence[str], site: _BuildDir) -> None:
     argv = sandbox.command(
         sandbox.make(targets, jobs=site.jobs), source=site.source, build=site.objects
     )
@@ -308,7 +308,7 @@ def _disk_was_full(text: str, folder: Path) -> bool:
     )
 
 
-def _keep_failed_log(site: _Site, cache: Cache) -> Path | None:
+def _keep_failed_log(site: _BuildDir, cache: Cache) -> Path | None:
     """A failed build leaves no entry, but its log is evidence."""
     if not site.log_file.exists():
         return None
@@ -352,7 +352,7 @@ def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
             )
 
 
-def _keep(wanted: Request, site: _Site, began: float, *, with_objects: bool) -> None:
+def _keep(wanted: Request, site: _BuildDir, began: float, *, with_objects: bool) -> None:
     """Move the products beside the build log; only a base keeps its build folder."""
     folder, objects = site.folder, site.objects
     (objects / "arch/x86/boot" / IMAGE).rename(folder / IMAGE)

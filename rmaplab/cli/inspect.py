@@ -202,7 +202,7 @@ def plan(
     part = narrowed(wanted, filter=expression, sample=sample, alike=bool(series))
     biggest = max(row.first.guest.memory_mb for row in part.rows)
     expected = History(Cache()).expected(part.cells)
-    outlook = plan_report.Outlook(wanted, part, expected, jobs or default_jobs(biggest))
+    outlook = plan_report.PlanSummary(wanted, part, expected, jobs or default_jobs(biggest))
     if form == "json":
         click.echo(json.dumps(plan_report.facts(outlook), indent=1))
     else:

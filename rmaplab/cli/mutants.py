@@ -20,14 +20,14 @@ from rmaplab.cli.options import (
     ledger_option,
     tree_option,
 )
-from rmaplab.cli.runs import read_lab, workshop
+from rmaplab.cli.runs import builder, read_lab
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import Interrupted, UserError
 from rmaplab.log import log
 from rmaplab.model import Lab
 from rmaplab.mutants import Mutant, MutantResult
 from rmaplab.pipeline import mutants as pipeline
-from rmaplab.pipeline.mutants import AskedMutants
+from rmaplab.pipeline.mutants import MutantsRequest
 from rmaplab.report import mutants as report
 from rmaplab.source import mutant as source
 from rmaplab.store.runfolder import RunFolder, now
@@ -126,7 +126,7 @@ def mutants(
     return report.exit_code(results)
 
 
-def _run(asked: AskedMutants, folder: RunFolder, words: _Words) -> list[MutantResult]:
+def _run(asked: MutantsRequest, folder: RunFolder, words: _Words) -> list[MutantResult]:
     """Run what is not done yet; the table on disk is right after each mutant."""
     results = _done(folder, asked.mutants)
     places = {mutant.title: number for number, mutant in enumerate(asked.mutants)}
@@ -139,7 +139,7 @@ def _run(asked: AskedMutants, folder: RunFolder, words: _Words) -> list[MutantRe
 
     _write(folder, results, words)
     try:
-        pipeline.run(asked, folder, workshop(Catalogue(), 0), tuple(results), add)
+        pipeline.run(asked, folder, builder(Catalogue(), 0), tuple(results), add)
     except (Interrupted, KeyboardInterrupt) as error:
         raise Interrupted(
             f"interrupted; what was measured is in {folder.path}",
@@ -166,7 +166,7 @@ def _command(words: _Words) -> list[str]:
     return said + (["--tree", words.tree] if words.tree else [])
 
 
-def _asked(words: _Words, jobs: int) -> AskedMutants:
+def _asked(words: _Words, jobs: int) -> MutantsRequest:
     """Everything that the words name. Raises UserError before anything is built."""
     catalogue = Catalogue()
     labs = tuple(read_lab(Path(lab), catalogue, tree=words.tree) for lab in words.labs)
@@ -186,7 +186,7 @@ def _asked(words: _Words, jobs: int) -> AskedMutants:
         )
     if others:
         log.warn(f"not run, since the labs have none of their testcases: {', '.join(others)}")
-    return AskedMutants(
+    return MutantsRequest(
         labs=_distinct(labs),
         mutants=able,
         named=words.named,

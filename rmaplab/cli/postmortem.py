@@ -14,8 +14,8 @@ import click
 from rmaplab import proc
 from rmaplab.errors import UserError
 from rmaplab.log import log
-from rmaplab.pipeline import aftermath
-from rmaplab.pipeline.aftermath import Remains
+from rmaplab.pipeline import postrun
+from rmaplab.pipeline.postrun import SavedDump
 from rmaplab.store.cache import Cache
 
 
@@ -41,25 +41,25 @@ def inspect_(
     """
     if report and script:
         raise UserError("--report and --script are two ways to look: leave one out")
-    remains = aftermath.find(cell, run, Cache())
+    remains = postrun.find(cell, run, Cache())
     if not (report or script) and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError(
             "inspect needs a terminal for drgn",
             hint="without one: --report for the report, --script FILE for a script of yours",
         )
     if report:
-        click.echo(aftermath.report(remains.memory, remains.build), nl=False)
+        click.echo(postrun.report(remains.memory, remains.build), nl=False)
         return 0
     return _drgn(remains, script, words)
 
 
-def _drgn(remains: Remains, script: Path | None, words: tuple[str, ...]) -> int:
-    vmlinux = aftermath.vmlinux_for(remains.build)
-    aftermath.require_drgn()
+def _drgn(remains: SavedDump, script: Path | None, words: tuple[str, ...]) -> int:
+    vmlinux = postrun.vmlinux_for(remains.build)
+    postrun.require_drgn()
     if script is None:
         log.info(f"{remains.memory}, kernel {vmlinux}; Ctrl-d ends drgn")
     more = [str(script), *words] if script is not None else []
-    with aftermath.unpacked(remains.memory) as dump:
+    with postrun.unpacked(remains.memory) as dump:
         argv = [sys.executable, "-m", "drgn", "-q", "-c", str(dump), "-s", str(vmlinux), *more]
         with _interrupts_are_drgns():
             return proc.foreground(argv)

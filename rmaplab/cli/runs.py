@@ -26,17 +26,17 @@ from rmaplab.model import LAB_SUBTEST, Lab
 from rmaplab.pipeline import kernels
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
-from rmaplab.pipeline.kernels import Workshop
-from rmaplab.pipeline.run import Asked
+from rmaplab.pipeline.kernels import KernelBuilder
+from rmaplab.pipeline.run import RunRequest
 from rmaplab.report import results, terminal
 from rmaplab.store import inuse
 from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder
 
 
-def workshop(catalogue: Catalogue, jobs: int) -> Workshop:
+def builder(catalogue: Catalogue, jobs: int) -> KernelBuilder:
     """What kernels are made with, from the options."""
-    return Workshop(catalogue, Cache(), jobs or len(os.sched_getaffinity(0)))
+    return KernelBuilder(catalogue, Cache(), jobs or len(os.sched_getaffinity(0)))
 
 
 def read_lab(
@@ -90,7 +90,7 @@ def _is_audits(pattern: str) -> bool:
 def build(lab: Path, tree: str, jobs: int) -> None:
     """Build a lab's kernels, and nothing else."""
     catalogue = Catalogue()
-    shop = workshop(catalogue, jobs)
+    shop = builder(catalogue, jobs)
     with inuse.shared(shop.cache):
         builds = shop.build(read_lab(lab, catalogue, tree=tree))
     for name, made in builds.items():
@@ -109,7 +109,7 @@ def run(
 ) -> int:  # fmt: skip
     """Build, boot, run, judge, report."""
     catalogue = Catalogue()
-    asked = Asked(
+    asked = RunRequest(
         lab=_keeping(
             _checked(
                 read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
@@ -125,7 +125,7 @@ def run(
         accelerator=accel,
         jobs=jobs,
     )
-    return _show(run_pipeline.run(asked, workshop(catalogue, 0)), form)
+    return _show(run_pipeline.run(asked, builder(catalogue, 0)), form)
 
 
 @click.command()
@@ -147,7 +147,7 @@ def ab(
         no_audit or exact,
         no_ledger or exact,
     )
-    asked = Asked(
+    asked = RunRequest(
         lab=kernels.ab_lab(_keeping(base, postmortem), series),
         command=_again(),
         output=output,
@@ -157,7 +157,7 @@ def ab(
         jobs=jobs,
         comparison=("base", "patched"),
     )
-    return _show(run_pipeline.run(asked, workshop(catalogue, 0)), form)
+    return _show(run_pipeline.run(asked, builder(catalogue, 0)), form)
 
 
 @click.command()
@@ -166,7 +166,7 @@ def ab(
 @format_option
 def resume(run: Path, jobs: int, form: str) -> int:
     """Go on with an interrupted run; what had finished is not run again."""
-    shop = workshop(Catalogue(), 0)
+    shop = builder(Catalogue(), 0)
     return _show(run_pipeline.resume(RunFolder.open(run), shop, jobs), form)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from rmaplab.cli.options import accel_option, jobs_option, lab_argument, tree_option
-from rmaplab.cli.runs import read_lab, workshop
+from rmaplab.cli.runs import builder, read_lab
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.config.yamlsource import near_miss
 from rmaplab.errors import UserError
@@ -50,7 +50,7 @@ def shell(
     wanted = _kernel(read_lab(lab, catalogue, tree=tree), kernel)
     if series:
         wanted = replace(wanted, series=series)
-    shop = workshop(catalogue, jobs)
+    shop = builder(catalogue, jobs)
     with inuse.shared(shop.cache):
         return shell_pipeline.run(wanted, profile, shop, accel, os.get_terminal_size())
 

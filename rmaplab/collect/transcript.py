@@ -50,7 +50,7 @@ def registered(line: str) -> Pages | None:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerDue:
+class LedgerTerms:
     """What the lab wrote down for a cell's ledger: see ``collect.ledger``.
 
     ``leaves`` maps accounts to the exact change, or None for any; ``error`` says why there are no
@@ -99,7 +99,7 @@ class Saved:
     memory: Line | None = None
     held_s: float = 0.0
     pages: list[Pages] = field(default_factory=list)
-    ledger: LedgerDue | None = None
+    ledger: LedgerTerms | None = None
     expected: ExpectedSubtests | None = None
     not_built: str = ""
 
@@ -205,10 +205,10 @@ def _due(saved: Saved, line: Line) -> None:
             saved.ledger = _ledger(line)
 
 
-def _ledger(line: Line) -> LedgerDue:
+def _ledger(line: Line) -> LedgerTerms:
     bounds = {str(name): (int(low), int(high)) for name, (low, high) in line["bounds"].items()}
     leaves = {str(k): None if v is None else int(v) for k, v in line["leaves"].items()}
-    return LedgerDue(bounds, leaves, int(line["cpus"]), str(line["error"]))
+    return LedgerTerms(bounds, leaves, int(line["cpus"]), str(line["error"]))
 
 
 def _from_qemu(saved: Saved, line: Line) -> None:

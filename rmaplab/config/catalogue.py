@@ -10,7 +10,7 @@ from rmaplab.collect.splats import SEVERITIES
 from rmaplab.config import schema, settings, yamlsource
 from rmaplab.config.paths import project
 from rmaplab.config.yamlsource import Document, near_miss
-from rmaplab.errors import FileMistakes, Mistake
+from rmaplab.errors import Diagnostic, DiagnosticsError
 from rmaplab.model import (
     Device,
     Dimm,
@@ -57,7 +57,7 @@ class Catalogue:
     def guests(self) -> dict[str, Guest]:
         """Guest profiles by name, from ``guests/*.yaml``."""
         found: dict[str, Guest] = {}
-        mistakes: list[Mistake] = []
+        mistakes: list[Diagnostic] = []
         for path in sorted((self.root / "guests").glob("*.yaml")):
             document = yamlsource.load(path)
             guest = _guest(document)
@@ -65,7 +65,7 @@ class Catalogue:
             if guest is not None:
                 found[guest.name] = guest
         if mistakes:
-            raise FileMistakes(mistakes)
+            raise DiagnosticsError(mistakes)
         return found
 
     @functools.cached_property
@@ -78,7 +78,7 @@ class Catalogue:
         """Testcases by name, from ``testcases/*/*.yaml``."""
         found: dict[str, Testcase] = {}
         by_id: dict[str, Testcase] = {}
-        mistakes: list[Mistake] = []
+        mistakes: list[Diagnostic] = []
         for path in sorted((self.root / "testcases").glob("*/*.yaml")):
             document = yamlsource.load(path)
             testcase = self._testcase(document)
@@ -89,7 +89,7 @@ class Catalogue:
                 found[testcase.name] = testcase
             mistakes += document.mistakes
         if mistakes:
-            raise FileMistakes(mistakes)
+            raise DiagnosticsError(mistakes)
         return found
 
     @functools.cached_property
@@ -131,7 +131,7 @@ class Catalogue:
         Raises FileMistakes if a testcase names a function that is not in ``walkers.yaml``.
         """
         found: dict[str, list[Testcase]] = {name: [] for name in self.walkers}
-        mistakes: list[Mistake] = []
+        mistakes: list[Diagnostic] = []
         for testcase in self.testcases.values():
             path = testcase.source.with_suffix(".yaml")
             for name in testcase.walkers:
@@ -139,9 +139,9 @@ class Catalogue:
                     found[name].append(testcase)
                 else:
                     what = f"walkers.yaml has no {name!r}{near_miss(name, found)}"
-                    mistakes.append(Mistake(path, 0, what))
+                    mistakes.append(Diagnostic(path, 0, what))
         if mistakes:
-            raise FileMistakes(mistakes)
+            raise DiagnosticsError(mistakes)
         return {self.walkers[name]: tuple(testcases) for name, testcases in found.items()}
 
     @functools.cached_property

@@ -18,9 +18,9 @@ from rmaplab.config.yamlsource import Document, Location, items, near_miss
 from rmaplab.model import (
     Allowance,
     Expectation,
-    KeepMemory,
     Kernel,
     Lab,
+    MemoryDumpPolicy,
     Outcome,
     Testcase,
     Verdict,
@@ -209,10 +209,10 @@ def _allowances(document: Document, entries: Sequence[schema.AllowEntry]) -> tup
     )
 
 
-def _keep_memory(entry: schema.PostmortemEntry | None) -> KeepMemory:
+def _keep_memory(entry: schema.PostmortemEntry | None) -> MemoryDumpPolicy:
     if entry is None:
-        return KeepMemory()
-    return KeepMemory(entry.run, entry.testcase, entry.max_mb, asked=True)
+        return MemoryDumpPolicy()
+    return MemoryDumpPolicy(entry.run, entry.testcase, entry.max_mb, asked=True)
 
 
 def _expectations(

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from rmaplab.config.yamlsource import Document, Location, near_miss
-from rmaplab.model import KeepMemory
+from rmaplab.model import MemoryDumpPolicy
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Pattern = Annotated[str, Field(min_length=1)]
@@ -101,7 +101,7 @@ class AllowEntry(_Model):
     until: str | date = ""
 
 
-_KEEP = KeepMemory()
+_KEEP = MemoryDumpPolicy()
 
 
 def _memories(value: object) -> object:

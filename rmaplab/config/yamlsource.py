@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from rmaplab.errors import FileMistakes, Mistake, UserError
+from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Document:
     path: Path
     value: Any
     lines: dict[Location, int] = field(default_factory=dict)
-    mistakes: list[Mistake] = field(default_factory=list)
+    mistakes: list[Diagnostic] = field(default_factory=list)
 
     def line(self, location: Location) -> int:
         """The line of a location, or of its nearest ancestor that is in the file."""
@@ -40,13 +40,13 @@ class Document:
 
     def complain(self, location: Location, message: str) -> None:
         """Note a mistake at a location."""
-        self.mistakes.append(Mistake(self.path, self.line(location), message))
+        self.mistakes.append(Diagnostic(self.path, self.line(location), message))
 
     def check(self) -> None:
         """Raise FileMistakes with every mistake found so far, in the order of their lines."""
         if self.mistakes:
             unique = sorted(set(self.mistakes), key=lambda mistake: (mistake.line, mistake.message))
-            raise FileMistakes(unique)
+            raise DiagnosticsError(unique)
 
 
 def load(path: Path) -> Document:
@@ -69,9 +69,9 @@ def load(path: Path) -> Document:
         mark = error.problem_mark
         line = mark.line + 1 if mark else 0
         said = " ".join(filter(None, (error.context, error.problem)))
-        raise FileMistakes([Mistake(path, line, f"not valid YAML: {said}")]) from error
+        raise DiagnosticsError([Diagnostic(path, line, f"not valid YAML: {said}")]) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise FileMistakes([Mistake(path, 0, f"not valid YAML: {error}")]) from error
+        raise DiagnosticsError([Diagnostic(path, 0, f"not valid YAML: {error}")]) from error
     finally:
         loader.dispose()
     return document
@@ -96,11 +96,11 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node, where: Location, document: 
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
             message = f"a key has to be a word, not {key_node.value!r}: quote it"
-            document.mistakes.append(Mistake(document.path, line, message))
+            document.mistakes.append(Diagnostic(document.path, line, message))
             continue
         if key in mapping:
             message = f"the key {key!r} is here twice (first in line {first_lines[key]})"
-            document.mistakes.append(Mistake(document.path, line, message))
+            document.mistakes.append(Diagnostic(document.path, line, message))
         first_lines[key] = line
         document.lines[(*where, key)] = line
         mapping[key] = _value(loader, value_node, (*where, key), document)

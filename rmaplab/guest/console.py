@@ -55,10 +55,10 @@ class ConsoleLog:
 
     def write(self, chunk: bytes) -> None:
         """Keep a chunk, or count it."""
-        room = max(0, KEPT_BYTES - self.kept)
-        self._file.write(chunk[:room])
-        self.kept += min(room, len(chunk))
-        self.dropped += max(0, len(chunk) - room)
+        reservation = max(0, KEPT_BYTES - self.kept)
+        self._file.write(chunk[:reservation])
+        self.kept += min(reservation, len(chunk))
+        self.dropped += max(0, len(chunk) - reservation)
 
     def flush(self) -> None:
         """Bring it to the file."""

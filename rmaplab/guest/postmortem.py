@@ -19,7 +19,7 @@ from typing import Any
 
 from rmaplab.errors import InfraError
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import Death, How, Vm
+from rmaplab.guest.vm import EndCause, GuestEnd, Vm
 from rmaplab.store import memoryfile
 from rmaplab.store.memoryfile import NothingCame, NotSaved
 
@@ -33,17 +33,17 @@ QUIET_S = 0.3
 NEARLY = 0.95
 
 COMPLAINT, TIME = "complaint", "time"
-"""Why a memory was saved, besides how a guest died (``How``)."""
+"""Why a memory was saved, besides how a guest died (``EndCause``)."""
 
 # The kernel's deaths; after the lab's own there is nothing to look for.
 _DEATHS = frozenset(
-    {How.PANIC, How.RESET, How.POWEROFF, How.SILENCE, How.BOOT_LIMIT, How.READY_LIMIT,
-     How.TEST_LIMIT, How.CLOSED}
+    {EndCause.PANIC, EndCause.RESET, EndCause.POWEROFF, EndCause.SILENCE, EndCause.BOOT_LIMIT,
+     EndCause.READY_LIMIT, EndCause.TEST_LIMIT, EndCause.CLOSED}
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class MemoryDumpPermit:
     """Whether a cell's memory is to be kept.
 
     ``claim`` takes one of the places that the run has for memories, or says that there is none
@@ -61,7 +61,9 @@ class Postmortem:
     With ``living`` a guest that still runs is looked at, too; without it only one that died.
     """
 
-    def __init__(self, vm: Vm, transcript: Transcript, keep: Keep | None, *, living: bool) -> None:
+    def __init__(
+        self, vm: Vm, transcript: Transcript, keep: MemoryDumpPermit | None, *, living: bool
+    ) -> None:
         self._vm = vm
         self._transcript = transcript
         self._path = transcript.folder / memoryfile.NAME
@@ -95,7 +97,7 @@ class Postmortem:
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
 
-    async def after(self, death: Death) -> None:
+    async def after(self, death: GuestEnd) -> None:
         """Save the memory of a guest that died, if it was not saved before."""
         why = str(death.how)
         if death.how not in _DEATHS or not self._is_wanted(why):
@@ -150,7 +152,9 @@ class Postmortem:
                 self._drop()
         except InfraError as error:
             # A guest that stands still would look as if it hung.
-            vm.died(How.UNUSABLE, f"the guest does not go on after its memory was saved: {error}")
+            vm.died(
+                EndCause.UNUSABLE, f"the guest does not go on after its memory was saved: {error}"
+            )
 
     async def _complaint_ends(self) -> None:
         console = self._vm.console

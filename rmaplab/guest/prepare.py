@@ -9,7 +9,7 @@ from __future__ import annotations
 from rmaplab.guest.agent import PROTOCOL, Event
 from rmaplab.guest.command import Accelerator, slowdown
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import How, Vm
+from rmaplab.guest.vm import EndCause, Vm
 from rmaplab.model import Guest
 
 # A guest that runs at all has most of its memory; the kernel keeps some for itself.
@@ -35,9 +35,9 @@ async def boot(
     stretch = slowdown(vm.guest, accelerator)
     boot_s, ready_s = limits.boot_s * stretch, limits.ready_s * stretch
     phase(transcript, "boot", boot_s)
-    ready = await vm.within(boot_s, How.BOOT_LIMIT, _ready(vm))
+    ready = await vm.within(boot_s, EndCause.BOOT_LIMIT, _ready(vm))
     phase(transcript, "ready", ready_s)
-    await vm.within(ready_s, How.READY_LIMIT, _make_ready(vm, ready, held))
+    await vm.within(ready_s, EndCause.READY_LIMIT, _make_ready(vm, ready, held))
 
 
 def phase(transcript: Transcript, name: str, limit_s: float) -> None:

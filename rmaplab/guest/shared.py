@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rmaplab.errors import InfraError
-from rmaplab.guest.cell import Bench, Session
+from rmaplab.guest.cellsetup import CellSetup
+from rmaplab.guest.session import Session
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import How, Vm, running
+from rmaplab.guest.vm import EndCause, Vm, running
 from rmaplab.model import TRANSCRIPT, Cell
 
 _BEGIN, _END = b"rmaplab: begin ", b"rmaplab: end "
@@ -34,22 +35,22 @@ class SharedGuest:
         self._boot = b""
         self._console: BinaryIO | None = None
 
-    async def run(self, cell: Cell, bench: Bench, folder: Path, program: str) -> None:
+    async def run(self, cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:
         """Run a cell, its evidence in ``folder``. Never raises for what a guest does."""
         async with self._turn:
             booted = self._vm is not None
             transcript = self._next_transcript(folder)
             transcript.say("lab", "cell", cell=cell.id)
             try:
-                vm = await self._next_guest(cell, bench, folder, transcript)
+                vm = await self._next_guest(cell, setup, folder, transcript)
             except InfraError as error:
-                transcript.say("lab", "end", how=str(How.UNUSABLE), detail=error.message)
+                transcript.say("lab", "end", how=str(EndCause.UNUSABLE), detail=error.message)
                 await self.close()
                 return
-            session = Session(cell, bench, vm, transcript, program, booted=booted)
+            session = Session(cell, setup, vm, transcript, program, booted=booted)
             ended = vm.console.expect(_END)
             death = await session.to_the_end()
-            if death.how is not How.BYE:
+            if death.how is not EndCause.BYE:
                 await self.close()
                 return
             with contextlib.suppress(TimeoutError):
@@ -67,11 +68,11 @@ class SharedGuest:
         return self._transcript
 
     async def _next_guest(
-        self, cell: Cell, bench: Bench, folder: Path, transcript: Transcript
+        self, cell: Cell, setup: CellSetup, folder: Path, transcript: Transcript
     ) -> Vm:
         if self._vm is None:
             self._vm = await self._stack.enter_async_context(
-                running(cell.guest, bench.launch, folder=folder, transcript=transcript)
+                running(cell.guest, setup.launch, folder=folder, transcript=transcript)
             )
             return self._vm
         before = self._console

@@ -28,9 +28,9 @@ from rmaplab.errors import InfraError, KernelError
 from rmaplab.guest import prepare
 from rmaplab.guest.accel import Probe
 from rmaplab.guest.command import QEMU, REQUEST_BYTES, Channels, Launch, qemu, ram_files, slowdown
-from rmaplab.guest.settle import Wanted, settle
+from rmaplab.guest.settings import GuestSetup, apply_settings
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import GuestDied, How, LimitReached, Vm, running
+from rmaplab.guest.vm import EndCause, GuestDied, LimitReached, Vm, running
 from rmaplab.model import TRANSCRIPT, Guest
 from rmaplab.store.cache import digest_of
 
@@ -64,7 +64,7 @@ def key(guest: Guest, launch: Launch, held: tuple[str, ...]) -> str:
     )  # fmt: skip
 
 
-def settled_key(booted: str, wanted: Wanted) -> str:
+def settled_key(booted: str, wanted: GuestSetup) -> str:
     """The content address of a template with settings, made from the one of key ``booted``."""
     writes = [part for w in wanted.settings.writes for part in (w.path, w.value, w.expect)]
     audit = "none" if wanted.audit is None else " ".join(("audit", *wanted.audit))
@@ -97,14 +97,14 @@ async def save(
     async def make_ready(vm: Vm, transcript: Transcript) -> None:
         await prepare.boot(vm, launch.accelerator, transcript, held)
         ready_s = guest.limits.ready_s * slowdown(guest, launch.accelerator)
-        await vm.within(ready_s, How.READY_LIMIT, vm.agent.ask("sample"))
+        await vm.within(ready_s, EndCause.READY_LIMIT, vm.agent.ask("sample"))
 
     boot = dataclasses.replace(launch, ram=folder, state=None)
     await _save(guest, boot, folder, scratch, make_ready)
 
 
 async def save_settled(
-    guest: Guest, launch: Launch, wanted: Wanted, folder: Path, scratch: Path
+    guest: Guest, launch: Launch, wanted: GuestSetup, folder: Path, scratch: Path
 ) -> None:
     """Let the guest of a template, which ``launch`` restores, settle, and save it in ``folder``.
 
@@ -114,15 +114,17 @@ async def save_settled(
     for path, _ in ram_files(guest, launch.ram):
         proc.run(["cp", "--reflink=auto", "--sparse=always", path, folder])
 
-    async def settle_down(vm: Vm, transcript: Transcript) -> None:
+    async def apply_and_stage(vm: Vm, transcript: Transcript) -> None:
         await vm.go()
         limit = guest.limits.ready_s * slowdown(guest, launch.accelerator)
         prepare.phase(transcript, "settings", limit)
-        settled = await vm.within(limit, How.READY_LIMIT, settle(vm, wanted, transcript))
-        settled.save(folder / SETTLED)
+        result = await vm.within(
+            limit, EndCause.READY_LIMIT, apply_settings(vm, wanted, transcript)
+        )
+        result.save(folder / SETTLED)
 
     again = dataclasses.replace(launch, ram=folder, keeps=True, request=no_request(guest, folder))
-    await _save(guest, again, folder, scratch, settle_down)
+    await _save(guest, again, folder, scratch, apply_and_stage)
     (folder / PROLOGUE).write_bytes(_prologue(folder / TRANSCRIPT))
     _seal(folder)
 
@@ -158,16 +160,16 @@ async def _save(
                 try:
                     await work(vm, transcript)
                 except GuestDied:
-                    await vm.settle()  # a panic's trace comes after the line that says so
+                    await vm.last_words()  # a panic's trace comes after the line that says so
                     raise
                 await _write_state(vm, folder / STATE)
-                transcript.say("lab", "end", how=str(How.BYE), detail="")
+                transcript.say("lab", "end", how=str(EndCause.BYE), detail="")
         except GuestDied as died:
             how, detail = died.death.how, died.death.detail
         except LimitReached as reached:
             how, detail = reached.how, str(reached)
         except prepare.Unusable as error:
-            how, detail = How.UNUSABLE, str(error)
+            how, detail = EndCause.UNUSABLE, str(error)
         else:
             _seal(folder)
             return

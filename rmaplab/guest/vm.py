@@ -56,7 +56,7 @@ class Monitor(QMPClient):
         return msg
 
 
-class How(enum.StrEnum):
+class EndCause(enum.StrEnum):
     """How a cell's guest ended, as the transcript's ``end`` says it."""
 
     BYE = "bye"
@@ -74,17 +74,17 @@ class How(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class GuestEnd:
     """How a guest died, and the words of the witness."""
 
-    how: How
+    how: EndCause
     detail: str
 
 
 class GuestDied(Exception):
     """The guest died while something was awaited of it."""
 
-    def __init__(self, death: Death) -> None:
+    def __init__(self, death: GuestEnd) -> None:
         super().__init__(death.detail)
         self.death = death
 
@@ -92,7 +92,7 @@ class GuestDied(Exception):
 class LimitReached(Exception):
     """What was awaited did not come in time; ``how`` is what that means."""
 
-    def __init__(self, how: How, limit_s: float) -> None:
+    def __init__(self, how: EndCause, limit_s: float) -> None:
         super().__init__(f"no answer within {limit_s:g} s")
         self.how = how
 
@@ -105,7 +105,7 @@ class Vm:
         self.console = console
         self.agent = agent
         self.qmp = qmp
-        self.death: asyncio.Future[Death] = asyncio.get_running_loop().create_future()
+        self.death: asyncio.Future[GuestEnd] = asyncio.get_running_loop().create_future()
         self._migrated: asyncio.Future[str] | None = None
         self._stopped = False
         self._held_s = 0.0
@@ -141,12 +141,12 @@ class Vm:
             self._held_since = None
             self._released.set()
 
-    def died(self, how: How, detail: str) -> None:
+    def died(self, how: EndCause, detail: str) -> None:
         """Note a death; the first witness counts."""
         if not self.death.done():
-            self.death.set_result(Death(how, detail))
+            self.death.set_result(GuestEnd(how, detail))
 
-    async def within(self, limit_s: float, how: How, awaited: Coroutine[Any, Any, T]) -> T:
+    async def within(self, limit_s: float, how: EndCause, awaited: Coroutine[Any, Any, T]) -> T:
         """What is awaited of the guest; else GuestDied, or LimitReached that says ``how``."""
         task = asyncio.ensure_future(awaited)
         try:
@@ -156,7 +156,7 @@ class Vm:
                     return task.result()
                 except AgentGone as gone:
                     await asyncio.wait({self.death}, timeout=SETTLE_S)
-                    self.died(How.CLOSED, f"the agent's channel closed: {gone}")
+                    self.died(EndCause.CLOSED, f"the agent's channel closed: {gone}")
             if self.death.done():
                 raise GuestDied(self.death.result())
             raise LimitReached(how, limit_s)
@@ -175,7 +175,7 @@ class Vm:
             if task.done() or self.death.done() or self.clock() >= ends:
                 return
 
-    async def settle(self) -> None:
+    async def last_words(self) -> None:
         """After a death, let the console finish its last words, for a bounded time."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.console.ended.wait(), SETTLE_S)
@@ -211,7 +211,7 @@ class Vm:
         """
         await self.go()
         with contextlib.suppress(GuestDied, LimitReached):
-            await self.within(limit_s, How.READY_LIMIT, self.agent.ask("rehearse"))
+            await self.within(limit_s, EndCause.READY_LIMIT, self.agent.ask("rehearse"))
         if not self.death.done():
             await self._execute("stop")
             self._stopped = True
@@ -264,9 +264,9 @@ class Vm:
                 if self._migrated is not None and not self._migrated.done():
                     self._migrated.set_result(str(facts["status"]))
             elif name == "GUEST_PANICKED":
-                self.died(How.PANIC, "pvpanic: the kernel panicked")
+                self.died(EndCause.PANIC, "pvpanic: the kernel panicked")
             elif name == "SHUTDOWN" and facts.get("guest"):
-                how = How.RESET if facts.get("reason") == "guest-reset" else How.POWEROFF
+                how = EndCause.RESET if facts.get("reason") == "guest-reset" else EndCause.POWEROFF
                 self.died(how, f"the guest ended itself ({facts.get('reason')})")
 
 
@@ -311,7 +311,7 @@ async def running(
         stack.callback(console.close)
         vm = Vm(guest, console, agent, qmp)
         async with _background(
-            vm.console.watch(lambda line: vm.died(How.PANIC, line)),
+            vm.console.watch(lambda line: vm.died(EndCause.PANIC, line)),
             vm.watch_qmp(transcript),
             _watch_exit(process, vm, folder),
         ):
@@ -351,7 +351,9 @@ async def _watch_exit(process: proc.Child, vm: Vm, folder: Path) -> None:
     # QMP's word about a reset or a power-off may still be on its way.
     await asyncio.wait({vm.death}, timeout=SETTLE_S / 4)
     said = (folder / "qemu.log").read_text(encoding="utf-8", errors="replace").strip()
-    vm.died(How.QEMU_EXIT, f"QEMU ended with status {status}: {said[-500:] or 'it said nothing'}")
+    vm.died(
+        EndCause.QEMU_EXIT, f"QEMU ended with status {status}: {said[-500:] or 'it said nothing'}"
+    )
 
 
 def _words(folder: Path, error: BaseException) -> str:

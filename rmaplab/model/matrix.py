@@ -178,7 +178,7 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class KeepMemory:
+class MemoryDumpPolicy:
     """How many memories of guests that complained, hung or died a run keeps (docs/postmortem.md).
 
     ``run`` in all, ``testcase`` of one testcase on one kernel, none larger than ``max_mb`` when it
@@ -219,7 +219,7 @@ class Lab:
     audit: bool = True
     ledger: bool = True
     allowances: tuple[Allowance, ...] = ()
-    postmortem: KeepMemory = KeepMemory()
+    postmortem: MemoryDumpPolicy = MemoryDumpPolicy()
 
     @property
     def every_testcase(self) -> tuple[Testcase, ...]:

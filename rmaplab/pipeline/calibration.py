@@ -18,7 +18,7 @@ from pathlib import Path
 from rmaplab.build import initramfs
 from rmaplab.collect import counters, ledger, transcript
 from rmaplab.guest import cell
-from rmaplab.guest.cell import Bench, Ledger, Prologue
+from rmaplab.guest.cellsetup import CellSetup, LedgerSetup, TemplateState
 from rmaplab.model import FREE, TRANSCRIPT, Cell, Guest, HugepageSettings, Testcase
 
 EMPTY = "control/empty"
@@ -37,11 +37,11 @@ class Calibration:
     bounds: Mapping[str, tuple[int, int]]
     error: str = ""
 
-    def ledger(self, prologue: Prologue | None) -> Ledger:
+    def ledger(self, state: TemplateState | None) -> LedgerSetup:
         """What the ledger of a cell with that prologue is drawn up with."""
-        if prologue is None:
-            return Ledger(self.bounds, self.error)
-        before = counters.sample(transcript.first_sample(prologue.transcript))
+        if state is None:
+            return LedgerSetup(self.bounds, self.error)
+        before = counters.sample(transcript.first_sample(state.transcript))
 
         def balances(after: Mapping[str, str], of: Cell) -> bool:
             if FREE not in after:
@@ -50,7 +50,7 @@ class Calibration:
             leaves = of.testcase.leaves
             return not ledger.balance(changes, self.bounds, leaves, of.guest.cpus)
 
-        return Ledger(self.bounds, self.error, balances)
+        return LedgerSetup(self.bounds, self.error, balances)
 
 
 # A guest that boots for one cell has no clones to calibrate with: its ledger has the exact
@@ -70,10 +70,10 @@ def read(folder: Path) -> Calibration | None:
         return None
 
 
-async def measure(guest: Guest, bench: Bench, empty: Testcase, folder: Path) -> Calibration:
+async def measure(guest: Guest, setup: CellSetup, empty: Testcase, folder: Path) -> Calibration:
     """Run the empty workload on clones, and keep what they show in ``folder``."""
     with tempfile.TemporaryDirectory(prefix="rmaplab-calibration-") as scratch:
-        changes = await _run_all(guest, bench, empty, Path(scratch))
+        changes = await _run_all(guest, setup, empty, Path(scratch))
     least = ledger.CALIBRATION_CLONES // 2
     error = ""
     if len(changes) < least:
@@ -97,7 +97,7 @@ def _keep(path: Path, found: Calibration, changes: list[ledger.Changes]) -> None
 
 
 async def _run_all(
-    guest: Guest, bench: Bench, empty: Testcase, scratch: Path
+    guest: Guest, setup: CellSetup, empty: Testcase, scratch: Path
 ) -> list[ledger.Changes]:
     slots = asyncio.Semaphore(len(os.sched_getaffinity(0)))
 
@@ -105,7 +105,7 @@ async def _run_all(
         folder = scratch / str(number)
         folder.mkdir()
         async with slots:
-            await _run_one(guest, bench, empty, folder, number)
+            await _run_one(guest, setup, empty, folder, number)
         return _changes(folder)
 
     done = await asyncio.gather(*map(one, range(ledger.CALIBRATION_CLONES)))
@@ -113,12 +113,12 @@ async def _run_all(
 
 
 async def _run_one(
-    guest: Guest, bench: Bench, empty: Testcase, folder: Path, number: int = 1
+    guest: Guest, setup: CellSetup, empty: Testcase, folder: Path, number: int = 1
 ) -> None:
     # Nothing is expected of it, so what is on its way back gets its time.
-    bench = dataclasses.replace(bench, ledger=Ledger({}))
+    setup = dataclasses.replace(setup, ledger=LedgerSetup({}))
     wanted = Cell(f"calibration.{number}", "", guest, AS_BOOTED, empty, number)
-    await cell.run(wanted, bench, folder, initramfs.program_path(empty))
+    await cell.run(wanted, setup, folder, initramfs.program_path(empty))
 
 
 def _changes(folder: Path) -> ledger.Changes | None:

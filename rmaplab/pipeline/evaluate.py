@@ -20,7 +20,7 @@ from rmaplab.model import (
     Unstable,
     Verdict,
 )
-from rmaplab.pipeline.aftermath import Aftermath
+from rmaplab.pipeline.postrun import PostRunEvidence
 from rmaplab.plan import plan
 from rmaplab.report import html, junit, results, summary
 from rmaplab.stability import unstable
@@ -79,7 +79,7 @@ class Evaluation:
 
 
 @dataclass(slots=True)
-class Seen:
+class Observations:
     """What a lab has in its memory of the run that it carries out.
 
     ``cells`` are the plan's that it asks for, ``observations`` what ``observe_cell`` made of those
@@ -95,16 +95,16 @@ def observe_cell(folder: RunFolder, cell: Cell) -> Observation:
     return cellfiles.save(folder, cell.id, observe(folder.place(cell.id)))
 
 
-def evaluate(folder: RunFolder, before: Seen | None = None) -> Evaluation:
+def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluation:
     """Judge a saved run. Raises UserError if run.json cannot be read.
 
     What is known ``before`` is not made again; without it every cell is observed now.
     """
     record = folder.read_record()
-    aftermath = Aftermath(folder, record)
+    postrun = PostRunEvidence(folder, record)
     lab = record.lab
     everything = plan(lab)
-    known = before or Seen(everything.cells)
+    known = before or Observations(everything.cells)
     cells = planned(record, known.cells)
     if not record.is_whole:
         done = folder.finished()
@@ -113,7 +113,7 @@ def evaluate(folder: RunFolder, before: Seen | None = None) -> Evaluation:
         cells = ()
     judged = []
     for cell in cells:
-        seen = aftermath.onto(cell, known.observations.get(cell.id) or observe_cell(folder, cell))
+        seen = postrun.onto(cell, known.observations.get(cell.id) or observe_cell(folder, cell))
         judged.append(CellResult(cell, seen, judge(cell, seen, lab.expectations, record.allowlist)))
     comparison = None
     if record.comparison is not None and judged:
@@ -130,7 +130,7 @@ def evaluate(folder: RunFolder, before: Seen | None = None) -> Evaluation:
         *_allowlist_remarks(record, judged, whole),
         *_boot_remarks(judged),
         *_list_remarks(judged),
-        *aftermath.remarks,
+        *postrun.remarks,
     )
     return Evaluation(folder, record, tuple(judged), comparison, stale, remarks)
 

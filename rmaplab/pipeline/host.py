@@ -10,7 +10,7 @@ from rmaplab.build import initramfs, userspace
 from rmaplab.guest import command, virtme
 from rmaplab.guest.command import Launch
 from rmaplab.model import Cell, Guest, Testcase, Userspace
-from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.kernels import KernelBuilder
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,9 @@ class Launches:
         return self.by_guest.get(key) or self.by_kernel[cell.kernel]
 
 
-def launches(cells: Iterable[Cell], boots: Mapping[str, Launch], workshop: Workshop) -> Launches:
+def launches(
+    cells: Iterable[Cell], boots: Mapping[str, Launch], builder: KernelBuilder
+) -> Launches:
     """How the guests of the cells are booted; ``boots`` is how those with an initramfs are.
 
     Raises InfraError if vng does not say how to start one.
@@ -37,8 +39,8 @@ def launches(cells: Iterable[Cell], boots: Mapping[str, Launch], workshop: Works
         if cell.skip or cell.guest.userspace is not Userspace.HOST or key in found:
             continue
         boot = boots[cell.kernel]
-        testcases = workshop.catalogue.testcases.values()
-        programs = userspace.build(boot.initramfs, testcases, workshop.cache)
+        testcases = builder.catalogue.testcases.values()
+        programs = userspace.build(boot.initramfs, testcases, builder.cache)
         found[key] = virtme.with_vng(boot, cell.guest, programs)
     return Launches(boots, found)
 

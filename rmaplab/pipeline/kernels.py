@@ -35,7 +35,7 @@ def exact(lab: Lab) -> Lab:
 
 
 @dataclass(slots=True)
-class Workshop:
+class KernelBuilder:
     """What it takes to make kernels."""
 
     catalogue: Catalogue

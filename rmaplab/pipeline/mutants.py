@@ -20,9 +20,9 @@ from rmaplab.log import log
 from rmaplab.model import Build, CellResult, Inclusion, Kernel, Lab
 from rmaplab.mutants import (
     NOTHING_SEEN,
-    Look,
     Mutant,
     MutantBase,
+    MutantReport,
     MutantResult,
     MutantVerdict,
     RowKey,
@@ -35,8 +35,8 @@ from rmaplab.mutants import (
 )
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.evaluate import Evaluation, evaluate
-from rmaplab.pipeline.kernels import Workshop
-from rmaplab.pipeline.run import Asked
+from rmaplab.pipeline.kernels import KernelBuilder
+from rmaplab.pipeline.run import RunRequest
 from rmaplab.plan import Row, on_kernels, plan, select
 from rmaplab.source import patched
 from rmaplab.store import inuse
@@ -52,7 +52,7 @@ AGAIN = 2
 
 
 @dataclass(frozen=True, slots=True)
-class AskedMutants:
+class MutantsRequest:
     """What the user asked of a table.
 
     ``named`` runs only the testcases that a mutant's header names. ``keep`` leaves the mutants'
@@ -70,7 +70,7 @@ class AskedMutants:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Variant:
     """One kernel that the cells of a lab run on; ``name`` begins the names of its runs."""
 
     name: str
@@ -83,9 +83,9 @@ class Side:
 
 
 def run(
-    asked: AskedMutants,
+    asked: MutantsRequest,
     folder: RunFolder,
-    workshop: Workshop,
+    builder: KernelBuilder,
     done: Sequence[MutantResult],
     on_result: Callable[[MutantResult], None],
 ) -> None:
@@ -96,11 +96,11 @@ def run(
     """
     proc.require(command.QEMU)
     finished = {result.mutant.title for result in done}
-    table = _Table(asked, folder, workshop)
+    table = _Table(asked, folder, builder)
     waiting = [mutant for mutant in asked.mutants if mutant.title not in finished]
     for number, mutant in enumerate(waiting, start=1):
         with (
-            inuse.shared(workshop.cache),
+            inuse.shared(builder.cache),
             log.step(f"mutant {number} of {len(waiting)}: {mutant.title}"),
         ):
             result = table.one(mutant)
@@ -117,11 +117,11 @@ def labs_of(mutant: Mutant, labs: Iterable[Lab]) -> tuple[Lab, ...]:
 class _Table:
     """Runs mutants; what the bases' rows showed is kept for the next mutant."""
 
-    def __init__(self, asked: AskedMutants, folder: RunFolder, workshop: Workshop) -> None:
+    def __init__(self, asked: MutantsRequest, folder: RunFolder, builder: KernelBuilder) -> None:
         self._asked = asked
         self._folder = folder
-        self._workshop = workshop
-        self._runs = _Runs(folder.path / "runs", asked, workshop)
+        self._workshop = builder
+        self._runs = _Runs(folder.path / "runs", asked, builder)
         self._rows: dict[str, dict[RowKey, list[CellResult]]] = {}
 
     def one(self, mutant: Mutant) -> MutantResult:
@@ -146,13 +146,13 @@ class _Table:
         return result
 
     def _looks(
-        self, mutant: Mutant, pairs: Sequence[tuple[Side, Side]], only: Collection[str]
-    ) -> tuple[Look, float]:
+        self, mutant: Mutant, pairs: Sequence[tuple[Variant, Variant]], only: Collection[str]
+    ) -> tuple[MutantReport, float]:
         """The look at all labs, and the seconds that the mutant's cells took.
 
         ``only`` are the testcases to run; none means as asked.
         """
-        looks: list[Look] = []
+        looks: list[MutantReport] = []
         seconds = 0.0
         ran: set[str] = set()
         try:
@@ -167,9 +167,11 @@ class _Table:
             if not self._asked.keep:
                 self._drop([changed for _, changed in pairs])
         silent = [f"{name}: no cell runs it" for name in mutant.testcases if name not in ran]
-        return _together([*looks, Look((), 0, tuple(silent))]), seconds
+        return _together([*looks, MutantReport((), 0, tuple(silent))]), seconds
 
-    def _without_debug(self, mutant: Mutant, labs: Sequence[Lab], told: Collection[str]) -> Look:
+    def _without_debug(
+        self, mutant: Mutant, labs: Sequence[Lab], told: Collection[str]
+    ) -> MutantReport:
         """The testcases that told, on kernels without the debugging options."""
         pairs = [sides(lab, mutant, WITHOUT_DEBUG) for lab in labs]
         for base, changed in pairs:
@@ -177,30 +179,32 @@ class _Table:
             self._build(changed)
         return self._looks(mutant, pairs, told)[0]
 
-    def _wanted(self, mutant: Mutant, side: Side, only: Collection[str]) -> list[Row]:
+    def _wanted(self, mutant: Mutant, side: Variant, only: Collection[str]) -> list[Row]:
         """The rows to run; those that the guest cannot run show nothing."""
         whole = select(plan(side.lab), self._asked.filter)
         names = only or (mutant.testcases if self._asked.named else ())
         rows = [row for row in whole.rows if not row.first.skip]
         return [row for row in rows if not names or _name(row) in names]
 
-    def _prepare(self, base: Side) -> None:
+    def _prepare(self, base: Variant) -> None:
         """Build what the mutants of a base start from: that is none of their time."""
         request = self._workshop.request(base.kernel)
         build_kernel.build(request, self._workshop.cache, jobs=self._workshop.jobs, keep=True)
 
-    def _build(self, side: Side) -> Build:
+    def _build(self, side: Variant) -> Build:
         (built,) = self._workshop.build(side.lab, lambda _name, _facts: None).values()
         return built
 
-    def _look(self, mutant: Mutant, before: Rows, changed: Side, wanted: Sequence[Row]) -> Look:
+    def _look(
+        self, mutant: Mutant, before: Rows, changed: Variant, wanted: Sequence[Row]
+    ) -> MutantReport:
         if not wanted:
             return NOTHING_SEEN
         after = grouped(self._runs.of(changed, "all", wanted).results)
         seen = look(mutant.testcases, before, after)
         return self._again(mutant, before, changed, seen, wanted)
 
-    def _base_rows(self, base: Side, wanted: Sequence[Row]) -> Rows:
+    def _base_rows(self, base: Variant, wanted: Sequence[Row]) -> Rows:
         """The base's results of the rows, run once and then remembered."""
         known = self._rows.get(base.name)
         if known is None:
@@ -212,8 +216,13 @@ class _Table:
         return {_key(row): known.get(_key(row), []) for row in wanted}
 
     def _again(
-        self, mutant: Mutant, before: Rows, changed: Side, seen: Look, wanted: Sequence[Row]
-    ) -> Look:
+        self,
+        mutant: Mutant,
+        before: Rows,
+        changed: Variant,
+        seen: MutantReport,
+        wanted: Sequence[Row],
+    ) -> MutantReport:
         """Run rows that told again, until one tells again."""
         rows = {_key(row): row for row in wanted}
         took = {
@@ -232,7 +241,7 @@ class _Table:
                 break
         return replace(seen, catches=tuple(found.values()))
 
-    def _drop(self, mutants: Iterable[Side]) -> None:
+    def _drop(self, mutants: Iterable[Variant]) -> None:
         """Free templates and sources; a kernel stays, to be quick when its mutant is run again."""
         for changed in mutants:
             for name in self._runs.templates(changed):
@@ -248,12 +257,12 @@ class _Table:
 class _Runs:
     """The run folders below a table's folder, found by the names of their labs."""
 
-    def __init__(self, parent: Path, asked: AskedMutants, workshop: Workshop) -> None:
+    def __init__(self, parent: Path, asked: MutantsRequest, builder: KernelBuilder) -> None:
         self._parent = parent
         self._asked = asked
-        self._workshop = workshop
+        self._workshop = builder
 
-    def of(self, side: Side, part: str, rows: Sequence[Row], repeat: int = 0) -> Evaluation:
+    def of(self, side: Variant, part: str, rows: Sequence[Row], repeat: int = 0) -> Evaluation:
         """The run of some rows on a kernel: as it was saved, gone on with, or made now."""
         lab = _only(side.lab, rows, repeat)
         lab = replace(lab, name=f"{side.name}.{part}")
@@ -266,7 +275,7 @@ class _Runs:
             if record.is_whole:
                 return evaluate(folder)
             return run_pipeline.resume(folder, self._workshop, self._asked.jobs)
-        asked = Asked(
+        asked = RunRequest(
             lab=lab,
             command=("./lab.py", "mutants", str(lab.path)),
             output=self._parent,
@@ -275,17 +284,17 @@ class _Runs:
         )
         return run_pipeline.run(asked, self._workshop)
 
-    def earlier(self, side: Side) -> Iterator[CellResult]:
+    def earlier(self, side: Variant) -> Iterator[CellResult]:
         """Every result of a kernel that is saved already."""
         for folder in self._saved(f"{side.name}.*"):
             if self._same_kernel(side, folder):
                 yield from evaluate(folder).results
 
-    def count(self, side: Side) -> int:
+    def count(self, side: Variant) -> int:
         """How many runs of a kernel there are."""
         return sum(1 for _ in self._saved(f"{side.name}.*"))
 
-    def templates(self, side: Side) -> set[str]:
+    def templates(self, side: Variant) -> set[str]:
         """The templates that the runs of a kernel made or used."""
         return {
             str(name)
@@ -300,7 +309,7 @@ class _Runs:
             if (path / "run.json").is_file():
                 yield RunFolder.open(path)
 
-    def _same_kernel(self, side: Side, folder: RunFolder) -> bool:
+    def _same_kernel(self, side: Variant, folder: RunFolder) -> bool:
         record = folder.read_record()
         facts = record.kernels.get(side.kernel.name)
         return (
@@ -310,7 +319,7 @@ class _Runs:
         )
 
 
-def sides(lab: Lab, mutant: Mutant, config: str = "") -> tuple[Side, Side]:
+def sides(lab: Lab, mutant: Mutant, config: str = "") -> tuple[Variant, Variant]:
     """The lab on a mutant's base and on the mutant, both with one more Kconfig fragment.
 
     The kernels are named as in an A/B, so that what the lab file says of ``base`` holds.
@@ -327,8 +336,8 @@ def sides(lab: Lab, mutant: Mutant, config: str = "") -> tuple[Side, Side]:
     changed = replace(base, name="mutant", series=str(mutant.path), onto=base.series)
     stem = ".".join(filter(None, (lab.name, str(mutant.base), config)))
     return (
-        Side(f"{stem}.base", on_kernels(lab, (base,))),
-        Side(f"{stem}.mutant.{mutant.name}", on_kernels(lab, (changed,))),
+        Variant(f"{stem}.base", on_kernels(lab, (base,))),
+        Variant(f"{stem}.mutant.{mutant.name}", on_kernels(lab, (changed,))),
     )
 
 
@@ -353,9 +362,9 @@ def _only(lab: Lab, rows: Sequence[Row], repeat: int) -> Lab:
     return replace(whole, repeat=repeat, repeats={}) if repeat else whole
 
 
-def _together(looks: Sequence[Look]) -> Look:
+def _together(looks: Sequence[MutantReport]) -> MutantReport:
     """The looks at several labs as one."""
-    return Look(
+    return MutantReport(
         tuple(catch for one in looks for catch in one.catches),
         sum(one.rows for one in looks),
         tuple(problem for one in looks for problem in one.problems),

@@ -18,10 +18,16 @@ from rmaplab.guest import accel, command, template
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
 from rmaplab.model import Build, Cell, Lab, Observation
-from rmaplab.pipeline import aftermath, calibration, host, upstream
+from rmaplab.pipeline import calibration, host, postrun, upstream
 from rmaplab.pipeline.doctor import available_mb
-from rmaplab.pipeline.evaluate import Evaluation, Seen, evaluate, observe_cell, write_reports
-from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.evaluate import (
+    Evaluation,
+    Observations,
+    evaluate,
+    observe_cell,
+    write_reports,
+)
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.runner import Runner
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan
@@ -30,7 +36,7 @@ from rmaplab.selection import choose, narrowing
 from rmaplab.store import inuse
 from rmaplab.store.cache import Cache
 from rmaplab.store.history import History
-from rmaplab.store.room import Room
+from rmaplab.store.reservation import DiskReservation
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now, planned
 
 """What cells showed, by their ids, for as long as the process that ran them lives."""
@@ -43,7 +49,7 @@ CELL_BYTES = 112 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunRequest:
     """What the user asked of a run; ``jobs`` 0 means as many guests as the host bears."""
 
     lab: Lab
@@ -56,7 +62,7 @@ class Asked:
     comparison: tuple[str, str] | None = None
 
 
-def run(asked: Asked, workshop: Workshop) -> Evaluation:
+def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
     """Run a lab and report.
 
     Raises UserError before anything is built if nothing would run, InfraError if the lab cannot
@@ -85,24 +91,24 @@ def run(asked: Asked, workshop: Workshop) -> Evaluation:
     )
     folder.write_record(record)
     log.info(f"run folder: {folder.path}")
-    seen = Seen(chosen.cells)
+    seen = Observations(chosen.cells)
     with (
-        _retiring(workshop.cache),
-        inuse.shared(workshop.cache),
+        _retiring(builder.cache),
+        inuse.shared(builder.cache),
         folder.lock(),
         _keeping(folder, record, seen),
     ):
-        _carry_out(folder, record, chosen.cells, workshop, jobs=asked.jobs, seen=seen)
-    return _remember(finish(folder, record, seen), workshop)
+        _carry_out(folder, record, chosen.cells, builder, jobs=asked.jobs, seen=seen)
+    return _remember(finish(folder, record, seen), builder)
 
 
-def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
+def resume(folder: RunFolder, builder: KernelBuilder, jobs: int) -> Evaluation:
     """Go on with a run that was interrupted or killed: only cells that had not finished are run.
 
     Raises UserError if there is nothing to go on with, or if a kernel would now be another one
     than the run began with (a working tree or a series that changed).
     """
-    with _retiring(workshop.cache), inuse.shared(workshop.cache), folder.lock():
+    with _retiring(builder.cache), inuse.shared(builder.cache), folder.lock():
         record = folder.read_record()
         if record.is_whole:
             raise UserError(f"{folder.path} is finished: there is nothing to go on with")
@@ -111,7 +117,7 @@ def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
         waiting = tuple(cell for cell in cells if cell.id not in done)
         for kernel in record.lab.kernels:
             began_with = record.kernels.get(kernel.name)
-            if began_with is not None and workshop.request(kernel).key != began_with.key:
+            if began_with is not None and builder.request(kernel).key != began_with.key:
                 raise UserError(
                     f"kernel {kernel.name} is not the one that {folder.path} began with",
                     hint="its tree, series, configuration or compiler changed: start a new run",
@@ -119,10 +125,10 @@ def resume(folder: RunFolder, workshop: Workshop, jobs: int) -> Evaluation:
         log.info(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before")
         record.interrupted, record.ended = False, ""
         folder.write_record(record)
-        seen = Seen(cells)
+        seen = Observations(cells)
         with _keeping(folder, record, seen):
-            _carry_out(folder, record, waiting, workshop, jobs=jobs, seen=seen)
-        return _remember(finish(folder, record, seen), workshop)
+            _carry_out(folder, record, waiting, builder, jobs=jobs, seen=seen)
+        return _remember(finish(folder, record, seen), builder)
 
 
 @contextlib.contextmanager
@@ -138,10 +144,10 @@ def _carry_out(
     folder: RunFolder,
     record: RunRecord,
     cells: Sequence[Cell],
-    workshop: Workshop,
+    builder: KernelBuilder,
     *,
     jobs: int,
-    seen: Seen,
+    seen: Observations,
 ) -> None:
     """Build what the cells need and run them; ``seen`` takes what each showed."""
 
@@ -152,10 +158,10 @@ def _carry_out(
 
     if not cells:
         return
-    builds = workshop.build(record.lab, on_facts)
-    kit = upstream.kit(record.lab, cells, workshop)
+    builds = builder.build(record.lab, on_facts)
+    selftest_builds = upstream.selftest_builds(record.lab, cells, builder)
     archive = initramfs.build(
-        workshop.catalogue.root, workshop.catalogue.testcases.values(), workshop.cache
+        builder.catalogue.root, builder.catalogue.testcases.values(), builder.cache
     )
     for build in builds.values():
         _keep_build(folder, build)
@@ -163,41 +169,47 @@ def _carry_out(
     trial = Launch(image, archive, Accelerator.KVM)
     accelerator = accel.choose(
         _able(record.accelerator, cells),
-        workshop.cache,
+        builder.cache,
         lambda: template.trial(cells[0].guest, trial),
     )
     record.accelerator = str(accelerator)
     folder.write_record(record)
     everything = plan(record.lab).cells  # or each filter would have guests of its own
     launches = {
-        name: Launch(build.image, kit.archive(name, archive, everything, workshop), accelerator)
+        name: Launch(
+            build.image, selftest_builds.archive(name, archive, everything, builder), accelerator
+        )
         for name, build in builds.items()
     }
     jobs = jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
     templates = Templates(
         record.lab,
-        workshop.cache,
+        builder.cache,
         folder.path / "boots",
-        empty=workshop.catalogue.testcases[calibration.EMPTY],
+        empty=builder.catalogue.testcases[calibration.EMPTY],
         averaged=frozenset(name for name, build in builds.items() if _averages(build)),
     )
     templates.prepare(cells, launches, jobs)
     folder.journal("templates", names=templates.names)
-    room = Room(folder.path, hint="make room there, or choose another folder with --output")
-    boots = host.launches(cells, launches, workshop)
-    runner = Runner(folder, record, builds, boots, templates, kit=kit, seen=seen)
-    expected = History(workshop.cache).expected(cells, record.accelerator)
+    reservation = DiskReservation(
+        folder.path, hint="make room there, or choose another folder with --output"
+    )
+    boots = host.launches(cells, launches, builder)
+    runner = Runner(
+        folder, record, builds, boots, templates, selftest_builds=selftest_builds, seen=seen
+    )
+    expected = History(builder.cache).expected(cells, record.accelerator)
     cells = order(cells, expected)
     try:
-        with room.reserved(len(cells) * CELL_BYTES, f"the evidence of {len(cells)} cells"):
+        with reservation.reserved(len(cells) * CELL_BYTES, f"the evidence of {len(cells)} cells"):
             asyncio.run(runner.run_all(cells, jobs, Remaining(cells, expected, jobs)))
     except BaseExceptionGroup as group:
         # Several guests at once may fail for one reason, such as a full disk; one tells it.
         raise _first(group) from group
-    aftermath.look(folder, record, builds, workshop, list(_with_traces(folder, seen)))
+    postrun.look(folder, record, builds, builder, list(_with_traces(folder, seen)))
 
 
-def _with_traces(folder: RunFolder, seen: Seen) -> Iterator[tuple[Cell, Observation]]:
+def _with_traces(folder: RunFolder, seen: Observations) -> Iterator[tuple[Cell, Observation]]:
     """The finished cells that left a splat or a memory, also those of before a resumption."""
     done = folder.finished()
     for cell in seen.cells:
@@ -222,7 +234,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 @contextlib.contextmanager
-def _keeping(folder: RunFolder, record: RunRecord, seen: Seen) -> Iterator[None]:
+def _keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterator[None]:
     """Whatever ends the block early: report what was measured, then raise it as the lab's error."""
     try:
         yield
@@ -254,7 +266,7 @@ def _keep_failed_log(folder: RunFolder, record: RunRecord, error: KernelError) -
             error.evidence = folder.write(f"builds/{facts.key}/build.log", text)
 
 
-def finish(folder: RunFolder, record: RunRecord, seen: Seen) -> Evaluation:
+def finish(folder: RunFolder, record: RunRecord, seen: Observations) -> Evaluation:
     """Note the end of a run, judge it and write its reports."""
     record.ended = now()
     folder.write_record(record)
@@ -263,9 +275,9 @@ def finish(folder: RunFolder, record: RunRecord, seen: Seen) -> Evaluation:
     return evaluation
 
 
-def _remember(evaluation: Evaluation, workshop: Workshop) -> Evaluation:
+def _remember(evaluation: Evaluation, builder: KernelBuilder) -> Evaluation:
     """Note how long the cells took, for the order and the estimate of later runs."""
-    History(workshop.cache).learn(evaluation.results, evaluation.record.accelerator)
+    History(builder.cache).learn(evaluation.results, evaluation.record.accelerator)
     return evaluation
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from rmaplab.build import fragments
 from rmaplab.guest import cell
-from rmaplab.guest.cell import Bench, Started
+from rmaplab.guest.cell import RunningCell
+from rmaplab.guest.cellsetup import CellSetup
 from rmaplab.guest.command import Launch
 from rmaplab.guest.shared import SharedGuest
 from rmaplab.guest.template import BootFailed
@@ -24,12 +25,12 @@ from rmaplab.log import log
 from rmaplab.model import Build, Cell, CellResult, Isolation, Judgement
 from rmaplab.pipeline import host
 from rmaplab.pipeline.doctor import available_mb
-from rmaplab.pipeline.evaluate import Seen, observe_cell
+from rmaplab.pipeline.evaluate import Observations, observe_cell
 from rmaplab.pipeline.host import Launches
-from rmaplab.pipeline.keeping import Places
+from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates
-from rmaplab.pipeline.upstream import Kit
+from rmaplab.pipeline.upstream import SelftestBuilds
 from rmaplab.schedule import Remaining, width
 from rmaplab.store import memoryfile
 from rmaplab.store.runfolder import CELLS, RunFolder, RunRecord
@@ -39,15 +40,15 @@ WAITING_MB = 40
 
 
 @dataclass(frozen=True, slots=True)
-class _Next:
+class _QueuedCell:
     """A cell whose turn comes next.
 
-    Without ``bench`` there is nothing to run; without ``started`` the guest is not there yet.
+    Without ``setup`` there is nothing to run; without ``started`` the guest is not there yet.
     """
 
     cell: Cell
-    bench: Bench | None = None
-    started: Started | None = None
+    setup: CellSetup | None = None
+    started: RunningCell | None = None
 
 
 class Runner:
@@ -61,21 +62,21 @@ class Runner:
         launches: Launches,
         templates: Templates,
         *,
-        kit: Kit,
-        seen: Seen,
+        selftest_builds: SelftestBuilds,
+        seen: Observations,
     ) -> None:
         self.folder = folder
         self.record = record
         self.launches = launches
         self.templates = templates
-        self.kit = kit
+        self.selftest_builds = selftest_builds
         self.seen = seen
         self.shared: dict[tuple[str, str], SharedGuest] = {}
         self.configs = {
             name: fragments.parse_config(build.config.read_text(encoding="utf-8"))
             for name, build in builds.items()
         }
-        self.places = Places(record.lab.postmortem, self._readable(), self._with_memory())
+        self.places = MemoryQuota(record.lab.postmortem, self._readable(), self._with_memory())
 
     def _with_memory(self) -> list[Cell]:
         """The cells of a run that is resumed whose memory was kept before."""
@@ -93,7 +94,7 @@ class Runner:
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         log.info(f"{len(cells)} cells, {jobs} at a time, accelerator {self.record.accelerator}")
-        line = _Line(ahead(jobs))
+        line = _CellQueue(ahead(jobs))
         slots = _Slots(jobs)
         with cell_progress(len(cells), remaining) as progress:
             try:
@@ -106,7 +107,7 @@ class Runner:
                 for guest in self.shared.values():
                     await guest.close()
 
-    async def _start_all(self, cells: Sequence[Cell], line: _Line, jobs: int) -> None:
+    async def _start_all(self, cells: Sequence[Cell], line: _CellQueue, jobs: int) -> None:
         idle_cpu = jobs < len(os.sched_getaffinity(0))
         for wanted in cells:
             await line.reserve()
@@ -114,7 +115,7 @@ class Runner:
         for _ in range(jobs):
             line.close()
 
-    async def _work(self, line: _Line, slots: _Slots, progress: CellProgress) -> None:
+    async def _work(self, line: _CellQueue, slots: _Slots, progress: CellProgress) -> None:
         """Carry out one cell after the other; the last one's guest ends beside the next."""
         ending: asyncio.Task[None] | None = None
         async with asyncio.TaskGroup() as endings:
@@ -125,52 +126,52 @@ class Runner:
                     await ending
                 ending = endings.create_task(self._end(taken, progress))
 
-    async def _end(self, taken: _Next, progress: CellProgress) -> None:
+    async def _end(self, taken: _QueuedCell, progress: CellProgress) -> None:
         if taken.started is not None:
             await taken.started.aclose()
         self._finish(taken.cell, progress)
 
-    async def _carry_out(self, taken: _Next) -> None:
+    async def _carry_out(self, taken: _QueuedCell) -> None:
         if taken.started is not None:
             await taken.started.carry_out()
-        elif taken.bench is not None and taken.cell.guest.isolation is Isolation.SHARED:
+        elif taken.setup is not None and taken.cell.guest.isolation is Isolation.SHARED:
             key = (taken.cell.kernel, taken.cell.place)
             shared = self.shared.setdefault(key, SharedGuest())
-            await shared.run(*self._what(taken.cell, taken.bench))
-        elif taken.bench is not None:
-            await cell.run(*self._what(taken.cell, taken.bench))
+            await shared.run(*self._what(taken.cell, taken.setup))
+        elif taken.setup is not None:
+            await cell.run(*self._what(taken.cell, taken.setup))
 
-    async def _get_ready(self, wanted: Cell, *, warms_up: bool) -> _Next:
+    async def _get_ready(self, wanted: Cell, *, warms_up: bool) -> _QueuedCell:
         """What a cell runs on, and its guest if that is a clone, which costs little."""
         folder = self.folder.cell(wanted)
         boot = self.launches.of(wanted)
         if skip := wanted.skip or self._lacks(wanted):
             cell.skip(wanted, folder, skip)
-            return _Next(wanted)
-        if error := self.kit.error(wanted):
+            return _QueuedCell(wanted)
+        if error := self.selftest_builds.error(wanted):
             cell.not_built(wanted, folder, error)
-            return _Next(wanted)
+            return _QueuedCell(wanted)
         self._write_reproduce(wanted, boot)
-        bench = self.templates.bench(wanted, boot)
-        if isinstance(bench, BootFailed):
-            cell.not_booted(folder, bench.folder)
-            return _Next(wanted)
-        bench = dataclasses.replace(
-            bench,
+        setup = self.templates.setup(wanted, boot)
+        if isinstance(setup, BootFailed):
+            cell.not_booted(folder, setup.folder)
+            return _QueuedCell(wanted)
+        setup = dataclasses.replace(
+            setup,
             keep=self.places.keep(wanted),
-            expected=self.kit.expected(wanted),
+            expected=self.selftest_builds.expected(wanted),
             warms_up=warms_up,
         )
-        if bench.prologue is None:
-            return _Next(wanted, bench)
-        if skip := bench.prologue.settled.lacks(wanted.testcase.requires.files):
+        if setup.template is None:
+            return _QueuedCell(wanted, setup)
+        if skip := setup.template.result.lacks(wanted.testcase.requires.files):
             cell.skip(wanted, folder, skip)
-            return _Next(wanted)
-        return _Next(wanted, bench, await cell.start(*self._what(wanted, bench)))
+            return _QueuedCell(wanted)
+        return _QueuedCell(wanted, setup, await cell.start(*self._what(wanted, setup)))
 
-    def _what(self, wanted: Cell, bench: Bench) -> tuple[Cell, Bench, Path, str]:
+    def _what(self, wanted: Cell, setup: CellSetup) -> tuple[Cell, CellSetup, Path, str]:
         program = host.program_path(wanted.guest, wanted.testcase)
-        return wanted, bench, self.folder.cell(wanted), program
+        return wanted, setup, self.folder.cell(wanted), program
 
     def _finish(self, wanted: Cell, progress: CellProgress) -> None:
         seen = self.seen.observations[wanted.id] = observe_cell(self.folder, wanted)
@@ -193,7 +194,7 @@ class Runner:
         for symbol in wanted.testcase.requires.config:
             if config.get(symbol, "n") == "n":
                 return f"needs CONFIG_{symbol}, which this kernel does not have"
-        return host.lacks(wanted.guest, config) or self.kit.missing(wanted)
+        return host.lacks(wanted.guest, config) or self.selftest_builds.missing(wanted)
 
     def _write_reproduce(self, wanted: Cell, boot: Launch) -> None:
         terms = (
@@ -230,9 +231,9 @@ class _Slots:
         self._turn = asyncio.Lock()
 
     @contextlib.asynccontextmanager
-    async def held_by(self, taken: _Next) -> AsyncIterator[None]:
+    async def held_by(self, taken: _QueuedCell) -> AsyncIterator[None]:
         """As long as the block: none for a cell that has nothing to run."""
-        count = width(taken.cell, self._jobs) if taken.bench is not None else 0
+        count = width(taken.cell, self._jobs) if taken.setup is not None else 0
         async with self._turn:  # two that have a part each would wait for ever
             for _ in range(count):
                 await self._free.acquire()
@@ -243,7 +244,7 @@ class _Slots:
                 self._free.release()
 
 
-class _Line:
+class _CellQueue:
     """The cells that wait with their guests started, at most ``ahead`` of them.
 
     A guest counts from when it begins to be started, so the budget holds while that goes on.
@@ -251,13 +252,13 @@ class _Line:
 
     def __init__(self, ahead: int) -> None:
         self._places = asyncio.Semaphore(ahead)
-        self._ready: asyncio.Queue[_Next | None] = asyncio.Queue()
+        self._ready: asyncio.Queue[_QueuedCell | None] = asyncio.Queue()
 
     async def reserve(self) -> None:
         """Wait for a free place."""
         await self._places.acquire()
 
-    def add(self, following: _Next) -> None:
+    def add(self, following: _QueuedCell) -> None:
         """Take the reserved place."""
         self._ready.put_nowait(following)
 
@@ -265,7 +266,7 @@ class _Line:
         """Let one of those who take know that nothing more comes."""
         self._ready.put_nowait(None)
 
-    async def take(self) -> _Next | None:
+    async def take(self) -> _QueuedCell | None:
         """The next cell, or None behind the last."""
         following = await self._ready.get()
         if following is not None:

@@ -21,24 +21,24 @@ from rmaplab.guest.accel import Probe
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
 from rmaplab.model import Build, Guest, Kernel
-from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.kernels import KernelBuilder
 
 
 def run(
-    kernel: Kernel, guest: Guest, workshop: Workshop, asked: str, terminal: os.terminal_size
+    kernel: Kernel, guest: Guest, builder: KernelBuilder, asked: str, terminal: os.terminal_size
 ) -> int:
     """Bring the kernel up on the terminal, on the guest's machine; 0 when the person ended it.
 
     Raises KernelError if the kernel cannot be built, InfraError if QEMU did not end by itself.
     """
     proc.require(command.QEMU)
-    request = workshop.request(with_virtme(kernel))
-    built = build_kernel.build(request, workshop.cache, jobs=workshop.jobs)
+    request = builder.request(with_virtme(kernel))
+    built = build_kernel.build(request, builder.cache, jobs=builder.jobs)
 
     def trial() -> Probe:
-        return template.trial(guest, Launch(built.image, _archive(workshop), Accelerator.KVM))
+        return template.trial(guest, Launch(built.image, _archive(builder), Accelerator.KVM))
 
-    accelerator = accel.choose(asked, workshop.cache, trial)
+    accelerator = accel.choose(asked, builder.cache, trial)
     argv = virtme.shell(guest, built.image, accelerator, terminal)
     log.info(_greeting(built, guest, accelerator))
     with _terminal_restored():
@@ -55,9 +55,9 @@ def with_virtme(kernel: Kernel) -> Kernel:
     return replace(kernel, fragments=(*kernel.fragments, virtme_config.FRAGMENT))
 
 
-def _archive(workshop: Workshop) -> Path:
+def _archive(builder: KernelBuilder) -> Path:
     return initramfs.build(
-        workshop.catalogue.root, workshop.catalogue.testcases.values(), workshop.cache
+        builder.catalogue.root, builder.catalogue.testcases.values(), builder.cache
     )
 
 

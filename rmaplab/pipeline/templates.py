@@ -11,16 +11,16 @@ from pathlib import Path
 
 from rmaplab.collect import counters
 from rmaplab.guest import template
-from rmaplab.guest.cell import Bench, Prologue
+from rmaplab.guest.cellsetup import CellSetup, TemplateState
 from rmaplab.guest.command import Launch, ram_files
-from rmaplab.guest.settle import Settled, Wanted
+from rmaplab.guest.settings import GuestSetup, SetupResult
 from rmaplab.guest.template import BootFailed
 from rmaplab.log import log
 from rmaplab.model import Cell, Guest, HugepageSettings, Isolation, Lab, Testcase, Userspace
 from rmaplab.pipeline import calibration
 from rmaplab.pipeline.calibration import AS_BOOTED, UNCALIBRATED, Calibration
 from rmaplab.store.cache import Cache, remove
-from rmaplab.store.room import Room
+from rmaplab.store.reservation import DiskReservation
 
 ROOM_HINT = "make room with lab.py clean, or set RMAPLAB_CACHE to a folder elsewhere"
 
@@ -38,7 +38,7 @@ class Templates:
         self, lab: Lab, cache: Cache, evidence: Path, *, empty: Testcase, averaged: frozenset[str]
     ) -> None:
         self._cache = cache
-        self._room = Room(cache.root, hint=ROOM_HINT)
+        self._room = DiskReservation(cache.root, hint=ROOM_HINT)
         self._lab = lab
         self._empty = empty
         self._averaged = averaged
@@ -46,7 +46,7 @@ class Templates:
         self._evidence = evidence
         files = {path for testcase in lab.every_testcase for path in testcase.requires.files}
         self._required = tuple(sorted(files))
-        self._known: dict[Key, Bench | BootFailed] = {}
+        self._known: dict[Key, CellSetup | BootFailed] = {}
         self._booted: dict[tuple[str, str], Launch | BootFailed] = {}
         self._live: set[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = set()
 
@@ -80,7 +80,7 @@ class Templates:
     def names(self) -> list[str]:
         """The templates that are ready, as the cache names them."""
         launches = [*self._booted.values(), *self._known.values()]
-        found = (one.launch if isinstance(one, Bench) else one for one in launches)
+        found = (one.launch if isinstance(one, CellSetup) else one for one in launches)
         return sorted(
             one.ram.name for one in found if isinstance(one, Launch) and one.ram is not None
         )
@@ -104,18 +104,18 @@ class Templates:
         for loop, task in list(self._live):
             loop.call_soon_threadsafe(task.cancel)
 
-    def bench(self, cell: Cell, boot: Launch) -> Bench | BootFailed:
+    def setup(self, cell: Cell, boot: Launch) -> CellSetup | BootFailed:
         """How to run a cell: on a clone, on a boot, or not: the failed boot of its template."""
         if cell.guest.userspace is Userspace.HOST:
             # A distribution's programs come and go: nothing there is at rest.
-            return Bench(boot, counters.FILES)
-        bench = self._known.get(_key(cell)) or Bench(
+            return CellSetup(boot, counters.FILES)
+        setup = self._known.get(_key(cell)) or CellSetup(
             boot, counters.FILES, audit=self._audit(cell.kernel, cell.guest)
         )
-        if isinstance(bench, BootFailed) or not self._lab.ledger:
-            return bench
+        if isinstance(setup, BootFailed) or not self._lab.ledger:
+            return setup
         found = self._calibrations.get((cell.kernel, cell.place), UNCALIBRATED)
-        return dataclasses.replace(bench, ledger=found.ledger(bench.prologue))
+        return dataclasses.replace(setup, ledger=found.ledger(setup.template))
 
     def _audit(self, kernel: str, guest: Guest) -> tuple[str, ...] | None:
         """The words of the agent's request, None for no audit."""
@@ -132,8 +132,8 @@ class Templates:
         assert booted.ram is not None
         if (found := calibration.read(booted.ram)) is not None:
             return found
-        bench = self._settle((*boot, AS_BOOTED.name), guest, AS_BOOTED)
-        if isinstance(bench, BootFailed):
+        setup = self._settle((*boot, AS_BOOTED.name), guest, AS_BOOTED)
+        if isinstance(setup, BootFailed):
             return Calibration({}, "the guest dies before it runs a workload")
         title = " on ".join(boot)
         with self._cache.lock("templates", f"{booted.ram.name}.calibration"):
@@ -142,7 +142,7 @@ class Templates:
                 log.info(f"calibrating the ledger of {title}")
 
                 async def measure() -> None:
-                    await calibration.measure(guest, bench, self._empty, booted_folder)
+                    await calibration.measure(guest, setup, self._empty, booted_folder)
 
                 booted_folder = booted.ram
                 self._carry_out(measure())
@@ -162,12 +162,12 @@ class Templates:
             return folder
         return dataclasses.replace(launch, ram=folder, state=folder / template.STATE)
 
-    def _settle(self, key: Key, guest: Guest, settings: HugepageSettings) -> Bench | BootFailed:
+    def _settle(self, key: Key, guest: Guest, settings: HugepageSettings) -> CellSetup | BootFailed:
         booted = self._booted[key[0], key[1]]
         if isinstance(booted, BootFailed):
             return booted
         assert booted.ram is not None
-        wanted = Wanted(settings, self._required, self._audit(key[0], guest), guest.icount)
+        wanted = GuestSetup(settings, self._required, self._audit(key[0], guest), guest.icount)
         title = f"{key[0]} on {key[1]} with {settings.name}"
 
         def make(folder: Path, scratch: Path) -> None:
@@ -207,10 +207,10 @@ def _key(cell: Cell) -> Key:
     return cell.kernel, cell.place, cell.settings.name
 
 
-def _bench(booted: Launch, folder: Path) -> Bench:
+def _bench(booted: Launch, folder: Path) -> CellSetup:
     """What runs on clones of the settled template in ``folder``."""
     launch = dataclasses.replace(booted, ram=folder, state=folder / template.STATE)
-    prologue = Prologue(
-        Settled.load(folder / template.SETTLED), (folder / template.PROLOGUE).read_bytes()
+    saved = TemplateState(
+        SetupResult.load(folder / template.SETTLED), (folder / template.PROLOGUE).read_bytes()
     )
-    return Bench(launch, counters.FILES, prologue)
+    return CellSetup(launch, counters.FILES, saved)

@@ -13,7 +13,7 @@ from rmaplab.collect import transcript, upstream
 from rmaplab.config import subtests
 from rmaplab.errors import UserError
 from rmaplab.model import TRANSCRIPT, Cell, ExpectedSubtests, Lab, Testcase
-from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.plan import plan
 from rmaplab.store.runfolder import RunFolder, planned
 
@@ -74,13 +74,15 @@ def _printed(folder: Path) -> tuple[subtests.Names, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
+class SelftestBuilds:
     """The selftests of a run's kernels, by kernel; none of those that run no selftest."""
 
     built: Mapping[str, Selftests] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
-    def archive(self, kernel: str, plain: Path, cells: Iterable[Cell], workshop: Workshop) -> Path:
+    def archive(
+        self, kernel: str, plain: Path, cells: Iterable[Cell], builder: KernelBuilder
+    ) -> Path:
         """The initramfs for a kernel's guests: ``plain`` with the programs that its cells run."""
         if kernel not in self.built:
             return plain
@@ -92,7 +94,7 @@ class Kit:
             and cell.testcase.upstream is not None
             and cell.testcase.upstream.program in have
         }
-        return initramfs.with_programs(plain, wanted, workshop.cache)
+        return initramfs.with_programs(plain, wanted, builder.cache)
 
     def missing(self, cell: Cell) -> str:
         """Why a cell's program cannot be there, or an empty string."""
@@ -117,13 +119,13 @@ def expected(testcase: Testcase, version: str) -> ExpectedSubtests:
     return ExpectedSubtests(version, *subtests.for_version(subtests.read(path), version))
 
 
-def kit(lab: Lab, cells: Iterable[Cell], workshop: Workshop) -> Kit:
+def selftest_builds(lab: Lab, cells: Iterable[Cell], builder: KernelBuilder) -> SelftestBuilds:
     """Build the selftests of the kernels that have cells with one. Raises as their builds do."""
     names = {cell.kernel for cell in cells if cell.testcase.upstream is not None}
-    requests = {one.name: workshop.request(one) for one in lab.kernels if one.name in names}
-    return Kit(
+    requests = {one.name: builder.request(one) for one in lab.kernels if one.name in names}
+    return SelftestBuilds(
         {
-            name: selftests.build(request, workshop.cache, jobs=workshop.jobs)
+            name: selftests.build(request, builder.cache, jobs=builder.jobs)
             for name, request in requests.items()
         },
         {name: request.tree.version for name, request in requests.items()},

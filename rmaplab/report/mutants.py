@@ -14,7 +14,7 @@ from rich.table import Table
 
 from rmaplab.errors import ExitCode
 from rmaplab.log import log
-from rmaplab.mutants import Catch, Look, MutantResult, MutantVerdict
+from rmaplab.mutants import Detection, MutantReport, MutantResult, MutantVerdict
 from rmaplab.report import summary
 from rmaplab.report.terminal import printable
 
@@ -104,7 +104,7 @@ def remarks(result: MutantResult) -> list[str]:
     return found
 
 
-def quiet(seen: Look) -> str:
+def quiet(seen: MutantReport) -> str:
     """How a mutant fared on a kernel without the debugging options."""
     if seen.caught_by:
         return f"caught by {', '.join(seen.by[:SHOWN])} ({', '.join(seen.evidence)})"
@@ -150,7 +150,7 @@ def _facts(result: MutantResult) -> dict[str, Any]:
     }
 
 
-def _catch(catch: Catch) -> dict[str, Any]:
+def _catch(catch: Detection) -> dict[str, Any]:
     told, of = catch.again or (None, None)
     return {
         "testcase": catch.testcase,

@@ -20,7 +20,7 @@ from rmaplab.schedule import estimate
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class PlanSummary:
     """A plan of a lab and what its cells took before, in seconds by id."""
 
     lab: Lab
@@ -57,7 +57,7 @@ class Outlook:
         return sum(row.repeats for row in self.plan.rows if row.first.skip)
 
 
-def facts(outlook: Outlook) -> dict[str, Any]:
+def facts(outlook: PlanSummary) -> dict[str, Any]:
     """The plan as JSON."""
     cells = [
         {
@@ -84,7 +84,7 @@ def facts(outlook: Outlook) -> dict[str, Any]:
     }
 
 
-def show(outlook: Outlook) -> None:
+def show(outlook: PlanSummary) -> None:
     """The plan for a person."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("cell", "skip"):
@@ -96,7 +96,7 @@ def show(outlook: Outlook) -> None:
         log.stdout.print(line, markup=False)
 
 
-def summary(outlook: Outlook) -> list[str]:
+def summary(outlook: PlanSummary) -> list[str]:
     """The lines below the table of cells."""
     part, product = outlook.plan, 1
     for size in outlook.dimensions.values():
@@ -118,7 +118,7 @@ def summary(outlook: Outlook) -> list[str]:
     return [*lines, f"{part.size} cells on {len({row.first.kernel for row in part.rows})} kernels"]
 
 
-def _time(outlook: Outlook) -> str:
+def _time(outlook: PlanSummary) -> str:
     seconds, unknown = outlook.expected_s, outlook.unknown
     if seconds is None:
         return "expected time: unknown, none of these cells ran here before"

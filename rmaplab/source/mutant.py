@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from rmaplab.errors import FileMistakes, Mistake, UserError
+from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
 from rmaplab.mutants import Mutant, MutantBase
 from rmaplab.source import series
 
@@ -35,7 +35,7 @@ def read(folder: Path, testcases: Collection[str]) -> tuple[Mutant, ...]:
     if not paths:
         raise UserError(f"{folder}: no *.patch file in this folder")
     found: list[Mutant] = []
-    mistakes: list[Mistake] = []
+    mistakes: list[Diagnostic] = []
     for path in paths:
         headers, wrong = _headers(path, testcases)
         mistakes += wrong
@@ -54,18 +54,18 @@ def read(folder: Path, testcases: Collection[str]) -> tuple[Mutant, ...]:
             for base in _BASES[headers["Base"]]
         ]
     if mistakes:
-        raise FileMistakes(mistakes, hint="what a mutant's headers say: docs/mutants.md")
+        raise DiagnosticsError(mistakes, hint="what a mutant's headers say: docs/mutants.md")
     return tuple(found)
 
 
-def _headers(path: Path, testcases: Collection[str]) -> tuple[dict[str, str], list[Mistake]]:
+def _headers(path: Path, testcases: Collection[str]) -> tuple[dict[str, str], list[Diagnostic]]:
     text = path.read_text(encoding="utf-8", errors="replace")
     body = text.partition("\n---\n")[0]
     headers: dict[str, str] = {}
-    mistakes: list[Mistake] = []
+    mistakes: list[Diagnostic] = []
 
     def complain(line: int, message: str) -> None:
-        mistakes.append(Mistake(path, line, message))
+        mistakes.append(Diagnostic(path, line, message))
 
     for match in _HEADER.finditer(body):
         line = body.count("\n", 0, match.start()) + 1

@@ -9,9 +9,9 @@ from typing import Any
 
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest import command
-from rmaplab.guest.cell import Bench
+from rmaplab.guest.cellsetup import CellSetup
 from rmaplab.guest.command import Accelerator, Launch
-from rmaplab.guest.postmortem import Keep
+from rmaplab.guest.postmortem import MemoryDumpPermit
 from rmaplab.model import (
     Cell,
     Guest,
@@ -126,13 +126,15 @@ def a_cell(boot_s: float) -> Cell:
     return Cell("base.tiny.none.fake.test.1", "base", guest, settings, testcase, 1)
 
 
-async def run(fake: FakeGuest, folder: Path, *, boot_s: float, keep: Keep | None = None) -> None:
+async def run(
+    fake: FakeGuest, folder: Path, *, boot_s: float, keep: MemoryDumpPermit | None = None
+) -> None:
     """Run a cell on a fake guest; its evidence goes to ``folder``."""
     folder.mkdir(exist_ok=True)
     nowhere = Path("/nonexistent")
-    bench = Bench(Launch(nowhere, nowhere, Accelerator.TCG), ("/proc/vmstat",), keep=keep)
+    setup = CellSetup(Launch(nowhere, nowhere, Accelerator.TCG), ("/proc/vmstat",), keep=keep)
     before, command.qemu = command.qemu, fake.argv
     try:
-        await guest_cell.run(a_cell(boot_s), bench, folder, "/bin/fake")
+        await guest_cell.run(a_cell(boot_s), setup, folder, "/bin/fake")
     finally:
         command.qemu = before

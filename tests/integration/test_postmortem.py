@@ -14,7 +14,7 @@ from rmaplab import proc
 from rmaplab.build import lines, sandbox
 from rmaplab.collect.observe import observe
 from rmaplab.errors import InfraError
-from rmaplab.guest.postmortem import Keep
+from rmaplab.guest.postmortem import MemoryDumpPermit
 from rmaplab.model import Observation
 from rmaplab.store import memoryfile
 
@@ -35,7 +35,7 @@ def ended(
     """The guest's observation, and what the transcript says of its memory."""
     disk, folder = tmp_path / "disk.img", tmp_path / "cell"
     disk.write_bytes(fake_guest.disk(text, then))
-    keep = Keep(max_mb << 20, lambda: True, lambda: None)
+    keep = MemoryDumpPermit(max_mb << 20, lambda: True, lambda: None)
     asyncio.run(fake_guest.run(FakeGuest(disk), folder, boot_s=boot_s, keep=keep))
     text_lines = (folder / "agent.jsonl").read_text(encoding="utf-8").splitlines()
     said = [json.loads(line) for line in text_lines]

@@ -65,8 +65,8 @@ def _is(which: str, folder: Path) -> bool:
     """
     if which == "booted":
         return not (folder / "settled.json").exists()
-    prologue = folder / "prologue.jsonl"
-    return prologue.exists() and '"ev": "setting"' in prologue.read_text("utf-8")
+    state = folder / "prologue.jsonl"
+    return state.exists() and '"ev": "setting"' in state.read_text("utf-8")
 
 
 def test_clones_do_not_see_each_other(own_cache: Path, run_lab: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from rmaplab.collect.ledger import CALIBRATION_CLONES, UNACCOUNTED
 from rmaplab.guest import cell as guest_cell
-from rmaplab.guest.cell import Bench
+from rmaplab.guest.cellsetup import CellSetup
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.model import Cell
 from rmaplab.pipeline import calibration
@@ -20,7 +20,7 @@ from rmaplab.pipeline import calibration
 from . import builders
 from .builders import KTAP_PASS, conversation, save
 
-CLONE = Bench(Launch(Path("/nonexistent"), Path("/nonexistent"), Accelerator.TCG), ())
+CLONE = CellSetup(Launch(Path("/nonexistent"), Path("/nonexistent"), Accelerator.TCG), ())
 CALM = {"/proc/vmstat": "nr_anon_pages 7\n"}
 
 
@@ -29,7 +29,7 @@ def clones(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Clones of which the last so many die, and the others lose 3 pages each."""
 
     def show(dying: int) -> None:
-        async def run(wanted: Cell, _bench: Bench, folder: Path, _program: str) -> None:
+        async def run(wanted: Cell, _bench: CellSetup, folder: Path, _program: str) -> None:
             dies = wanted.repeat >= CALIBRATION_CLONES - dying
             lines = conversation(
                 *KTAP_PASS, before=CALM, after=CALM, end="panic" if dies else "bye"

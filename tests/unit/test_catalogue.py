@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rmaplab.config.catalogue import DEVICES, Catalogue
-from rmaplab.errors import FileMistakes
+from rmaplab.errors import DiagnosticsError
 from rmaplab.model import Guest, Userspace
 
 GUEST = """\
@@ -86,7 +86,7 @@ def test_a_profile_has_slow_memory_dimms_and_reserved_memory(tmp_path: Path) -> 
     ],
 )
 def test_a_broken_profile_says_where(tmp_path: Path, old: str, new: str, said: str) -> None:
-    with pytest.raises(FileMistakes, match=re.escape(said)):
+    with pytest.raises(DiagnosticsError, match=re.escape(said)):
         guests(tmp_path, GUEST.replace(old, new, 1))
 
 
@@ -104,7 +104,7 @@ def test_broken_testcases_are_all_named_at_once(tmp_path: Path) -> None:
     testcase_file(
         tmp_path, "b/needs", TESTCASE.replace("T1", "T4") + "requires: {devices: [mirror]}\n"
     )
-    with pytest.raises(FileMistakes) as caught:
+    with pytest.raises(DiagnosticsError) as caught:
         _ = Catalogue(tmp_path).testcases
     said = [f"{mistake.path.stem}:{mistake.line} {mistake.message}"
             for mistake in caught.value.mistakes]  # fmt: skip
@@ -139,7 +139,7 @@ def test_a_script_that_cannot_be_run_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "testcases/a/both.c").write_text("", encoding="utf-8")
     script_file(tmp_path, "a/plain", ON_HOST.replace("T1", "T3"))
     (tmp_path / "testcases/a/plain.py").write_text("print()\n", encoding="utf-8")
-    with pytest.raises(FileMistakes) as caught:
+    with pytest.raises(DiagnosticsError) as caught:
         _ = Catalogue(tmp_path).testcases
     said = "\n".join(mistake.message for mistake in caught.value.mistakes)
     assert "the script fast.py needs requires: {userspace: host}" in said

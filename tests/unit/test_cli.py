@@ -25,14 +25,14 @@ from rmaplab.build import initramfs
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import BuildError, InfraError, PatchError
 from rmaplab.guest import cell as guest_cell
-from rmaplab.guest.cell import Bench
+from rmaplab.guest.cellsetup import CellSetup
 from rmaplab.guest.command import Launch
 from rmaplab.model import Build, Cell, Lab
 from rmaplab.pipeline import doctor, host
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.doctor import Finding
 from rmaplab.pipeline.host import Launches
-from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.store.cache import Cache
 
 from .builders import BOOTED, KTAP_FAIL, KTAP_PASS, conversation, facts, save
@@ -102,8 +102,8 @@ class FakeTemplates:
 
     names: tuple[str, ...] = ()
 
-    def bench(self, cell: Cell, boot: Launch) -> Bench:
-        return Bench(boot, ())
+    def setup(self, cell: Cell, boot: Launch) -> CellSetup:
+        return CellSetup(boot, ())
 
 
 Show = Callable[..., None]
@@ -113,7 +113,7 @@ Show = Callable[..., None]
 def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
     """Fake kernels and guests; call it with the evidence that each kernel's cells show."""
 
-    def build(self: Workshop, lab: Lab, on_facts: Callable[..., None]) -> dict[str, Build]:
+    def build(self: KernelBuilder, lab: Lab, on_facts: Callable[..., None]) -> dict[str, Build]:
         needed = Catalogue().testcases["exclusive/mapcount"].requires.config
         config = "".join(f"CONFIG_{symbol}=y\n" for symbol in ("FAKE", *needed))
         builds = {}
@@ -129,13 +129,13 @@ def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
             )  # fmt: skip
         return builds
 
-    monkeypatch.setattr(Workshop, "build", build)
+    monkeypatch.setattr(KernelBuilder, "build", build)
     monkeypatch.setattr(run_pipeline, "Templates", FakeTemplates)
     monkeypatch.setattr(initramfs, "build", lambda *words: tmp_path / "initramfs")
     monkeypatch.setattr(run_pipeline, "_tools", dict)
 
     def show(consoles: Mapping[str, bytes] | None = None, **evidence: Sequence[Any]) -> None:
-        async def run(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
+        async def run(cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:
             save(folder, evidence[cell.kernel], (consoles or {}).get(cell.kernel, BOOTED))
 
         monkeypatch.setattr(guest_cell, "run", run)
@@ -368,7 +368,7 @@ def test_an_interrupted_run_exits_130_and_keeps_its_reports(
     command: Command, guests: Show, lab_file: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, number: signal.Signals,
 ) -> None:  # fmt: skip
-    async def interrupted(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
+    async def interrupted(cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:
         if cell.repeat > 1:
             os.kill(os.getpid(), number)
             await asyncio.sleep(60)
@@ -402,11 +402,11 @@ def test_a_kernel_that_does_not_build_exits_3_and_says_so_in_junit(
     command: Command, guests: Show, lab_file: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, error: Exception, said: str,
 ) -> None:  # fmt: skip
-    def build(self: Workshop, lab: Lab, on_facts: Callable[..., None]) -> None:
+    def build(self: KernelBuilder, lab: Lab, on_facts: Callable[..., None]) -> None:
         on_facts("base", facts(error=str(error)))
         raise error
 
-    monkeypatch.setattr(Workshop, "build", build)
+    monkeypatch.setattr(KernelBuilder, "build", build)
     answer = command("run", lab_file, "--accel", "tcg")
     assert answer.code == 3
     assert said in answer.err
@@ -426,7 +426,7 @@ def test_a_lab_that_cannot_go_on_exits_69_and_keeps_what_was_measured(
     command: Command, guests: Show, lab_file: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, error: Exception,
 ) -> None:  # fmt: skip
-    async def fails(cell: Cell, bench: Bench, folder: Path, program: str) -> None:
+    async def fails(cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:
         if cell.repeat > 1:
             raise error
         save(folder, PASS)

@@ -9,7 +9,7 @@ import pytest
 
 from rmaplab.build import fragments
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.errors import FileMistakes
+from rmaplab.errors import DiagnosticsError
 from rmaplab.model import Kconfig
 
 
@@ -61,7 +61,7 @@ def test_versions_compare_as_numbers(version: str, since: str, known: bool) -> N
 
 
 def test_every_line_that_is_no_request_is_named_at_once(tmp_path: Path) -> None:
-    with pytest.raises(FileMistakes) as caught:
+    with pytest.raises(DiagnosticsError) as caught:
         request(tmp_path, "CONFIG_A=y\nKSM=y\nCONFIG_B\n  CONFIG_C=\n")
     assert [mistake.line for mistake in caught.value.mistakes] == [2, 3, 4]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from rmaplab.guest.cell import Started
+from rmaplab.guest.cell import RunningCell
 from rmaplab.guest.transcript import Transcript
 from rmaplab.model import Cell
-from rmaplab.pipeline.runner import Runner, _Line, _Next, _Slots
+from rmaplab.pipeline.runner import Runner, _CellQueue, _QueuedCell, _Slots
 
 from .builders import cell
 
@@ -50,10 +50,10 @@ def test_the_next_cell_does_not_wait_for_the_last_ones_guest_but_the_one_after_d
 
     async def run() -> None:
         may_end = [asyncio.Event() for _ in range(3)]
-        line = _Line(4)
+        line = _CellQueue(4)
         for number, event in enumerate(may_end):
             started: Any = FakeStarted(number, said, event)
-            line.add(_Next(cell(repeat=number + 1), None, started))
+            line.add(_QueuedCell(cell(repeat=number + 1), None, started))
         line.close()
         workers: Any = Workers(said)
         work = asyncio.ensure_future(workers._work(line, _Slots(1), None))
@@ -84,7 +84,7 @@ def test_a_cell_that_fails_in_the_lab_ends_its_guest_at_once(tmp_path: Path) -> 
         transcript = stack.enter_context(Transcript(tmp_path / "agent.jsonl"))
         session: Any = SimpleNamespace(transcript=transcript, to_the_end=to_the_end)
         with pytest.raises(OSError, match="no space"):
-            await Started(stack, session).carry_out()
+            await RunningCell(stack, session).carry_out()
 
     asyncio.run(run())
     assert ended == [True]

@@ -9,8 +9,8 @@ import pytest
 
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.errors import ExitCode, FileMistakes, UserError
-from rmaplab.model import KeepMemory, Lab, Outcome
+from rmaplab.errors import DiagnosticsError, ExitCode, UserError
+from rmaplab.model import Lab, MemoryDumpPolicy, Outcome
 
 GOOD = """\
 name: tiny
@@ -37,7 +37,7 @@ def read(tmp_path: Path, text: str, catalogue: Catalogue) -> Lab:
 
 def mistakes(tmp_path: Path, text: str, catalogue: Catalogue) -> list[str]:
     """The mistakes of a lab file, without the folder's name."""
-    with pytest.raises(FileMistakes) as caught:
+    with pytest.raises(DiagnosticsError) as caught:
         read(tmp_path, text, catalogue)
     assert caught.value.exit_code is ExitCode.USAGE
     return [str(mistake).removeprefix(f"{tmp_path}/") for mistake in caught.value.mistakes]
@@ -427,14 +427,14 @@ def test_mistakes_in_the_matrix_and_elsewhere_come_at_once(
 @pytest.mark.parametrize(
     ("text", "keep"),
     [
-        ("", KeepMemory()),
-        ("postmortem: 7\n", KeepMemory(run=7, asked=True)),
-        ("postmortem: 0\n", KeepMemory(run=0, asked=True)),
-        ("postmortem: {testcase: 3, max_mb: 10}\n", KeepMemory(4, 3, 10, asked=True)),
+        ("", MemoryDumpPolicy()),
+        ("postmortem: 7\n", MemoryDumpPolicy(run=7, asked=True)),
+        ("postmortem: 0\n", MemoryDumpPolicy(run=0, asked=True)),
+        ("postmortem: {testcase: 3, max_mb: 10}\n", MemoryDumpPolicy(4, 3, 10, asked=True)),
     ],
 )
 def test_a_lab_says_how_many_memories_are_kept(
-    tmp_path: Path, catalogue: Catalogue, text: str, keep: KeepMemory
+    tmp_path: Path, catalogue: Catalogue, text: str, keep: MemoryDumpPolicy
 ) -> None:
     assert read(tmp_path, GOOD + text, catalogue).postmortem == keep
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.errors import ExitCode, FileMistakes, UserError
+from rmaplab.errors import DiagnosticsError, ExitCode, UserError
 from rmaplab.judge import judge
 from rmaplab.model import CellResult, Expectation, Outcome, Patch, Verdict
 from rmaplab.mutants import (
-    Catch,
+    Detection,
     Evidence,
-    Look,
     Mutant,
     MutantBase,
+    MutantReport,
     MutantResult,
     MutantVerdict,
     candidates,
@@ -122,7 +122,7 @@ def test_a_mutant_of_both_bases_is_two(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_header_is_a_mistake_with_its_line(tmp_path: Path, headers: str, said: str) -> None:
-    with pytest.raises(FileMistakes) as caught:
+    with pytest.raises(DiagnosticsError) as caught:
         source.read(write(tmp_path, headers), {"a/b"})
     assert said in str(caught.value)
 
@@ -160,8 +160,8 @@ def test_a_row_that_told_once_is_not_caught_before_it_told_again() -> None:
     )
     for again, expected in (((0, 2), MutantVerdict.MISSED), ((1, 2), MutantVerdict.CAUGHT)):
         (catch,) = seen.catches
-        told = Catch(*catch.key, catch.evidence, catch.reason, again)
-        assert verdict(mutant(), Look((told,), 1))[0] is expected
+        told = Detection(*catch.key, catch.evidence, catch.reason, again)
+        assert verdict(mutant(), MutantReport((told,), 1))[0] is expected
 
 
 def test_a_base_that_is_not_clean_is_no_evidence() -> None:
@@ -204,9 +204,9 @@ def test_a_doubt_about_another_testcase_makes_no_error() -> None:
 
 def test_an_equivalent_mutant_that_is_caught_is_said() -> None:
     one = mutant(equivalent="nobody reads it")
-    missed = Look((), 3)
+    missed = MutantReport((), 3)
     assert verdict(one, missed) == (MutantVerdict.EQUIVALENT, "nobody reads it")
-    caught = Look((Catch(*KEY, (Evidence.AUDIT,), "why", (2, 2)),), 3)
+    caught = MutantReport((Detection(*KEY, (Evidence.AUDIT,), "why", (2, 2)),), 3)
     settled, detail = verdict(one, caught)
     assert settled is MutantVerdict.CAUGHT
     contradiction = MutantResult(one, settled, caught, detail)
@@ -243,13 +243,13 @@ def test_what_base_shows_too_is_no_evidence() -> None:
 
 
 def test_the_named_testcases_are_run_again_first_and_the_quick_rows() -> None:
-    def catch(testcase: str, guest: str) -> Catch:
-        return Catch(testcase, "thp-never", guest, "", (Evidence.ORACLE,), "why")
+    def catch(testcase: str, guest: str) -> Detection:
+        return Detection(testcase, "thp-never", guest, "", (Evidence.ORACLE,), "why")
 
     rows = [catch("a/slow", "q35"), catch("b/named", "q35"), catch("b/named", "numa"),
             catch("c/named", "q35"), catch("d/quick", "q35")]  # fmt: skip
     seconds = {row.key: float(len(row.testcase) * 10 - len(row.guest)) for row in rows}
-    ordered = candidates(Look(tuple(rows), 9), ["b/named", "c/named"], seconds)
+    ordered = candidates(MutantReport(tuple(rows), 9), ["b/named", "c/named"], seconds)
     assert {one.testcase for one in ordered[0]} == {"b/named", "c/named"}
     assert {one.guest for one in ordered[0] if one.testcase == "b/named"} == {"numa"}
     assert [chunk[0].testcase for chunk in ordered[1:]] == ["b/named", "a/slow", "d/quick"]
@@ -260,7 +260,7 @@ def test_the_named_testcases_are_run_again_first_and_the_quick_rows() -> None:
 CAUGHT = MutantResult(
     mutant(testcases=("exclusive/mapcount", "control/rss")),
     MutantVerdict.CAUGHT,
-    Look((Catch(*KEY, (Evidence.SPLAT,), "splat: BUG", (2, 2)),), 4),
+    MutantReport((Detection(*KEY, (Evidence.SPLAT,), "splat: BUG", (2, 2)),), 4),
     build_s=21.4,
     run_s=8.0,
 )

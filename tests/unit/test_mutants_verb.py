@@ -14,7 +14,7 @@ from rmaplab.build import kernel as build_kernel
 from rmaplab.errors import BuildError
 from rmaplab.guest import cell as guest_cell
 from rmaplab.model import Build, Kernel, Lab
-from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.source import patched
 
 from .builders import facts
@@ -31,7 +31,7 @@ HEADERS = "Base: base\nTestcases: exclusive/mapcount"
 def kernels(monkeypatch: pytest.MonkeyPatch, guests: Show) -> None:
     """Every kernel is the same to the cache, and none is built."""
     request = SimpleNamespace(key=facts().key, tree=None, series=None)
-    monkeypatch.setattr(Workshop, "request", lambda self, kernel: request)
+    monkeypatch.setattr(KernelBuilder, "request", lambda self, kernel: request)
     monkeypatch.setattr(build_kernel, "build", lambda *words, **options: None)
     monkeypatch.setattr(patched, "key", lambda *words: "source")
 
@@ -87,14 +87,14 @@ def test_a_mutant_that_does_not_build_is_not_caught(
     mutants: Command, guests: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guests(base=PASS, mutant=FAIL)
-    build = Workshop.build
+    build = KernelBuilder.build
 
-    def fails(self: Workshop, lab: Lab, *words: Any) -> dict[str, Build]:
+    def fails(self: KernelBuilder, lab: Lab, *words: Any) -> dict[str, Build]:
         if lab.kernels[0].name == "mutant":
             raise BuildError("mm/rmap.c:12: error: expected ';'")
         return build(self, lab, *words)
 
-    monkeypatch.setattr(Workshop, "build", fails)
+    monkeypatch.setattr(KernelBuilder, "build", fails)
     assert mutants().code == 3
     (one,) = saved(tmp_path)
     assert (one["verdict"], one["by"]) == ("build-broken", [])
@@ -121,11 +121,11 @@ def test_an_interrupted_table_goes_on_where_it_was(
     run = guest_cell.run
     ran: list[Path] = []
 
-    async def counted(cell: Any, bench: Any, folder: Path, program: str) -> None:
+    async def counted(cell: Any, setup: Any, folder: Path, program: str) -> None:
         if "mutant.two" in str(folder) and len(ran) < 9:
             raise KeyboardInterrupt
         ran.append(folder)
-        await run(cell, bench, folder, program)
+        await run(cell, setup, folder, program)
 
     monkeypatch.setattr(guest_cell, "run", counted)
     answer = mutants()
@@ -170,13 +170,13 @@ def test_the_kernels_are_named_as_in_an_ab(
     """What a lab file expects of ``base`` then holds for the base, and for no mutant."""
     write(patches, HEADERS.replace("base", "patched"), "one")
     seen: list[Kernel] = []
-    build = Workshop.build
+    build = KernelBuilder.build
 
-    def noted(self: Workshop, lab: Lab, *words: Any) -> dict[str, Build]:
+    def noted(self: KernelBuilder, lab: Lab, *words: Any) -> dict[str, Build]:
         seen.extend(lab.kernels)
         return build(self, lab, *words)
 
-    monkeypatch.setattr(Workshop, "build", noted)
+    monkeypatch.setattr(KernelBuilder, "build", noted)
     guests(patched=PASS, mutant=PASS)
     mutants()
     mutant = next(kernel for kernel in seen if kernel.name == "mutant")

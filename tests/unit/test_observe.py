@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rmaplab.collect.observe import observe
 from rmaplab.collect.splats import SplatParser
-from rmaplab.guest.vm import How
+from rmaplab.guest.vm import EndCause
 from rmaplab.judge import judge
 from rmaplab.model import Fault, Observation, Outcome, Verdict
 
@@ -186,20 +186,22 @@ def test_a_splat_is_no_skip(tmp_path: Path) -> None:
 # -- deaths ------------------------------------------------------------------------------------
 
 ENDS = {
-    How.PANIC: (Outcome.PANIC, Fault.KERNEL),
-    How.RESET: (Outcome.LOST, Fault.KERNEL),
-    How.POWEROFF: (Outcome.LOST, Fault.KERNEL),
-    How.QEMU_EXIT: (Outcome.INFRA, Fault.LAB),
-    How.CLOSED: (Outcome.LOST, Fault.LAB),
-    How.READY_LIMIT: (Outcome.HANG, Fault.KERNEL),
-    How.TEST_LIMIT: (Outcome.TIMEOUT, Fault.KERNEL),
-    How.SILENCE: (Outcome.HANG, Fault.KERNEL),
-    How.UNUSABLE: (Outcome.INFRA, Fault.LAB),
+    EndCause.PANIC: (Outcome.PANIC, Fault.KERNEL),
+    EndCause.RESET: (Outcome.LOST, Fault.KERNEL),
+    EndCause.POWEROFF: (Outcome.LOST, Fault.KERNEL),
+    EndCause.QEMU_EXIT: (Outcome.INFRA, Fault.LAB),
+    EndCause.CLOSED: (Outcome.LOST, Fault.LAB),
+    EndCause.READY_LIMIT: (Outcome.HANG, Fault.KERNEL),
+    EndCause.TEST_LIMIT: (Outcome.TIMEOUT, Fault.KERNEL),
+    EndCause.SILENCE: (Outcome.HANG, Fault.KERNEL),
+    EndCause.UNUSABLE: (Outcome.INFRA, Fault.LAB),
 }
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_each_end_during_a_test_has_its_outcome_and_its_culprit(tmp_path: Path, how: How) -> None:
+def test_each_end_during_a_test_has_its_outcome_and_its_culprit(
+    tmp_path: Path, how: EndCause
+) -> None:
     found = seen(tmp_path, in_test(str(how)))
     assert (found.outcome, found.fault) == ENDS[how]
     assert found.detail == "why"
@@ -207,8 +209,10 @@ def test_each_end_during_a_test_has_its_outcome_and_its_culprit(tmp_path: Path, 
     assert verdict(found) is (Verdict.FAIL if kernel else Verdict.ERROR)
 
 
-@pytest.mark.parametrize("how", [How.PANIC, How.RESET, How.POWEROFF, How.BOOT_LIMIT])
-def test_a_kernel_that_dies_at_boot_failed_to_boot(tmp_path: Path, how: How) -> None:
+@pytest.mark.parametrize(
+    "how", [EndCause.PANIC, EndCause.RESET, EndCause.POWEROFF, EndCause.BOOT_LIMIT]
+)
+def test_a_kernel_that_dies_at_boot_failed_to_boot(tmp_path: Path, how: EndCause) -> None:
     found = seen(tmp_path, at_boot(str(how)))
     assert (found.outcome, found.fault) == (Outcome.BOOT_FAILED, Fault.KERNEL)
 
@@ -218,8 +222,8 @@ def test_a_kernel_that_never_began_is_not_to_blame(tmp_path: Path) -> None:
     assert (found.outcome, found.fault) == (Outcome.INFRA, Fault.LAB)
 
 
-@pytest.mark.parametrize("how", list(How))
-def test_no_end_without_a_workloads_end_is_a_pass(tmp_path: Path, how: How) -> None:
+@pytest.mark.parametrize("how", list(EndCause))
+def test_no_end_without_a_workloads_end_is_a_pass(tmp_path: Path, how: EndCause) -> None:
     for lines in (in_test(str(how)), at_boot(str(how))):
         assert verdict(seen(tmp_path, lines)) is not Verdict.PASS
 

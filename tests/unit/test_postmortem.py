@@ -17,9 +17,9 @@ import pytest
 from rmaplab.errors import InfraError
 from rmaplab.guest import postmortem
 from rmaplab.guest.console import Console
-from rmaplab.guest.postmortem import Keep, Postmortem
+from rmaplab.guest.postmortem import MemoryDumpPermit, Postmortem
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import Death, How, LimitReached, Vm
+from rmaplab.guest.vm import EndCause, GuestEnd, LimitReached, Vm
 from rmaplab.store import memoryfile
 
 from . import builders
@@ -82,7 +82,7 @@ class Scene:
         agent: Any = None
         qmp: Any = self.qmp
         self.vm = Vm(builders.guest(), console, agent, qmp)
-        keep = Keep(1 << 20, self._claim, self._give_back)
+        keep = MemoryDumpPermit(1 << 20, self._claim, self._give_back)
         self.postmortem = Postmortem(self.vm, self.transcript, keep, living=True)
 
     def _claim(self) -> bool:
@@ -161,7 +161,7 @@ def test_a_cell_that_ends_while_its_memory_is_saved_waits_for_it(tmp_path: Path)
 
 def test_a_dead_guest_is_looked_at_and_stays_stopped(tmp_path: Path) -> None:
     async def work(stage: Scene) -> None:
-        stage.vm.died(How.PANIC, "it panicked")
+        stage.vm.died(EndCause.PANIC, "it panicked")
         await stage.postmortem.after(stage.vm.death.result())
 
     after = scene(work, tmp_path)
@@ -176,7 +176,7 @@ def test_the_first_moment_is_the_one_that_is_kept(tmp_path: Path) -> None:
         async with stage.postmortem.watching():
             stage.complain()
             await stage.until(lambda: "cont" in stage.qmp.asked)
-        stage.vm.died(How.PANIC, "it panicked")
+        stage.vm.died(EndCause.PANIC, "it panicked")
         await stage.postmortem.after(stage.vm.death.result())
 
     after = scene(work, tmp_path)
@@ -184,12 +184,12 @@ def test_the_first_moment_is_the_one_that_is_kept(tmp_path: Path) -> None:
     assert after.places == 4
 
 
-@pytest.mark.parametrize("how", [How.BYE, How.UNUSABLE, How.QEMU_EXIT])
+@pytest.mark.parametrize("how", [EndCause.BYE, EndCause.UNUSABLE, EndCause.QEMU_EXIT])
 def test_there_is_nothing_to_look_for_after_an_end_that_is_not_the_kernels(
-    tmp_path: Path, how: How
+    tmp_path: Path, how: EndCause
 ) -> None:
     async def work(stage: Scene) -> None:
-        await stage.postmortem.after(Death(how, ""))
+        await stage.postmortem.after(GuestEnd(how, ""))
 
     assert scene(work, tmp_path).qmp.asked == []
 
@@ -200,7 +200,7 @@ def test_without_a_place_nobody_stops_the_guest(tmp_path: Path) -> None:
         async with stage.postmortem.watching():
             stage.complain()
             await asyncio.sleep(0.05)
-        await stage.postmortem.after(Death(How.PANIC, ""))
+        await stage.postmortem.after(GuestEnd(EndCause.PANIC, ""))
 
     after = scene(work, tmp_path)
     assert after.qmp.asked == []
@@ -258,7 +258,7 @@ def test_a_guest_that_does_not_go_on_is_the_labs_fault_and_no_hang(tmp_path: Pat
             await asyncio.wait_for(asyncio.shield(stage.vm.death), LONG_S)
 
     death = scene(work, tmp_path).vm.death.result()
-    assert death.how is How.UNUSABLE
+    assert death.how is EndCause.UNUSABLE
     assert "does not go on" in death.detail
 
 
@@ -312,10 +312,10 @@ def test_limits_stand_still_while_the_guest_does(tmp_path: Path) -> None:
             stage.complain()
             await stage.until(lambda: "stop" in stage.qmp.asked)
             began = time.monotonic()
-            assert await stage.vm.within(0.5, How.SILENCE, answer()) == "here"
+            assert await stage.vm.within(0.5, EndCause.SILENCE, answer()) == "here"
             assert time.monotonic() - began > 0.8
             with pytest.raises(LimitReached):
-                await stage.vm.within(0.1, How.SILENCE, asyncio.sleep(LONG_S, ""))
+                await stage.vm.within(0.1, EndCause.SILENCE, asyncio.sleep(LONG_S, ""))
 
     assert scene(work, tmp_path, slowly).vm.held_s > 0.9
 

@@ -14,8 +14,9 @@ import pytest
 
 from rmaplab.collect import transcript
 from rmaplab.guest.agent import Request
-from rmaplab.guest.cell import SAMPLES, Bench, Ledger, Session
+from rmaplab.guest.cellsetup import CellSetup, LedgerSetup
 from rmaplab.guest.command import Accelerator, Launch
+from rmaplab.guest.session import SAMPLES, Session
 from rmaplab.guest.transcript import Transcript
 
 from . import builders
@@ -47,7 +48,7 @@ class FakeAgent:
 
 
 def sampled(
-    tmp_path: Path, agent: FakeAgent, ledger: Ledger | None, *, ahead: bool = False
+    tmp_path: Path, agent: FakeAgent, ledger: LedgerSetup | None, *, ahead: bool = False
 ) -> transcript.Saved:
     async def sample() -> None:
         asked = await session._ask_ahead() if ahead else None
@@ -55,15 +56,15 @@ def sampled(
 
     with Transcript(tmp_path / "agent.jsonl") as said:
         vm: Any = SimpleNamespace(agent=agent)
-        bench = Bench(LAUNCH, (), ledger=ledger)
-        session = Session(builders.cell(), bench, vm, said, "/bin/x")
+        setup = CellSetup(LAUNCH, (), ledger=ledger)
+        session = Session(builders.cell(), setup, vm, said, "/bin/x")
         asyncio.run(sample())
     return transcript.read(tmp_path / "agent.jsonl")
 
 
-def until(pages: int) -> Ledger:
+def until(pages: int) -> LedgerSetup:
     """A ledger that balances once so many pages are left."""
-    return Ledger(
+    return LedgerSetup(
         {"pages.unaccounted": (-24, 24)},
         balances=lambda after, _cell: after["/proc/vmstat"] == f"nr_anon_pages {pages}\n",
     )
@@ -89,7 +90,7 @@ def test_free_pages_are_counted_at_rest_or_not_at_all(
     tmp_path: Path, unrest: int, drains: int
 ) -> None:
     agent = FakeAgent(9, unrest)
-    sampled(tmp_path, agent, Ledger({}))
+    sampled(tmp_path, agent, LedgerSetup({}))
     assert len(agent.drains) == drains
     (said,) = [
         line
@@ -101,7 +102,7 @@ def test_free_pages_are_counted_at_rest_or_not_at_all(
 
 def test_without_a_sample_before_the_first_one_waits(tmp_path: Path) -> None:
     agent = FakeAgent(9)
-    sampled(tmp_path, agent, Ledger({}))
+    sampled(tmp_path, agent, LedgerSetup({}))
     assert agent.drains == [("wait",)]
 
 
@@ -123,6 +124,6 @@ def test_in_exact_mode_nothing_is_asked_ahead(tmp_path: Path) -> None:
         agent = FakeAgent(9)
         vm: Any = SimpleNamespace(agent=agent)
         cell = builders.cell(guest=dataclasses.replace(builders.guest(), icount=True))
-        session = Session(cell, Bench(LAUNCH, ()), vm, said, "/bin/x")
+        session = Session(cell, CellSetup(LAUNCH, ()), vm, said, "/bin/x")
         assert asyncio.run(session._ask_ahead()) is None
         assert agent.sent == []

@@ -6,26 +6,26 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from rmaplab.guest.cell import Bench
+from rmaplab.guest.cellsetup import CellSetup
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.model import Requirements
-from rmaplab.pipeline.runner import _Next, _Slots
+from rmaplab.pipeline.runner import _QueuedCell, _Slots
 from rmaplab.schedule import Remaining, estimate, width
 
 from .builders import cell, testcase
 
-BENCH = Bench(Launch(Path(), Path(), Accelerator.TCG), ())
+BENCH = CellSetup(Launch(Path(), Path(), Accelerator.TCG), ())
 NARROW = cell()
 WIDE = cell(testcase=testcase("stress/wide", requires=Requirements(cpus=2)))
 
 
-def running_together(jobs: int, *waiting: _Next) -> list[set[int]]:
+def running_together(jobs: int, *waiting: _QueuedCell) -> list[set[int]]:
     """Which of the cells run at each beginning of one, in its order; each takes some turns."""
 
     async def run() -> list[set[int]]:
         slots, now, seen = _Slots(jobs), set(), []
 
-        async def one(number: int, taken: _Next) -> None:
+        async def one(number: int, taken: _QueuedCell) -> None:
             async with slots.held_by(taken):
                 now.add(number)
                 seen.append(set(now))
@@ -40,23 +40,23 @@ def running_together(jobs: int, *waiting: _Next) -> list[set[int]]:
 
 
 def test_a_wide_cell_runs_alone_and_nobody_overtakes_it() -> None:
-    narrow, wide = _Next(NARROW, BENCH), _Next(WIDE, BENCH)
+    narrow, wide = _QueuedCell(NARROW, BENCH), _QueuedCell(WIDE, BENCH)
     assert running_together(2, narrow, wide, narrow, narrow) == [{0}, {1}, {2}, {2, 3}]
 
 
 def test_two_wide_cells_do_not_wait_for_each_other() -> None:
-    wide = _Next(WIDE, BENCH)
+    wide = _QueuedCell(WIDE, BENCH)
     assert running_together(2, wide, wide, wide) == [{0}, {1}, {2}]
 
 
 def test_with_one_slot_a_wide_cell_has_that_and_with_three_another_runs_beside_it() -> None:
-    narrow, wide = _Next(NARROW, BENCH), _Next(WIDE, BENCH)
+    narrow, wide = _QueuedCell(NARROW, BENCH), _QueuedCell(WIDE, BENCH)
     assert running_together(1, wide, narrow) == [{0}, {1}]
     assert running_together(3, wide, narrow) == [{0}, {0, 1}]
 
 
 def test_a_cell_that_has_nothing_to_run_waits_for_nobody() -> None:
-    assert running_together(2, _Next(NARROW, BENCH), _Next(WIDE)) == [{0}, {0, 1}]
+    assert running_together(2, _QueuedCell(NARROW, BENCH), _QueuedCell(WIDE)) == [{0}, {0, 1}]
 
 
 def test_slots_are_free_again_after_an_error() -> None:
@@ -64,7 +64,7 @@ def test_slots_are_free_again_after_an_error() -> None:
         slots = _Slots(2)
         for _ in range(3):
             try:
-                async with slots.held_by(_Next(WIDE, BENCH)):
+                async with slots.held_by(_QueuedCell(WIDE, BENCH)):
                     raise ValueError
             except ValueError:
                 pass

@@ -14,7 +14,7 @@ from rmaplab.build.selftests import Selftests
 from rmaplab.collect.observe import observe
 from rmaplab.config import subtests
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.errors import FileMistakes, UserError
+from rmaplab.errors import DiagnosticsError, UserError
 from rmaplab.judge import judge
 from rmaplab.model import Observation, Patch, Verdict
 from rmaplab.store.cache import Cache
@@ -338,5 +338,5 @@ def test_a_testcase_names_a_program_of_the_tree(tmp_path: Path) -> None:
 
 
 def test_only_such_a_testcase_prepares_its_guest(tmp_path: Path) -> None:
-    with pytest.raises(FileMistakes, match="uid is for programs of the kernel tree"):
+    with pytest.raises(DiagnosticsError, match="uid is for programs of the kernel tree"):
         _ = catalogue(tmp_path, "uid: 1\n").testcases

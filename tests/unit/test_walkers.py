@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.errors import FileMistakes
+from rmaplab.errors import DiagnosticsError
 
 WALKERS = """\
 one_mapping:
@@ -63,7 +63,7 @@ def test_a_walker_without_a_testcase_is_in_the_table(tmp_path: Path) -> None:
 def test_a_walker_that_is_not_listed_is_a_mistake(tmp_path: Path) -> None:
     catalogue = project(tmp_path, testcase=TESTCASE.replace("unmap_one", "unmap_on"))
     said = "no 'try_to_unmap_on'; did you mean 'try_to_unmap_one'?"
-    with pytest.raises(FileMistakes, match=re.escape(said)):
+    with pytest.raises(DiagnosticsError, match=re.escape(said)):
         catalogue.driven_by()
 
 
@@ -76,5 +76,5 @@ def test_a_walker_that_is_not_listed_is_a_mistake(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_list_says_where(tmp_path: Path, old: str, new: str, said: str) -> None:
-    with pytest.raises(FileMistakes, match=re.escape(said)):
+    with pytest.raises(DiagnosticsError, match=re.escape(said)):
         _ = project(tmp_path, WALKERS.replace(old, new)).walkers

@@ -16,7 +16,7 @@ from pathlib import Path
 from rmaplab.errors import InfraError
 
 
-class Room:
+class DiskReservation:
     """The room in a folder's file system, shared by those of this process who reserve some.
 
     ``hint`` says what to do where there is not enough.

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from rmaplab.guest.postmortem import Keep
-from rmaplab.model import Cell, KeepMemory
+from rmaplab.guest.postmortem import MemoryDumpPermit
+from rmaplab.model import Cell, MemoryDumpPolicy
 
 _Of = tuple[str, str]  # kernel, testcase
 
 
-class Places:
+class MemoryQuota:
     """The places that a run has for memories: who comes first gets one.
 
     ``readable`` are the kernels with debug info, ``taken`` the cells that have one already, in a
@@ -20,18 +20,20 @@ class Places:
     """
 
     def __init__(
-        self, policy: KeepMemory, readable: frozenset[str], taken: Iterable[Cell] = ()
+        self, policy: MemoryDumpPolicy, readable: frozenset[str], taken: Iterable[Cell] = ()
     ) -> None:
         self._policy = policy
         self._readable = readable
         self._taken = Counter(map(_of, taken))
 
-    def keep(self, cell: Cell) -> Keep | None:
+    def keep(self, cell: Cell) -> MemoryDumpPermit | None:
         """What a cell's guest is watched with; None if its memory would never be kept."""
         policy, of = self._policy, _of(cell)
         if not policy.run or not (policy.asked or cell.kernel in self._readable):
             return None
-        return Keep(policy.max_mb << 20, lambda: self._claim(of), lambda: self._give_back(of))
+        return MemoryDumpPermit(
+            policy.max_mb << 20, lambda: self._claim(of), lambda: self._give_back(of)
+        )
 
     def _claim(self, of: _Of) -> bool:
         if self._taken.total() >= self._policy.run or self._taken[of] >= self._policy.testcase:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From a ready guest to one that has a cell's hugepage settings and was sampled.
+"""Give a ready guest its hugepage settings, read them back, and take the first sample.
 
-The same for a guest that was booted for one cell and for a template that is saved once more with
-its settings, so that a cell's clone has nothing left to do but to run its workload.
+Serves a guest that was booted for one cell and a template that is saved once more with its
+settings, so that a cell's clone has nothing left to do but to run its workload.
 """
 
 from __future__ import annotations
@@ -12,21 +12,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmaplab.guest.agent import Agent, Event, Request
+from rmaplab.guest import sampling
+from rmaplab.guest.agent import Agent
 from rmaplab.guest.command import REQUEST_PATH
 from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Vm
-from rmaplab.model import FREE, HugepageSettings, Write
-
-BEFORE = "before"
-AFTER = "after"
-# How often to drain until the agent finds the count of free pages at rest.
-DRAINS = 3
+from rmaplab.model import HugepageSettings, Write
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class GuestSetup:
     """What a guest is settled for: its settings, and files that a workload may require.
 
     ``audit`` is what the agent is to audit, as the words of its request; None for no audit.
@@ -40,7 +36,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SetupResult:
     """What was learned: ``skip`` is why no workload can run under these settings, if so.
 
     ``missing`` are the required files that the kernel does not have, ``last_request`` the number
@@ -68,13 +64,13 @@ class Settled:
         path.write_text(json.dumps(facts), encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path) -> Settled:
+    def load(cls, path: Path) -> SetupResult:
         """Read what ``save`` wrote. Raises OSError, ValueError or KeyError if that is damaged."""
         facts = json.loads(path.read_text(encoding="utf-8"))
         return cls(facts["skip"], frozenset(facts["missing"]), int(facts["last_request"]))
 
 
-async def settle(vm: Vm, wanted: Wanted, transcript: Transcript) -> Settled:
+async def apply_settings(vm: Vm, wanted: GuestSetup, transcript: Transcript) -> SetupResult:
     """Apply the settings, read them back, and take the first sample.
 
     Raises Unusable if a setting did not take.
@@ -85,7 +81,7 @@ async def settle(vm: Vm, wanted: Wanted, transcript: Transcript) -> Settled:
     lost = [path for path in paths if path in absent]
     if lost:
         skip = f"settings {settings.name}: this kernel has no {lost[0]}"
-        return Settled(skip, absent, agent.last_request)
+        return SetupResult(skip, absent, agent.last_request)
     for write in settings.writes:
         await apply(agent, f"settings {settings.name}", write, transcript)
     if wanted.audit is not None:
@@ -94,14 +90,14 @@ async def settle(vm: Vm, wanted: Wanted, transcript: Transcript) -> Settled:
     answer = await agent.ask("khugepaged")
     if answer.get("errno"):
         raise Unusable(f"khugepaged does not come to rest: errno {answer['errno']}")
-    await sample(agent, BEFORE, transcript, ("wait",))
+    await sampling.sample(agent, sampling.BEFORE, transcript, ("wait",))
     # After the sample: the process that is to become the workload is not there at the end.
     await agent.ask("stage")
     if wanted.awaits:
         answer = await agent.ask("await", REQUEST_PATH)
         if answer.get("errno"):
             raise Unusable(f"exact mode: {REQUEST_PATH}: errno {answer['errno']}")
-    return Settled("", absent, agent.last_request)
+    return SetupResult("", absent, agent.last_request)
 
 
 async def _absent(agent: Agent, paths: list[str]) -> frozenset[str]:
@@ -127,50 +123,3 @@ def chosen(text: str) -> str:
     """What a settings file says: the bracketed word of a choice, else its content, stripped."""
     start, end = text.find("["), text.find("]")
     return text[start + 1 : end] if 0 <= start < end else text.strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The agent's requests for a sample: the one to drain what the kernel keeps, if so, and it."""
-
-    drain: Request | None
-    sample: Request
-
-
-async def ask(agent: Agent, drain: tuple[str, ...] | None) -> Asked:
-    """Ask for a sample; ``drain`` are the words of the request to drain before it, None for none.
-
-    The agent lets them wait while a workload runs, so they may be sent before that.
-    """
-    draining = None if drain is None else await agent.send("drain", *drain)
-    return Asked(draining, await agent.send("sample"))
-
-
-async def sample(
-    agent: Agent,
-    label: str,
-    transcript: Transcript,
-    drain: tuple[str, ...] | None,
-    asked: Asked | None = None,
-) -> dict[str, str]:
-    """Have the agent read the counters' files that it holds; the transcript keeps them.
-
-    ``drain`` is as for ``ask``; then this is done again, at most DRAINS times, until the guest is
-    at rest, and one that never is has no count of free pages (FREE). ``asked`` is what was asked
-    for already. Returns the files' content by path.
-    """
-    for _ in range(DRAINS):
-        asked = asked or await ask(agent, drain)
-        free = None if asked.drain is None else _free(await agent.answer(asked.drain))
-        number, files = asked.sample.number, (await agent.answer(asked.sample))["files"]
-        if asked.drain is None or free is not None:
-            break
-        asked = None
-    facts = {} if free is None else {"free": free}
-    transcript.say("lab", "sample", label=label, id=number, **facts)
-    return files if free is None else {**files, FREE: str(free)}
-
-
-def _free(drained: Event) -> int | None:
-    """The count of free pages, if it was at rest."""
-    return drained["free"] + drained["pcp"] if drained["steady"] else None

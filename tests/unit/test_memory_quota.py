@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from rmaplab.guest.postmortem import Keep
-from rmaplab.model import Cell, KeepMemory
-from rmaplab.pipeline.keeping import Places
+from rmaplab.guest.postmortem import MemoryDumpPermit
+from rmaplab.model import Cell, MemoryDumpPolicy
+from rmaplab.pipeline.memory_quota import MemoryQuota
 
 from . import builders
 
@@ -18,33 +18,33 @@ def cell(name: str = "a/a", *, kernel: str = "base") -> Cell:
     return builders.cell(kernel=kernel, testcase=builders.testcase(name))
 
 
-def keep(places: Places, of: Cell) -> Keep:
+def keep(places: MemoryQuota, of: Cell) -> MemoryDumpPermit:
     found = places.keep(of)
     assert found is not None
     return found
 
 
 def test_a_run_keeps_so_many_and_no_more() -> None:
-    places = Places(KeepMemory(run=2, testcase=2), READABLE)
+    places = MemoryQuota(MemoryDumpPolicy(run=2, testcase=2), READABLE)
     kept = [keep(places, cell(name)).claim() for name in ("a/a", "b/b", "c/c")]
     assert kept == [True, True, False]
 
 
 def test_one_testcase_takes_not_all_places() -> None:
-    places = Places(KeepMemory(run=4, testcase=1), READABLE)
+    places = MemoryQuota(MemoryDumpPolicy(run=4, testcase=1), READABLE)
     assert keep(places, cell()).claim()
     assert not keep(places, cell()).claim()
     assert keep(places, cell("b/b")).claim()
 
 
 def test_both_sides_of_an_ab_have_their_own_places_of_a_testcase() -> None:
-    places = Places(KeepMemory(run=4, testcase=1), frozenset({"base", "patched"}))
+    places = MemoryQuota(MemoryDumpPolicy(run=4, testcase=1), frozenset({"base", "patched"}))
     assert keep(places, cell(kernel="base")).claim()
     assert keep(places, cell(kernel="patched")).claim()
 
 
 def test_a_place_that_is_given_back_is_free_again() -> None:
-    places = Places(KeepMemory(run=1), READABLE)
+    places = MemoryQuota(MemoryDumpPolicy(run=1), READABLE)
     first = keep(places, cell())
     assert first.claim()
     first.give_back()
@@ -52,7 +52,7 @@ def test_a_place_that_is_given_back_is_free_again() -> None:
 
 
 def test_what_a_resumed_run_kept_before_counts() -> None:
-    places = Places(KeepMemory(run=2, testcase=1), READABLE, taken=[cell()])
+    places = MemoryQuota(MemoryDumpPolicy(run=2, testcase=1), READABLE, taken=[cell()])
     assert not keep(places, cell()).claim()
     assert keep(places, cell("b/b")).claim()
     assert not keep(places, cell("c/c")).claim()
@@ -61,17 +61,17 @@ def test_what_a_resumed_run_kept_before_counts() -> None:
 @pytest.mark.parametrize(
     ("policy", "kernel", "watched"),
     [
-        (KeepMemory(), "base", True),
-        (KeepMemory(), "no-debug-info", False),
-        (KeepMemory(asked=True), "no-debug-info", True),
-        (KeepMemory(run=0, asked=True), "base", False),
+        (MemoryDumpPolicy(), "base", True),
+        (MemoryDumpPolicy(), "no-debug-info", False),
+        (MemoryDumpPolicy(asked=True), "no-debug-info", True),
+        (MemoryDumpPolicy(run=0, asked=True), "base", False),
     ],
 )
 def test_without_debug_info_only_who_asks_gets_one(
-    policy: KeepMemory, kernel: str, watched: bool
+    policy: MemoryDumpPolicy, kernel: str, watched: bool
 ) -> None:
-    assert (Places(policy, READABLE).keep(cell(kernel=kernel)) is not None) is watched
+    assert (MemoryQuota(policy, READABLE).keep(cell(kernel=kernel)) is not None) is watched
 
 
 def test_the_limit_of_a_memory_is_in_bytes() -> None:
-    assert keep(Places(KeepMemory(max_mb=3), READABLE), cell()).max_bytes == 3 << 20
+    assert keep(MemoryQuota(MemoryDumpPolicy(max_mb=3), READABLE), cell()).max_bytes == 3 << 20

@@ -25,7 +25,7 @@ from rmaplab.config.yamlsource import near_miss
 from rmaplab.errors import InfraError, RmaplabError, UserError
 from rmaplab.log import log
 from rmaplab.model import NO_REPORT, TRANSCRIPT, Build, Cell, Observation
-from rmaplab.pipeline.kernels import Workshop
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.plan import plan
 from rmaplab.source import patched
 from rmaplab.store import memoryfile
@@ -46,14 +46,14 @@ def look(
     folder: RunFolder,
     record: RunRecord,
     builds: Mapping[str, Build],
-    workshop: Workshop,
+    builder: KernelBuilder,
     seen: Sequence[tuple[Cell, Observation]],
 ) -> None:
     """Look up source lines and make reports, for the cells that were seen."""
     for name, build in builds.items():
         found = [one for cell, one in seen if cell.kernel == name]
         try:
-            _look_up(folder, record, build, workshop, found)
+            _look_up(folder, record, build, builder, found)
         except (RmaplabError, OSError) as error:
             log.warn(f"kernel {name}: no source lines: {error}")
             _write_lines(folder, build.key, {}, str(error))
@@ -69,7 +69,7 @@ def _look_up(
     folder: RunFolder,
     record: RunRecord,
     build: Build,
-    workshop: Workshop,
+    builder: KernelBuilder,
     seen: Sequence[Observation],
 ) -> None:
     if lines.vmlinux_of(build.folder) is None:
@@ -78,8 +78,8 @@ def _look_up(
     if not places:
         return
     (kernel,) = (one for one in record.lab.kernels if one.name == build.kernel)
-    wanted = workshop.request(kernel)
-    source = patched.source_of(wanted.tree, wanted.series, workshop.cache)
+    wanted = builder.request(kernel)
+    source = patched.source_of(wanted.tree, wanted.series, builder.cache)
     _write_lines(folder, build.key, lines.resolve(places, build.folder, source), "")
 
 
@@ -101,7 +101,7 @@ def _saved_lines(folder: RunFolder, key: str) -> tuple[Lines, str]:
         return {}, ""
 
 
-class Aftermath:
+class PostRunEvidence:
     """What a run's folder has of it, put onto observations."""
 
     def __init__(self, folder: RunFolder, record: RunRecord) -> None:
@@ -131,14 +131,14 @@ class Aftermath:
 
 
 @dataclass(frozen=True, slots=True)
-class Remains:
+class SavedDump:
     """What is left of a cell's guest: its memory, and the folder of its kernel in the cache."""
 
     memory: Path
     build: Path
 
 
-def find(cell: str, run: Path | None, cache: Cache, parent: Path = Path("reports")) -> Remains:
+def find(cell: str, run: Path | None, cache: Cache, parent: Path = Path("reports")) -> SavedDump:
     """The remains of a cell, named by its id or its folder.
 
     Without ``run`` the latest run below ``parent`` that has the cell is taken. Raises UserError
@@ -155,7 +155,7 @@ def find(cell: str, run: Path | None, cache: Cache, parent: Path = Path("reports
     if folder.name not in cells:
         raise UserError(f"{folder} is no cell of its run's lab")
     key = record.kernels[cells[folder.name].kernel].key
-    return Remains(memory, cache.path("builds", key))
+    return SavedDump(memory, cache.path("builds", key))
 
 
 def _cell_folder(cell: str, run: Path | None, parent: Path) -> Path:

@@ -14,7 +14,7 @@ from rmaplab.collect import transcript
 from rmaplab.collect.observe import observe
 from rmaplab.collect.transcript import Pages, registered
 from rmaplab.errors import InfraError, UserError
-from rmaplab.pipeline import aftermath
+from rmaplab.pipeline import postrun
 from rmaplab.pipeline.evaluate import evaluate, write_reports
 from rmaplab.plan import plan
 from rmaplab.report import terminal
@@ -190,7 +190,7 @@ def cache_with(path: Path, config: str | None) -> Cache:
 
 def refusal(cell: str, run: Path | None, parent: Path) -> str:
     with pytest.raises(UserError) as caught:
-        aftermath.find(cell, run, Cache(parent / "cache"), parent)
+        postrun.find(cell, run, Cache(parent / "cache"), parent)
     assert caught.value.hint
     return caught.value.message
 
@@ -199,9 +199,9 @@ def test_a_cell_is_found_by_its_id_its_folder_and_in_the_latest_run(tmp_path: Pa
     old, new = a_run(tmp_path / "reports/1"), a_run(tmp_path / "reports/2")
     cache = Cache(tmp_path / "cache")
     in_new = memoryfile.of(new, CELL)
-    assert aftermath.find(CELL, None, cache, tmp_path / "reports").memory == in_new
-    assert aftermath.find(CELL, old.path, cache).memory == memoryfile.of(old, CELL)
-    found = aftermath.find(str(in_new.parent), None, cache)
+    assert postrun.find(CELL, None, cache, tmp_path / "reports").memory == in_new
+    assert postrun.find(CELL, old.path, cache).memory == memoryfile.of(old, CELL)
+    found = postrun.find(str(in_new.parent), None, cache)
     assert (found.memory, found.build) == (in_new, cache.path("builds", KEY))
 
 
@@ -227,17 +227,17 @@ def test_a_memory_that_is_not_there_says_why(tmp_path: Path, said: Said, why: st
 
 def test_a_kernel_without_debug_info_or_gone(tmp_path: Path) -> None:
     with pytest.raises(InfraError, match="without debug info"):
-        aftermath.vmlinux_for(cache_with(tmp_path / "a", "CONFIG_MM=y\n").path("builds", KEY))
+        postrun.vmlinux_for(cache_with(tmp_path / "a", "CONFIG_MM=y\n").path("builds", KEY))
     with pytest.raises(InfraError, match="not in the cache any more"):
-        aftermath.vmlinux_for(cache_with(tmp_path / "b", None).path("builds", KEY))
+        postrun.vmlinux_for(cache_with(tmp_path / "b", None).path("builds", KEY))
     build = cache_with(tmp_path / "c", "CONFIG_DEBUG_INFO=y\n").path("builds", KEY)
-    assert aftermath.vmlinux_for(build) == build / "obj/vmlinux"
+    assert postrun.vmlinux_for(build) == build / "obj/vmlinux"
 
 
 def test_drgn_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(InfraError, match="drgn is not installed") as caught:
-        aftermath.require_drgn()
+        postrun.require_drgn()
     assert "pip install" in caught.value.hint
 
 
@@ -246,7 +246,7 @@ def test_a_report_that_fails_says_so_in_the_cells_folder(tmp_path: Path) -> None
     seen = observe(folder.path / "cells" / CELL)
     (cell,) = plan(LAB).cells
     build: Any = type("B", (), {"folder": tmp_path / "nowhere", "key": KEY, "kernel": "base"})
-    workshop: Any = None
-    aftermath.look(folder, folder.read_record(), {"base": build}, workshop, [(cell, seen)])
+    builder: Any = None
+    postrun.look(folder, folder.read_record(), {"base": build}, builder, [(cell, seen)])
     text = memoryfile.of(folder, CELL).with_name(memoryfile.REPORT).read_text("utf-8")
     assert "no report: the kernel is not in the cache any more" in text

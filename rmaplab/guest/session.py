@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Conduct the conversation of one cell: set-up, workload, sample.
+
+Everything that is learned goes into the transcript and the console log; this module judges
+nothing. The transcript's last ``end`` line says how the cell ended; a transcript without one
+belongs to a lab that was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from rmaplab.errors import InfraError
+from rmaplab.guest import prepare, sampling, settings
+from rmaplab.guest.agent import Request
+from rmaplab.guest.cellsetup import CellSetup, has_request, limit_s, run_words
+from rmaplab.guest.command import slowdown
+from rmaplab.guest.postmortem import Postmortem
+from rmaplab.guest.prepare import Unusable
+from rmaplab.guest.sampling import PendingSample
+from rmaplab.guest.settings import GuestSetup
+from rmaplab.guest.transcript import Transcript
+from rmaplab.guest.vm import EndCause, GuestDied, GuestEnd, LimitReached, Vm
+from rmaplab.model import Cell, Upstream
+
+T = TypeVar("T")
+
+# How often to drain and sample, while the ledger does not balance.
+SAMPLES = 4
+# Beyond the agent's own limit: for its kill to be carried out and said.
+KILL_GRACE_S = 5.0
+
+
+class Session:
+    """The conversation of one cell; whatever happens turns into a Death.
+
+    ``booted`` says that the guest has had a cell before.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        setup: CellSetup,
+        vm: Vm,
+        transcript: Transcript,
+        program: str,
+        *,
+        booted: bool = False,
+    ) -> None:
+        self.booted = booted
+        self.postmortem = Postmortem(vm, transcript, setup.keep, living=not cell.guest.icount)
+        self.cell = cell
+        self.setup = setup
+        self.vm = vm
+        self.transcript = transcript
+        self.program = program
+        self.stretch = slowdown(cell.guest, setup.launch.accelerator)
+        self._limits = cell.guest.limits
+
+    async def to_the_end(self) -> GuestEnd:
+        """Conduct the cell and note how it ended."""
+        try:
+            async with self.postmortem.watching():
+                death = await self._conduct()
+        except InfraError as error:
+            death = GuestEnd(EndCause.UNUSABLE, error.message)
+        except asyncio.CancelledError:
+            self.transcript.say("lab", "interrupted")
+            raise
+        self.transcript.say("lab", "end", how=str(death.how), detail=death.detail)
+        if death.how is not EndCause.BYE:
+            await self.vm.last_words()
+            await self.postmortem.after(death)
+        return death
+
+    async def _conduct(self) -> GuestEnd:
+        try:
+            await self._set_up()
+            limit = limit_s(self.cell, self.setup)
+            if self.cell.testcase.upstream is not None:
+                await self._briefly("prepare", self._prepare(self.cell.testcase.upstream))
+            prepare.phase(self.transcript, "test", limit)
+            asked = await self._test(limit)
+            await self._briefly("after", self._sample(asked))
+        except GuestDied as died:
+            return died.death
+        except LimitReached as reached:
+            return await self._explain(reached)
+        except _Skipped as skipped:
+            self.transcript.say("lab", "skip", reason=str(skipped))
+        except Unusable as error:
+            return GuestEnd(EndCause.UNUSABLE, str(error))
+        return GuestEnd(EndCause.BYE, "")
+
+    async def _set_up(self) -> None:
+        """Give the guest the cell's settings: done already for a clone, after boot for another."""
+        required = self.cell.testcase.requires.files
+        if self.setup.template is not None:
+            result = self.setup.template.result
+        else:
+            if not self.booted:
+                await prepare.boot(
+                    self.vm,
+                    self.setup.launch.accelerator,
+                    self.transcript,
+                    self.setup.counter_files,
+                )
+            wanted = GuestSetup(self.cell.settings, required, self.setup.audit)
+            result = await self._briefly(
+                "settings", settings.apply_settings(self.vm, wanted, self.transcript)
+            )
+        if reason := result.lacks(required):
+            raise _Skipped(reason)
+
+    async def _prepare(self, upstream: Upstream) -> None:
+        """What run_vmtests.sh does before it starts a program, and what that is to print."""
+        if (due := self.setup.expected) is not None:
+            names = None if due.names is None else list(due.names)
+            self.transcript.say(
+                "lab", "expected", version=due.version, section=due.section, names=names
+            )
+        await self.vm.go()
+        for write in upstream.prepare:
+            await settings.apply(self.vm.agent, self.cell.testcase.name, write, self.transcript)
+
+    async def _briefly(self, phase: str, awaited: Coroutine[Any, Any, T]) -> T:
+        """A phase in which only the agent works."""
+        limit = self._limits.ready_s * self.stretch
+        prepare.phase(self.transcript, phase, limit)
+        return await self.vm.within(limit, EndCause.READY_LIMIT, awaited)
+
+    async def _explain(self, reached: LimitReached) -> GuestEnd:
+        """At a test's limit, find out whether the guest or only its workload is stuck."""
+        if reached.how is not EndCause.TEST_LIMIT:
+            return GuestEnd(reached.how, str(reached))
+        silence = self._limits.silence_s * self.stretch
+        try:
+            await self.vm.within(silence, EndCause.SILENCE, self.vm.agent.ask("ping"))
+        except LimitReached:
+            return GuestEnd(EndCause.SILENCE, f"{reached}, and the agent does not answer a ping")
+        except GuestDied as died:
+            return died.death
+        return GuestEnd(
+            EndCause.TEST_LIMIT, f"{reached}; the agent lives, the workload is stuck in the kernel"
+        )
+
+    def _drain(self) -> tuple[str, ...] | None:
+        """How the first sample after the workload is to drain."""
+        if self.setup.ledger is None:
+            return None
+        return () if self.setup.ledger.balances else ("wait",)
+
+    async def _sample(self, asked: PendingSample | None) -> None:
+        """Sample until the ledger balances: what is on its way back may come a moment later.
+
+        ``asked`` is the first sample, if it was asked for.
+        """
+        ledger, agent, drain = self.setup.ledger, self.vm.agent, self._drain()
+        if ledger is None:
+            await sampling.sample(agent, sampling.AFTER, self.transcript, drain, asked)
+            return
+        self.transcript.say(
+            "lab", "ledger", bounds=dict(ledger.bounds), error=ledger.error,
+            leaves=dict(self.cell.testcase.leaves), cpus=self.cell.guest.cpus,
+        )  # fmt: skip
+        for _ in range(SAMPLES):
+            after = await sampling.sample(agent, sampling.AFTER, self.transcript, drain, asked)
+            if ledger.balances is None or ledger.balances(after, self.cell):
+                return
+            drain, asked = ("wait",), None
+
+    async def _ask_ahead(self) -> PendingSample | None:
+        """Ask for the sample after the workload before it begins.
+
+        That spares the guest an interrupt and the lab a turn. Not in exact mode: no byte may come
+        while instructions are counted.
+        """
+        if self.cell.guest.icount:
+            return None
+        return await sampling.ask(self.vm.agent, self._drain())
+
+    async def _begin(self) -> tuple[Request, PendingSample | None]:
+        """Ask for the workload and the sample after it; a restored guest runs on with that."""
+        words = run_words(self.cell, self.setup, self.program)
+        if has_request(self.cell, self.setup):
+            request = self.vm.agent.given(*words)
+        else:
+            request = await self.vm.agent.send(*words)
+        asked = await self._ask_ahead()
+        await self.vm.go()
+        return request, asked
+
+    async def _test(self, limit: float) -> PendingSample | None:
+        """Run the workload to its end; what the agent was asked for behind it."""
+        exact = self.cell.guest.icount
+        request, asked = await self.vm.within(
+            self._limits.silence_s * self.stretch, EndCause.SILENCE, self._begin()
+        )
+        self.postmortem.time_runs(limit)
+        ends = self.vm.clock() + limit + KILL_GRACE_S * self.stretch
+        # An agent that counts instructions sends no heartbeat.
+        silence = limit if exact else self._limits.silence_s * self.stretch
+        while True:
+            left = ends - self.vm.clock()
+            how = EndCause.SILENCE if left > silence else EndCause.TEST_LIMIT
+            event = await self.vm.within(max(0.0, min(silence, left)), how, self.vm.agent.event())
+            if event.get("id") != request.number:
+                continue
+            if event["ev"] == "error":
+                raise InfraError(f"the agent refused the workload: {event.get('message')}")
+            if event["ev"] == "exit":
+                if not event.get("timeout"):
+                    self.postmortem.in_time()
+                return asked
+
+
+class _Skipped(Exception):
+    """The cell cannot run on this kernel."""
