@@ -25,10 +25,10 @@ from rmaplab.build import kernel as build_kernel
 from rmaplab.build.kernel import Request
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
+from rmaplab.evidence.ends import EndCause
 from rmaplab.guest import vm
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import EndCause
 from rmaplab.model import Build, Guest, Patch, Series, Tree
 from rmaplab.pipeline import kernels
 from rmaplab.pipeline.kernels import KernelBuilder

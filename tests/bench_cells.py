@@ -31,13 +31,14 @@ from rmaplab import cli
 from rmaplab.build import initramfs
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
+from rmaplab.evidence.ends import EndCause
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest import virtme
 from rmaplab.guest import vm as guest_vm
 from rmaplab.guest.cellsetup import CellSetup, TemplateState
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import EndCause, Vm
+from rmaplab.guest.vm import Vm
 from rmaplab.model import Build, Cell, Guest, Lab
 from rmaplab.pipeline import calibration
 from rmaplab.pipeline.kernels import KernelBuilder

@@ -10,19 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from rmaplab.collect.transcript import Saved
+from rmaplab.evidence.protocol import PAGE_FLAGS
 from rmaplab.model import LAB_SUBTEST, Subtest, Verdict
 
 NAME = LAB_SUBTEST + "audit "
 END = "end"
-
-# include/uapi/linux/kernel-page-flags.h; those that say something about a mapping. No KSM (21),
-# which 6.12 shows for every anonymous page (fs/proc/page.c, a mask of two bits tested for any).
-_FLAGS = {
-    2: "REFERENCED", 5: "LRU", 7: "SLAB", 10: "BUDDY", 11: "MMAP", 12: "ANON", 13: "SWAPCACHE",
-    14: "SWAPBACKED", 15: "HEAD", 16: "TAIL", 17: "HUGE", 18: "UNEVICTABLE", 19: "HWPOISON",
-    20: "NOPAGE", 22: "THP", 24: "ZERO_PAGE", 26: "PGTABLE", 32: "RESERVED",
-    33: "MLOCKED",
-}  # fmt: skip
 
 _MEANING = {
     "count": "have another mapcount than entries that map them",
@@ -70,7 +62,7 @@ def _of(audit: dict[str, Any]) -> Iterator[Subtest]:
 
 def _line(page: dict[str, Any]) -> str:
     flags = int(page["flags"], 16)
-    names = "|".join(name for bit, name in _FLAGS.items() if flags >> bit & 1)
+    names = "|".join(name for bit, name in PAGE_FLAGS.items() if flags >> bit & 1)
     maps = ", ".join(f"pid {at['pid']} at {at['addr']} ({at['entry']})" for at in page["maps"])
     more = page["mappers"] - len(page["maps"])
     if more > 0:

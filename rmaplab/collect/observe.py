@@ -16,10 +16,10 @@ from rmaplab.collect.ktap import parse_ktap
 from rmaplab.collect.splats import SplatParser
 from rmaplab.collect.transcript import Saved
 from rmaplab.collect.upstream import KSFT_SKIP
+from rmaplab.evidence.names import CONSOLE_LOG, TRANSCRIPT
 from rmaplab.model import (
     LAB_SUBTEST,
     OWNER_BOOT,
-    TRANSCRIPT,
     CounterChange,
     CounterSample,
     Fault,
@@ -33,7 +33,6 @@ from rmaplab.model import (
 )
 from rmaplab.store import memoryfile
 
-CONSOLE = "console.log"
 BANNER = b"Linux version"
 CHUNK = 1 << 20
 
@@ -64,7 +63,7 @@ def observe(folder: Path) -> Observation:
         failed = Subtest(upstream.BUILD, Verdict.FAIL, saved.not_built)
         return Observation(Outcome.COMPLETED, Fault.NONE, "", subtests=(failed,))
     try:
-        console = read_console(folder / CONSOLE)
+        console = read_console(folder / CONSOLE_LOG)
     except OSError as error:
         why = saved.detail or f"the console cannot be read: {error.strerror}"
         return Observation(outcome=Outcome.INFRA, detail=why)

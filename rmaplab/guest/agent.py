@@ -13,7 +13,6 @@ from typing import Any
 from rmaplab.errors import InfraError
 from rmaplab.guest.transcript import Transcript
 
-PROTOCOL = 2
 _SAFE = "/._:*=,+@~-"
 _LINE_LIMIT = 16 << 20
 

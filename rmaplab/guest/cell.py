@@ -15,14 +15,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from rmaplab.errors import InfraError
+from rmaplab.evidence.ends import EndCause
+from rmaplab.evidence.names import TRANSCRIPT
+from rmaplab.evidence.protocol import REQUEST_BYTES
 from rmaplab.guest import template
 from rmaplab.guest.agent import encode
 from rmaplab.guest.cellsetup import CellSetup, has_request, run_words
-from rmaplab.guest.command import REQUEST_BYTES, Launch, slowdown
+from rmaplab.guest.command import Launch, slowdown
 from rmaplab.guest.session import Session
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import EndCause, running
-from rmaplab.model import TRANSCRIPT, Cell
+from rmaplab.guest.vm import running
+from rmaplab.model import Cell
 
 
 class RunningCell:

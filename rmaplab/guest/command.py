@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rmaplab.evidence.names import CONSOLE_LOG
+from rmaplab.evidence.protocol import AGENT_PORT
 from rmaplab.model import Guest
 
 QEMU = "qemu-system-x86_64"
-AGENT_PORT = "org.rmaplab.agent"
 
 # The kernel stops at the first oops, so that a guest whose state is in doubt measures nothing
 # more, and stays stopped after a panic, so that the lab decides when it ends.
@@ -51,7 +52,6 @@ _SERIAL = "virtio-serial-pci,max_ports=2,ioeventfd=off"
 # Where a guest in exact mode finds its next request, as the kernel shows it and as QEMU names it.
 REQUEST_PATH = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.rmaplab/request/raw"
 _REQUEST_NAME = "opt/org.rmaplab/request"
-REQUEST_BYTES = 16 << 10
 
 # Exact mode: an instruction is a nanosecond, and guest time jumps over idle times.
 _ICOUNT = ("-icount", "shift=0,sleep=off")
@@ -113,7 +113,7 @@ class Launch:
     @property
     def boot_console(self) -> Path | None:
         """The console log of a clone's template, which holds the boot."""
-        return self.state.with_name("console.log") if self.state is not None else None
+        return self.state.with_name(CONSOLE_LOG) if self.state is not None else None
 
 
 def ram_file(folder: Path, node: int) -> Path:

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmaplab.errors import InfraError
+from rmaplab.evidence.ends import EndCause
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import EndCause, GuestEnd, Vm
+from rmaplab.guest.vm import GuestEnd, Vm
 from rmaplab.store import memoryfile
 from rmaplab.store.memoryfile import NothingCame, NotSaved
 

@@ -6,10 +6,12 @@ The same for a guest that boots for one cell and for one that is saved as a temp
 
 from __future__ import annotations
 
-from rmaplab.guest.agent import PROTOCOL, Event
+from rmaplab.evidence.ends import EndCause
+from rmaplab.evidence.protocol import PROTOCOL
+from rmaplab.guest.agent import Event
 from rmaplab.guest.command import Accelerator, slowdown
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import EndCause, Vm
+from rmaplab.guest.vm import Vm
 from rmaplab.model import Guest
 
 # A guest that runs at all has most of its memory; the kernel keeps some for itself.

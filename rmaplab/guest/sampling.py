@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rmaplab.evidence.ends import SampleLabel
 from rmaplab.guest.agent import Agent, Event, Request
 from rmaplab.guest.transcript import Transcript
 from rmaplab.model import FREE
 
-BEFORE = "before"
-AFTER = "after"
+BEFORE = SampleLabel.BEFORE
+AFTER = SampleLabel.AFTER
 # How often to drain until the agent finds the count of free pages at rest.
 DRAINS = 3
 

@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from rmaplab.errors import InfraError
+from rmaplab.evidence.ends import EndCause
 from rmaplab.guest import prepare, sampling, settings
 from rmaplab.guest.agent import Request
 from rmaplab.guest.cellsetup import CellSetup, has_request, limit_s, run_words
@@ -22,7 +23,7 @@ from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.sampling import PendingSample
 from rmaplab.guest.settings import GuestSetup
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import EndCause, GuestDied, GuestEnd, LimitReached, Vm
+from rmaplab.guest.vm import GuestDied, GuestEnd, LimitReached, Vm
 from rmaplab.model import Cell, Upstream
 
 T = TypeVar("T")

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rmaplab.errors import InfraError
+from rmaplab.evidence.ends import EndCause
+from rmaplab.evidence.names import CONSOLE_LOG, TRANSCRIPT
 from rmaplab.guest.cellsetup import CellSetup
 from rmaplab.guest.session import Session
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import EndCause, Vm, running
-from rmaplab.model import TRANSCRIPT, Cell
+from rmaplab.guest.vm import Vm, running
+from rmaplab.model import Cell
 
 _BEGIN, _END = b"rmaplab: begin ", b"rmaplab: end "
 # For the console to bring the mark that the agent sent before it spoke of the workload's end.
@@ -57,7 +59,7 @@ class SharedGuest:
                 await asyncio.wait_for(ended.wait(), _MARK_LIMIT_S)
             if not self._boot:
                 vm.console.log.flush()
-                self._boot = _up_to_mark((folder / "console.log").read_bytes())
+                self._boot = _up_to_mark((folder / CONSOLE_LOG).read_bytes())
 
     def _next_transcript(self, folder: Path) -> Transcript:
         path = folder / TRANSCRIPT
@@ -76,7 +78,7 @@ class SharedGuest:
             )
             return self._vm
         before = self._console
-        self._console = (folder / "console.log").open("wb")
+        self._console = (folder / CONSOLE_LOG).open("wb")
         self._console.write(self._boot)
         self._vm.console.log.go_on(self._console)
         if before is not None:

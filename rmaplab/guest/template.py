@@ -25,13 +25,16 @@ from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.errors import InfraError, KernelError
+from rmaplab.evidence.ends import EndCause
+from rmaplab.evidence.names import CONSOLE_LOG, QEMU_LOG, TRANSCRIPT
+from rmaplab.evidence.protocol import REQUEST_BYTES
 from rmaplab.guest import prepare
 from rmaplab.guest.accel import Probe
-from rmaplab.guest.command import QEMU, REQUEST_BYTES, Channels, Launch, qemu, ram_files, slowdown
+from rmaplab.guest.command import QEMU, Channels, Launch, qemu, ram_files, slowdown
 from rmaplab.guest.settings import GuestSetup, apply_settings
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import EndCause, GuestDied, LimitReached, Vm, running
-from rmaplab.model import TRANSCRIPT, Guest
+from rmaplab.guest.vm import GuestDied, LimitReached, Vm, running
+from rmaplab.model import Guest
 from rmaplab.store.cache import digest_of
 
 # Part of every key: raise it when the way templates are made changes.
@@ -174,7 +177,7 @@ async def _save(
             _seal(folder)
             return
         transcript.say("lab", "end", how=str(how), detail=detail)
-    for name in (TRANSCRIPT, "console.log", "qemu.log"):
+    for name in (TRANSCRIPT, CONSOLE_LOG, QEMU_LOG):
         shutil.copy2(folder / name, scratch / name)
     raise BootFailed(f"guest {guest.name}: {detail}", scratch)
 
@@ -225,7 +228,7 @@ def broken(folder: Path) -> str:
 def _parts(folder: Path) -> list[Path]:
     optional = (folder / name for name in (SETTLED, PROLOGUE))
     return [
-        *sorted(folder.glob("node*.ram")), folder / STATE, folder / "console.log",
+        *sorted(folder.glob("node*.ram")), folder / STATE, folder / CONSOLE_LOG,
         *(path for path in optional if path.exists()),
     ]  # fmt: skip
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.errors import InfraError
+from rmaplab.evidence.protocol import AGENT_PORT
 from rmaplab.guest import command
 from rmaplab.guest.command import Accelerator, Channels, Launch
 from rmaplab.model import Guest
@@ -140,7 +141,7 @@ def _agent_port(chardev: str) -> list[str]:
     return [
         "-device", "virtio-serial-pci,id=rmaplab",
         "-chardev", chardev,
-        "-device", f"virtserialport,bus=rmaplab.0,chardev=agent,name={command.AGENT_PORT}",
+        "-device", f"virtserialport,bus=rmaplab.0,chardev=agent,name={AGENT_PORT}",
     ]  # fmt: skip
 
 

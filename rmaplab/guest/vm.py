@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import logging
 import os
 import socket
@@ -25,6 +24,8 @@ from qemu.qmp import Message, QMPClient, QMPError
 
 from rmaplab import proc
 from rmaplab.errors import InfraError
+from rmaplab.evidence.ends import EndCause
+from rmaplab.evidence.names import CONSOLE_LOG, QEMU_LOG
 from rmaplab.guest import command, virtme
 from rmaplab.guest.agent import Agent, AgentGone
 from rmaplab.guest.command import Channels, Launch
@@ -54,23 +55,6 @@ class Monitor(QMPClient):
 
     def _cb_inbound(self, msg: Message) -> Message:
         return msg
-
-
-class EndCause(enum.StrEnum):
-    """How a cell's guest ended, as the transcript's ``end`` says it."""
-
-    BYE = "bye"
-    PANIC = "panic"
-    RESET = "reset"
-    POWEROFF = "poweroff"
-    QEMU_EXIT = "qemu-exit"
-    CLOSED = "closed"
-    BOOT_LIMIT = "boot-limit"
-    READY_LIMIT = "ready-limit"
-    TEST_LIMIT = "test-limit"
-    SILENCE = "silence"
-    UNUSABLE = "unusable"
-    NOT_RUN = "not-run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +274,7 @@ async def running(
         if state is not None:
             handed.append(state.fileno())
         transcript.say("lab", "start", argv=argv)
-        said = stack.enter_context((folder / "qemu.log").open("wb"))
+        said = stack.enter_context((folder / QEMU_LOG).open("wb"))
         env = command.environment(os.environ)
         process = await stack.enter_async_context(
             proc.started(argv, pass_fds=handed, stderr=said, env=env)
@@ -304,7 +288,7 @@ async def running(
         except (QMPError, OSError, TimeoutError) as error:
             raise InfraError(f"QEMU did not start: {_words(folder, error)}") from error
         stack.push_async_callback(_disconnect, qmp)
-        log_file = stack.enter_context(open_log(folder / "console.log", launch.boot_console))
+        log_file = stack.enter_context(open_log(folder / CONSOLE_LOG, launch.boot_console))
         agent = await Agent.on(agent_end, transcript)
         stack.callback(agent.close)
         console = Console(console_end, log_file)
@@ -350,14 +334,14 @@ async def _watch_exit(process: proc.Child, vm: Vm, folder: Path) -> None:
     status = await process.wait()
     # QMP's word about a reset or a power-off may still be on its way.
     await asyncio.wait({vm.death}, timeout=SETTLE_S / 4)
-    said = (folder / "qemu.log").read_text(encoding="utf-8", errors="replace").strip()
+    said = (folder / QEMU_LOG).read_text(encoding="utf-8", errors="replace").strip()
     vm.died(
         EndCause.QEMU_EXIT, f"QEMU ended with status {status}: {said[-500:] or 'it said nothing'}"
     )
 
 
 def _words(folder: Path, error: BaseException) -> str:
-    said = (folder / "qemu.log").read_text(encoding="utf-8", errors="replace").strip()
+    said = (folder / QEMU_LOG).read_text(encoding="utf-8", errors="replace").strip()
     return said or str(error) or type(error).__name__
 
 

@@ -24,8 +24,6 @@ class Severity(enum.StrEnum):
     NOTICE = "notice"
 
 
-TRANSCRIPT = "agent.jsonl"
-"""The conversation with a cell's guest, in the cell's folder."""
 OWNER_BOOT = "boot"
 OWNER_GAP = "gap"
 """Owners of splats that are no test's: before the agent was up, and between two tests."""
@@ -119,6 +117,48 @@ class Subtest:
         return self.name.startswith(LAB_SUBTEST)
 
 
+class FindingKind(enum.StrEnum):
+    """Name a check of the lab's own, which knows no test."""
+
+    AUDIT = "audit"
+    """The agent's recount of the reverse map at a mark of the workload or at its end."""
+    LEDGER = "ledger"
+    """What the workload took and did not give back, one finding an account."""
+    EXIT = "exit"
+    """The workload's exit status or signal."""
+    PROCESS_LEFT = "no process left"
+    CGROUP = "cgroup removed"
+    BAIL_OUT = "bail out"
+    KTAP = "KTAP output"
+    OUTPUT = "output within bounds"
+    SUBTESTS = "expected subtests"
+    """A selftest of the kernel tree printed other subtests than its list has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A result that the lab adds to a workload's own: something that is wrong.
+
+    ``verdict`` is FAIL for what speaks against the kernel, ERROR for what could not be checked.
+    ``mark`` is the mark of the audit (``end``), ``about`` what the finding is about within its
+    kind: an audit's kind of mismatch (``count``), an account of the ledger; ``amount`` is how many
+    pages or by how much the account changed, None where the kind has no number.
+    """
+
+    kind: FindingKind
+    verdict: Verdict
+    text: str
+    mark: str = ""
+    about: str = ""
+    amount: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name among a cell's results: ``lab: audit end: count``."""
+        parts = " ".join(filter(None, (str(self.kind), self.mark)))
+        return LAB_SUBTEST + (f"{parts}: {self.about}" if self.about else parts)
+
+
 FREE = "agent:free"
 """The name, among a sample's files, of the free pages that the agent counted: nr_free_pages and
 those on the CPUs' lists."""
@@ -202,6 +242,7 @@ class Observation:
     detail: str = "nothing was observed"
     skip: str = ""
     subtests: tuple[Subtest, ...] = ()
+    findings: tuple[Finding, ...] = ()
     splats: tuple[Splat, ...] = ()
     counters: Mapping[str, CounterChange] = field(default_factory=dict)
     settings_read: Mapping[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rmaplab.model.evidence import Observation, Splat
 from rmaplab.model.matrix import Cell, place
-from rmaplab.model.verdicts import Change, Verdict
+from rmaplab.model.verdicts import Change, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ class CellResult:
     cell: Cell
     observation: Observation
     judgement: Judgement
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the cell ended, allowed splats left out of account."""
+        return self.observation.outcome
 
     @property
     def splats(self) -> tuple[tuple[Splat, str], ...]:

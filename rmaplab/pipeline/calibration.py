@@ -17,9 +17,10 @@ from pathlib import Path
 
 from rmaplab.build import initramfs
 from rmaplab.collect import counters, ledger, transcript
+from rmaplab.evidence.names import TRANSCRIPT
 from rmaplab.guest import cell
 from rmaplab.guest.cellsetup import CellSetup, LedgerSetup, TemplateState
-from rmaplab.model import FREE, TRANSCRIPT, Cell, Guest, HugepageSettings, Testcase
+from rmaplab.model import FREE, Cell, Guest, HugepageSettings, Testcase
 
 EMPTY = "control/empty"
 """The testcase that a calibration runs."""

@@ -23,8 +23,9 @@ from rmaplab.collect import transcript
 from rmaplab.collect.splats import places_of, with_sources
 from rmaplab.config.yamlsource import near_miss
 from rmaplab.errors import InfraError, RmaplabError, UserError
+from rmaplab.evidence.names import TRANSCRIPT
 from rmaplab.log import log
-from rmaplab.model import NO_REPORT, TRANSCRIPT, Build, Cell, Observation
+from rmaplab.model import NO_REPORT, Build, Cell, Observation
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.plan import plan
 from rmaplab.source import patched

@@ -12,7 +12,8 @@ from rmaplab.build.selftests import Selftests
 from rmaplab.collect import transcript, upstream
 from rmaplab.config import subtests
 from rmaplab.errors import UserError
-from rmaplab.model import TRANSCRIPT, Cell, ExpectedSubtests, Lab, Testcase
+from rmaplab.evidence.names import TRANSCRIPT
+from rmaplab.model import Cell, ExpectedSubtests, Lab, Testcase
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.plan import plan
 from rmaplab.store.runfolder import RunFolder, planned

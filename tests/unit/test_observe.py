@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rmaplab.collect.observe import observe
 from rmaplab.collect.splats import SplatParser
-from rmaplab.guest.vm import EndCause
+from rmaplab.evidence.ends import EndCause
 from rmaplab.judge import judge
 from rmaplab.model import Fault, Observation, Outcome, Verdict
 

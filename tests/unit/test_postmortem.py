@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from rmaplab.errors import InfraError
+from rmaplab.evidence.ends import EndCause
 from rmaplab.guest import postmortem
 from rmaplab.guest.console import Console
 from rmaplab.guest.postmortem import MemoryDumpPermit, Postmortem
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import EndCause, GuestEnd, LimitReached, Vm
+from rmaplab.guest.vm import GuestEnd, LimitReached, Vm
 from rmaplab.store import memoryfile
 
 from . import builders
