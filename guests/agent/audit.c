@@ -16,15 +16,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent.h"
 #include "audit.h"
+#include "cell.h"
+#include "compiler.h"
+#include "console.h"
+#include "event.h"
+#include "kpagecount.h"
+#include "protocol.h"
+#include "pte_count.h"
+#include "swap_types.h"
 
 #define MARK_FD		198	/* in the workload */
 #define MAX_MARKS	64
 #define MAX_NAME	64
 #define MAX_RECOUNTS	8
 #define RECOUNT_MS	5
-#define MAX_MAPPERS	4
 
 struct mark {
 	int pid, fd;
@@ -37,30 +43,29 @@ static int mark_fd = -1;	/* the reading end of the marks' pipe */
 static struct mark marks[MAX_MARKS];
 static int nr_marks;
 static long marks_served;
-static struct claims claims;
+static struct comparison comparison;
 static int recounts;
 static const char *problem;
 
 static struct {
 	int nr;
-	struct place place[MAX_MAPPERS];
-	uint64_t entry[MAX_MAPPERS];
-} mappers[MAX_LISTED];
+	struct mapping mapping[AUDIT_MAPPERS];
+} mappers[AUDIT_LISTED];
 
 /* -- counting ------------------------------------------------------------ */
 
 static bool agrees(void)
 {
-	return !claims.mismatches && claims_sums_agree(&claims);
+	return !comparison.mismatches && sums_agree(&comparison);
 }
 
 static bool count_once(bool every_page, bool trust)
 {
-	if (!census_take(trust) || !claims_compare(&claims, every_page)) {
+	if (!pte_count(trust) || !kpagecount_compare(&comparison, every_page)) {
 		problem = "/proc cannot be read";
 		return false;
 	}
-	if (census.unknown) {
+	if (pte_counts.unknown) {
 		problem = "the swap type of device-exclusive entries could not be learned";
 		return false;
 	}
@@ -69,17 +74,17 @@ static bool count_once(bool every_page, bool trust)
 
 static void give_up(const char *why)
 {
-	memset(&claims, 0, sizeof(claims));
+	memset(&comparison, 0, sizeof(comparison));
 	problem = why;
 }
 
 /*
- * What the sums know of and the census does not: it may be anywhere, and a
+ * What the sums know of and no count of entries does: it may be anywhere, and a
  * process may have the PID that a kernel thread had at boot.
  */
 static bool something_is_missing(void)
 {
-	return claims.kind[NOT_FOUND] || !claims_sums_agree(&claims);
+	return comparison.kind[NOT_FOUND] || !sums_agree(&comparison);
 }
 
 /*
@@ -93,15 +98,15 @@ static void count(bool every_page)
 
 	problem = NULL;
 	recounts = 0;
-	memset(&claims, 0, sizeof(claims));
+	memset(&comparison, 0, sizeof(comparison));
 	if (!count_once(every_page, true) || agrees())
 		return;
 	everywhere = something_is_missing();
 	while (recounts++ < MAX_RECOUNTS) {
-		last = claims.digest;
+		last = comparison.digest;
 		poll(NULL, 0, RECOUNT_MS);
 		if (!count_once(every_page || everywhere, !everywhere) ||
-		    agrees() || claims.digest == last)
+		    agrees() || comparison.digest == last)
 			return;
 	}
 	problem = "two counts in a row never agreed";
@@ -109,30 +114,28 @@ static void count(bool every_page)
 
 /* -- who maps it --------------------------------------------------------- */
 
-static void note_mapper(const struct place *at, uint64_t entry)
+static void note_mapper(const struct mapping *m)
 {
 	uint64_t pfn;
 	uint32_t how;
 	int i, n;
 
-	if (!entry_page(entry, &pfn, &how))
+	if (!pte_page(m->entry, &pfn, &how))
 		return;
-	for (i = 0; i < claims.nr_listed; i++) {
-		if (claims.listed[i].pfn != pfn)
+	for (i = 0; i < comparison.nr_listed; i++) {
+		if (comparison.listed[i].pfn != pfn)
 			continue;
 		n = mappers[i].nr++;
-		if (n >= MAX_MAPPERS)
-			continue;
-		mappers[i].place[n] = *at;
-		mappers[i].entry[n] = entry;
+		if (n < AUDIT_MAPPERS)
+			mappers[i].mapping[n] = *m;
 	}
 }
 
 static void find_mappers(void)
 {
 	memset(mappers, 0, sizeof(mappers));
-	if (claims.nr_listed)
-		each_entry(note_mapper, false);
+	if (comparison.nr_listed)
+		each_pte(note_mapper, false);
 }
 
 /* -- the event ----------------------------------------------------------- */
@@ -147,18 +150,19 @@ static void put_hex(const char *key, uint64_t value)
 
 static void put_mappers(int i)
 {
+	const struct mapping *m = mappers[i].mapping;
 	int n;
 
-	event_list("maps");
-	for (n = 0; n < mappers[i].nr && n < MAX_MAPPERS; n++) {
+	event_list(KEY_MAPS);
+	for (n = 0; n < mappers[i].nr && n < AUDIT_MAPPERS; n++) {
 		event_item();
-		event_int("pid", mappers[i].place[n].pid);
-		put_hex("addr", mappers[i].place[n].addr);
-		put_hex("entry", mappers[i].entry[n]);
+		event_int(KEY_PID, m[n].pid);
+		put_hex(KEY_ADDR, m[n].addr);
+		put_hex(KEY_ENTRY, m[n].entry);
 		event_close();
 	}
 	event_list_end();
-	event_int("mappers", mappers[i].nr);
+	event_int(KEY_MAPPERS, mappers[i].nr);
 }
 
 static void put_mismatches(void)
@@ -166,17 +170,17 @@ static void put_mismatches(void)
 	const struct mismatch *m;
 	int i;
 
-	event_int("mismatches", claims.mismatches);
-	event_list("listed");
-	for (i = 0; i < claims.nr_listed; i++) {
-		m = &claims.listed[i];
+	event_int(KEY_MISMATCHES, comparison.mismatches);
+	event_list(KEY_LISTED);
+	for (i = 0; i < comparison.nr_listed; i++) {
+		m = &comparison.listed[i];
 		event_item();
-		event_string("kind", mismatch_kind_name(m->kind));
-		put_hex("pfn", m->pfn);
-		put_hex("head", m->head);
-		event_int("counted", m->counted);
-		event_int("claimed", m->claimed);
-		put_hex("flags", m->flags);
+		event_string(KEY_KIND, mismatch_kind_name(m->kind));
+		put_hex(KEY_PFN, m->pfn);
+		put_hex(KEY_HEAD, m->head);
+		event_int(KEY_COUNTED, m->counted);
+		event_int(KEY_CLAIMED, m->claimed);
+		put_hex(KEY_FLAGS, m->flags);
 		put_mappers(i);
 		event_close();
 	}
@@ -187,34 +191,34 @@ static void put_kinds(void)
 {
 	enum mismatch_kind kind;
 
-	event_open("kinds");
+	event_open(KEY_KINDS);
 	for (kind = 0; kind < NR_KINDS; kind++)
-		if (claims.kind[kind])
-			event_int(mismatch_kind_name(kind), claims.kind[kind]);
+		if (comparison.kind[kind])
+			event_int(mismatch_kind_name(kind), comparison.kind[kind]);
 	event_close();
 }
 
 static void put_sums(void)
 {
-	event_open("sums");
-	event_int("anon", claims.anon);
-	event_int("nr_anon_pages", claims.nr_anon_pages);
-	event_int("file", claims.file);
-	event_int("nr_mapped", claims.nr_mapped);
-	event_int("zsmalloc", claims.zsmalloc);
-	event_int("nr_zspages", claims.nr_zspages);
-	event_bool("agree", claims_sums_agree(&claims));
+	event_open(KEY_SUMS);
+	event_int(KEY_ANON, comparison.anon);
+	event_int(KEY_NR_ANON_PAGES, comparison.nr_anon_pages);
+	event_int(KEY_FILE, comparison.file);
+	event_int(KEY_NR_MAPPED, comparison.nr_mapped);
+	event_int(KEY_ZSMALLOC, comparison.zsmalloc);
+	event_int(KEY_NR_ZSPAGES, comparison.nr_zspages);
+	event_bool(KEY_AGREE, sums_agree(&comparison));
 	event_close();
 }
 
 static void put_left_out(void)
 {
-	event_open("left_out");
-	event_int("zero", claims.zero);
-	event_int("device", claims.device + census.device);
-	event_int("large", claims.large);
-	event_int("zsmalloc", claims.zsmalloc);
-	event_int("special_vmas", census.special);
+	event_open(KEY_LEFT_OUT);
+	event_int(KEY_ZERO, comparison.zero);
+	event_int(KEY_DEVICE, comparison.device + pte_counts.device);
+	event_int(KEY_LARGE, comparison.large);
+	event_int(KEY_ZSMALLOC, comparison.zsmalloc);
+	event_int(KEY_SPECIAL_VMAS, pte_counts.special);
 	event_close();
 }
 
@@ -223,20 +227,20 @@ static void report(long id, const char *name, const struct timespec *began)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	event_begin("audit", id);
-	event_string("name", name);
-	event_string("error", problem ? problem : "");
-	event_int("processes", census.processes);
-	event_int("ptes", census.ptes);
-	event_int("exclusive", census.exclusive);
-	event_int("exclusive_types", exclusive_types());
-	event_int("pages", claims.pages);
-	event_int("recounts", recounts);
+	event_begin(EVENT_AUDIT, id);
+	event_string(KEY_NAME, name);
+	event_string(KEY_ERROR, problem ? problem : "");
+	event_int(KEY_PROCESSES, pte_counts.processes);
+	event_int(KEY_PTES, pte_counts.ptes);
+	event_int(KEY_EXCLUSIVE, pte_counts.exclusive);
+	event_int(KEY_EXCLUSIVE_TYPES, exclusive_types());
+	event_int(KEY_PAGES, comparison.pages);
+	event_int(KEY_RECOUNTS, recounts);
 	put_kinds();
 	put_mismatches();
 	put_sums();
 	put_left_out();
-	event_int("us", (now.tv_sec - began->tv_sec) * 1000000 +
+	event_int(KEY_US, (now.tv_sec - began->tv_sec) * 1000000 +
 		  (now.tv_nsec - began->tv_nsec) / 1000);
 	event_end();
 }
@@ -308,7 +312,7 @@ void audit_serve_marks(long id)
 	for (i = 0; i < nr_marks; i++)
 		report(id, marks[i].name, &began);
 	marks_served += nr_marks;
-	census_shrink();
+	pte_count_shrink();
 	cell_freeze(false);
 	for (i = 0; i < nr_marks; i++)
 		answer(&marks[i]);
@@ -326,16 +330,12 @@ void audit_end(long id)
 	clock_gettime(CLOCK_MONOTONIC, &began);
 	count(!marks_served);
 	find_mappers();
-	report(id, "end", &began);
-	census_shrink();
+	report(id, AUDIT_END, &began);
+	pte_count_shrink();
 }
 
 /* -- the workload's end of the pipe --------------------------------------- */
 
-/*
- * Before the fork: TO is the end that the workload writes to, or -1 if no audit
- * is wanted.
- */
 bool audit_open(int *to)
 {
 	int fd[2];
@@ -344,7 +344,7 @@ bool audit_open(int *to)
 	if (!enabled)
 		return true;
 	marks_served = 0;
-	census_forget_blocks();
+	pte_count_forget_blocks();
 	if (pipe2(fd, O_CLOEXEC | O_DIRECT))
 		return false;
 	fcntl(fd[0], F_SETFL, O_NONBLOCK);
@@ -360,21 +360,20 @@ void audit_close(void)
 	mark_fd = -1;
 }
 
-/* In the child: the variable that names the descriptor, or NULL. */
 char *audit_environment(int fd)
 {
 	static char variable[32];
 
 	if (fd < 0 || dup2(fd, MARK_FD) < 0)
 		return NULL;
-	snprintf(variable, sizeof(variable), "RMAPLAB_AUDIT=%d", MARK_FD);
+	snprintf(variable, sizeof(variable), ENV_AUDIT "=%d", MARK_FD);
 	return variable;
 }
 
 /* The first count is for what it allocates: the ledger is to see none of it. */
 void audit_init(void)
 {
-	usable = census_init() && claims_init();
+	usable = pte_count_init() && kpagecount_init();
 	if (usable)
 		count(true);
 }
@@ -389,8 +388,8 @@ void audit_request(const struct request *rq)
 	enabled = !strcmp(rq->word[1].s, "on");
 	no_page_mapcount = rq->nr > 2 &&
 			   !strcmp(rq->word[2].s, "no-page-mapcount");
-	event_begin("auditing", rq->id);
-	event_bool("on", enabled);
-	event_int("pfns", census.nr_pfns);
+	event_begin(EVENT_AUDITING, rq->id);
+	event_bool(KEY_ON, enabled);
+	event_int(KEY_PFNS, pte_counts.nr_pfns);
 	event_end();
 }

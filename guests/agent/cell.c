@@ -15,14 +15,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "cell.h"
+#include "protocol.h"
+#include "util.h"
 
-#define CELL	"/sys/fs/cgroup/cell"
 #define FREEZE_POLL_NS	200000L
 #define FREEZE_TRIES	10000
 
 /*
- * CELL/cgroup.events, open as long as the cgroup is there: to look it up when
+ * CGROUP/cgroup.events, open as long as the cgroup is there: to look it up when
  * the workload is over would cost each clone what is behind a saved one.
  */
 static int events_fd = -1;
@@ -64,13 +65,15 @@ static void kill_process(pid_t pid)
 void cell_kill(void)
 {
 	/* cgroup.kill came with Linux 5.14. */
-	if (!write_file(CELL "/cgroup.kill", "1"))
-		each_process(CELL, kill_process);
+	if (!write_file(CGROUP "/cgroup.kill", "1"))
+		each_process(CGROUP, kill_process);
 }
 
 static bool has_event(const char *line)
 {
-	return strstr(reread(events_fd), line);
+	char text[256];
+
+	return strstr(reread(events_fd, text, sizeof(text)), line);
 }
 
 /*
@@ -92,7 +95,7 @@ static bool wait_until_frozen(void)
 
 bool cell_freeze(bool freeze)
 {
-	if (!write_file(CELL "/cgroup.freeze", freeze ? "1" : "0"))
+	if (!write_file(CGROUP "/cgroup.freeze", freeze ? "1" : "0"))
 		return false;
 	return !freeze || wait_until_frozen();
 }
@@ -118,25 +121,25 @@ static int remove_cgroup(const char *cgroup)
 bool cell_make(void)
 {
 	/* A cgroup that an earlier run left has that run's counters. */
-	if (mkdir(CELL, 0755) &&
-	    (errno != EEXIST || remove_cgroup(CELL) || mkdir(CELL, 0755)))
+	if (mkdir(CGROUP, 0755) &&
+	    (errno != EEXIST || remove_cgroup(CGROUP) || mkdir(CGROUP, 0755)))
 		return false;
 	/* remove_cgroup() recurses. */
-	write_file(CELL "/cgroup.max.depth", "16");
+	write_file(CGROUP "/cgroup.max.depth", "16");
 	if (events_fd >= 0)
 		close(events_fd);
-	events_fd = open(CELL "/cgroup.events", O_RDONLY | O_CLOEXEC);
+	events_fd = open(CGROUP "/cgroup.events", O_RDONLY | O_CLOEXEC);
 	return events_fd >= 0;
 }
 
 bool cell_join(void)
 {
-	return write_file(CELL "/cgroup.procs", "0");
+	return write_file(CGROUP "/cgroup.procs", "0");
 }
 
 int cell_count(void)
 {
-	return has_event("populated 0") ? 0 : each_process(CELL, NULL);
+	return has_event("populated 0") ? 0 : each_process(CGROUP, NULL);
 }
 
 int cell_remove(void)
@@ -145,5 +148,5 @@ int cell_remove(void)
 		close(events_fd);
 	events_fd = -1;
 	/* Most workloads leave nothing to look for. */
-	return rmdir(CELL) ? remove_cgroup(CELL) : 0;
+	return rmdir(CGROUP) ? remove_cgroup(CGROUP) : 0;
 }

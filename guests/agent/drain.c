@@ -8,7 +8,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/membarrier.h>
-#include <linux/mempolicy.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "console.h"
+#include "drain.h"
+#include "event.h"
+#include "guest.h"
+#include "protocol.h"
+#include "util.h"
 
 #define KSM_RUN		"/sys/kernel/mm/ksm/run"
 #define CGROUP_STAT	"/sys/fs/cgroup/cgroup.stat"
@@ -32,18 +36,6 @@
 #define SWAP_WAIT_MS	60
 
 static unsigned long boot_freeswap;
-
-/* lru_cache_disable() in do_pages_move() drains the batches of all CPUs. */
-static int drain_lru(void)
-{
-	static char here = 1;
-	void *page = &here;
-	int node = 0, status;
-
-	if (syscall(SYS_move_pages, 0, 1UL, &page, &node, &status, MPOL_MF_MOVE))
-		return errno;
-	return 0;
-}
 
 /* Free pages on the lists of the CPUs, which nr_free_pages does not count. */
 static long pages_on_cpu_lists(const char *zoneinfo)
@@ -59,13 +51,6 @@ static long pages_on_cpu_lists(const char *zoneinfo)
 	return pages;
 }
 
-static long field(const char *text, const char *key)
-{
-	const char *at = strstr(text, key);
-
-	return at ? atol(at + strlen(key)) : -1;
-}
-
 /*
  * Free pages, wherever: between two looks at the CPUs' lists that show the same
  * no page went from them to the free ones, or came back.  stat_refresh comes
@@ -73,10 +58,15 @@ static long field(const char *text, const char *key)
  */
 static bool look_at_free(long *free, long *pcp)
 {
-	read_file("/proc/sys/vm/stat_refresh");
-	*pcp = pages_on_cpu_lists(read_file("/proc/zoneinfo"));
-	*free = field(read_file("/proc/vmstat"), "nr_free_pages ");
-	return pages_on_cpu_lists(read_file("/proc/zoneinfo")) == *pcp;
+	static char text[65536];
+
+	read_file("/proc/sys/vm/stat_refresh", text, sizeof(text));
+	read_file("/proc/zoneinfo", text, sizeof(text));
+	*pcp = pages_on_cpu_lists(text);
+	read_file("/proc/vmstat", text, sizeof(text));
+	*free = number_behind(text, "nr_free_pages ");
+	read_file("/proc/zoneinfo", text, sizeof(text));
+	return pages_on_cpu_lists(text) == *pcp;
 }
 
 /*
@@ -105,7 +95,9 @@ static bool count_free(long *free, long *pcp)
  */
 static void release_ksm(void)
 {
-	if (*read_file(KSM_RUN) != '0')
+	char run[16];
+
+	if (*read_file(KSM_RUN, run, sizeof(run)) != '0')
 		return;
 	write_file(KSM_RUN, "2");
 	write_file(KSM_RUN, "0");
@@ -113,15 +105,10 @@ static void release_ksm(void)
 
 static long dying_cgroups(void)
 {
-	return field(read_file(CGROUP_STAT), "nr_dying_descendants ");
-}
+	char text[1024];
 
-static long long now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+	read_file(CGROUP_STAT, text, sizeof(text));
+	return number_behind(text, "nr_dying_descendants ");
 }
 
 static unsigned long freeswap(void)
@@ -169,13 +156,13 @@ void drain_request(const struct request *rq)
 		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	}
 	polls = wait_for_dying_cgroups(rq->nr > 1 ? LONG_WAIT_MS : FIRST_WAIT_MS);
-	err = drain_lru();
+	err = drain_lru_batches();
 	steady = count_free(&free, &pcp);
-	event_begin("drained", rq->id);
-	event_int("errno", err);
-	event_int("free", free);
-	event_int("pcp", pcp);
-	event_bool("steady", steady);
-	event_int("polls", polls);
+	event_begin(EVENT_DRAINED, rq->id);
+	event_int(KEY_ERRNO, err);
+	event_int(KEY_FREE, free);
+	event_int(KEY_PCP, pcp);
+	event_bool(KEY_STEADY, steady);
+	event_int(KEY_POLLS, polls);
 	event_end();
 }

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent.h"
+#include "event.h"
+#include "port.h"
+#include "protocol.h"
 
 static bool first_key;
 
@@ -67,10 +69,10 @@ void event_begin(const char *name, long id)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	put("{");
 	first_key = true;
-	event_time("t", &now);
-	event_string("ev", name);
+	event_time(KEY_TIME, &now);
+	event_string(KEY_EVENT, name);
 	if (id != NO_ID)
-		event_int("id", id);
+		event_int(KEY_ID, id);
 }
 
 void event_int(const char *key, long long value)
@@ -143,7 +145,7 @@ void event_end(void)
 
 void event_error(long id, const char *message)
 {
-	event_begin("error", id);
-	event_string("message", message);
+	event_begin(EVENT_ERROR, id);
+	event_string(KEY_MESSAGE, message);
 	event_end();
 }

@@ -12,9 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "event.h"
+#include "files.h"
+#include "protocol.h"
 
-#define MAX_FILE	(256 * 1024)
 #define MAX_HELD	1024
 /* An event that has so much content is sent: memory stays bounded. */
 #define FULL_EVENT	(32 * 1024)
@@ -35,8 +36,8 @@ static void end_event(void)
 	if (!in_event)
 		return;
 	event_close();
-	event_raw("errors", "{}");
-	event_bool("last", false);
+	event_raw(KEY_ERRORS, "{}");
+	event_bool(KEY_LAST, false);
 	event_end();
 	in_event = false;
 }
@@ -45,8 +46,8 @@ static void send_content(long id, const char *path, const char *content,
 			 size_t len)
 {
 	if (!in_event) {
-		event_begin("files", id);
-		event_open("files");
+		event_begin(EVENT_FILES, id);
+		event_open(KEY_FILES);
 		in_event = true;
 		event_size = 0;
 	}
@@ -59,22 +60,22 @@ static void send_content(long id, const char *path, const char *content,
 static void send_errno(long id, const char *path, int err)
 {
 	end_event();
-	event_begin("files", id);
-	event_raw("files", "{}");
-	event_open("errors");
+	event_begin(EVENT_FILES, id);
+	event_raw(KEY_FILES, "{}");
+	event_open(KEY_ERRORS);
 	event_int(path, err);
 	event_close();
-	event_bool("last", false);
+	event_bool(KEY_LAST, false);
 	event_end();
 }
 
 static void send_last(long id)
 {
 	end_event();
-	event_begin("files", id);
-	event_raw("files", "{}");
-	event_raw("errors", "{}");
-	event_bool("last", true);
+	event_begin(EVENT_FILES, id);
+	event_raw(KEY_FILES, "{}");
+	event_raw(KEY_ERRORS, "{}");
+	event_bool(KEY_LAST, true);
 	event_end();
 }
 
@@ -85,7 +86,7 @@ static int open_file(const char *path)
 	return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 }
 
-static char content[MAX_FILE];
+static char content[FILE_BYTES];
 
 /* Returns the content's length, or -errno.  What cannot seek is read on. */
 static ssize_t slurp(int fd, char *buf, size_t size)
@@ -202,7 +203,7 @@ void files_rehearse(const struct request *rq)
 	for (i = 0; i < nr_held; i++)
 		if (!strstr(held[i].path, REFRESH))
 			slurp(held[i].fd, content, sizeof(content));
-	event_begin("rehearsed", rq->id);
+	event_begin(EVENT_REHEARSED, rq->id);
 	event_end();
 }
 

@@ -18,21 +18,23 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "agent.h"
+#include "event.h"
+#include "khugepaged.h"
+#include "protocol.h"
+#include "sizes.h"
+#include "util.h"
 
 #define SCANS		"/sys/kernel/mm/transparent_hugepage/khugepaged/full_scans"
-#define PAGE		4096UL
-#define HUGE_PAGE	(2UL << 20)
-#define AREA		(4 * HUGE_PAGE)
+#define AREA		(4 * hpage_size)
 #define POLL_NS		2000000L
 #define TRIES		1000
 
 static bool is_khugepaged(int pid)
 {
-	char path[64];
+	char path[64], comm[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	return !strcmp(read_file(path), "khugepaged\n");
+	return !strcmp(read_file(path, comm, sizeof(comm)), "khugepaged\n");
 }
 
 /* Its number, 0 without: it is there only while some setting lets it collapse. */
@@ -58,24 +60,25 @@ static int find_khugepaged(void)
  */
 static int attract(char *area)
 {
-	uintptr_t second = (uintptr_t)area + HUGE_PAGE;
-	char *huge = (char *)(second & ~(HUGE_PAGE - 1));
+	uintptr_t second = (uintptr_t)area + hpage_size;
+	char *huge = (char *)(second & ~(hpage_size - 1));
 
 	/* Nor in one that begins with the area. */
-	if (mprotect(area, PAGE, PROT_NONE))
+	if (mprotect(area, page_size, PROT_NONE))
 		return errno;
 	huge[-1] = 1;
-	return madvise(area + PAGE, AREA - PAGE, MADV_HUGEPAGE) ? errno : 0;
+	return madvise(area + page_size, AREA - page_size, MADV_HUGEPAGE) ? errno : 0;
 }
 
 /* Wait until it has scanned once, or is gone. */
 static bool wait_for_scan(int khugepaged, long *scans)
 {
 	struct timespec pause = { .tv_nsec = POLL_NS };
+	char text[32];
 	int tries;
 
 	for (tries = 0; tries < TRIES; tries++) {
-		*scans = atol(read_file(SCANS));
+		*scans = atol(read_file(SCANS, text, sizeof(text)));
 		if (*scans > 0 || !is_khugepaged(khugepaged))
 			return true;
 		nanosleep(&pause, NULL);
@@ -99,8 +102,8 @@ void khugepaged_request(const struct request *rq)
 		if (area != MAP_FAILED && munmap(area, AREA) && !err)
 			err = errno;
 	}
-	event_begin("khugepaged", rq->id);
-	event_int("errno", err);
-	event_int("scans", scans);
+	event_begin(EVENT_KHUGEPAGED, rq->id);
+	event_int(KEY_ERRNO, err);
+	event_int(KEY_SCANS, scans);
 	event_end();
 }

@@ -20,9 +20,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "port.h"
+#include "protocol.h"
 
-#define PORT_NAME	"org.rmaplab.agent"
 #define PORT_CLASS	"/sys/class/virtio-ports"
 #define PORT_WAIT_MS	30000
 #define PORT_RETRY_MS	20
@@ -56,7 +56,7 @@ static bool is_our_port(const char *device)
 		return false;
 	name[n] = '\0';
 	name[strcspn(name, "\n")] = '\0';
-	return !strcmp(name, PORT_NAME);
+	return !strcmp(name, AGENT_PORT);
 }
 
 static int try_open(void)

@@ -8,16 +8,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "event.h"
+#include "port.h"
+#include "protocol.h"
+#include "stream.h"
 
-#define MAX_STREAM	(1 << 20)
 #define CHUNK		1024
 #define PIPE_CHUNKS	64
 /*
  * Room for the events that CHUNK bytes can become: a line of its own for each
- * byte, or the end of a line of MAX_LINE bytes, six characters for each.
+ * byte, or the end of a line of LINE_BYTES bytes, six characters for each.
  */
-#define CHUNK_ROOM	(CHUNK * 80 + MAX_LINE * 6)
+#define CHUNK_ROOM	(CHUNK * 80 + LINE_BYTES * 6)
 
 void stream_open(struct stream *s, int fd)
 {
@@ -31,7 +33,7 @@ void stream_open(struct stream *s, int fd)
 static void emit_line(struct stream *s)
 {
 	event_begin(s->event, s->id);
-	event_text("text", s->line, s->len < MAX_LINE ? s->len : MAX_LINE);
+	event_text(KEY_TEXT, s->line, s->len < LINE_BYTES ? s->len : LINE_BYTES);
 	event_end();
 	s->len = 0;
 }
@@ -41,7 +43,7 @@ static void take_bytes(struct stream *s, const char *bytes, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (s->total == MAX_STREAM) {
+		if (s->total == STREAM_BYTES) {
 			s->dropped += n - i;
 			return;
 		}
@@ -50,7 +52,7 @@ static void take_bytes(struct stream *s, const char *bytes, size_t n)
 			emit_line(s);
 			continue;
 		}
-		if (s->len < MAX_LINE)
+		if (s->len < LINE_BYTES)
 			s->line[s->len] = bytes[i];
 		s->len++;
 	}
@@ -99,8 +101,8 @@ void stream_report_flood(const struct stream *s)
 {
 	if (!s->dropped)
 		return;
-	event_begin("flood", s->id);
-	event_string("stream", s->event);
-	event_int("dropped", s->dropped);
+	event_begin(EVENT_FLOOD, s->id);
+	event_string(KEY_STREAM, s->event);
+	event_int(KEY_DROPPED, s->dropped);
 	event_end();
 }

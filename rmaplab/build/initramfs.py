@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The initramfs of a fast guest: the agent as /init and every workload under /bin.
+"""Build the initramfs of a fast guest: the agent as /init, each workload under /bin.
 
 Static musl binaries, so that the archive stays small and nothing of the host's userspace matters.
 """
@@ -28,15 +28,15 @@ CHECKSUM = f"{ARCHIVE}.sha256"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One executable of the initramfs: its path in the guest and its C files."""
+    """One executable of the initramfs: its path in the guest, its C files, its header folders."""
 
     guest_path: str
     sources: tuple[Path, ...]
-    include: Path
+    includes: tuple[Path, ...]
 
 
 def program_path(testcase: Testcase) -> str:
-    """Where a testcase's program is in the guest."""
+    """Return the path of a testcase's program in the guest."""
     if testcase.upstream is not None:
         # In the guest's working directory: a test that executes itself does so as ./NAME.
         return f"/{testcase.upstream.program}"
@@ -44,23 +44,22 @@ def program_path(testcase: Testcase) -> str:
 
 
 def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
-    """The initramfs for the agent in ``root/guests/agent`` and those testcases that are in C.
+    """Return the initramfs of the agent in ``root/guests/agent`` and the testcases that are in C.
 
     Raises InfraError with the compiler's message if a program does not compile.
     """
     proc.require(COMPILER)
     proc.require("cpio")
-    library = root / "testcases" / "lib"
-    programs = [
-        Program("/init", tuple(sorted((root / "guests/agent").glob("*.c"))), root / "guests/agent")
-    ]
+    agent, library = root / "guests/agent", root / "testcases/lib"
+    common = root / "guests/include"
+    programs = [Program("/init", tuple(sorted(agent.glob("*.c"))), (agent, common))]
     shared = tuple(sorted(library.glob("*.c")))
     programs += [
-        Program(program_path(testcase), (testcase.source, *shared), library)
+        Program(program_path(testcase), (testcase.source, *shared), (library, common))
         for testcase in testcases
         if testcase.upstream is None and not testcase.is_script
     ]
-    headers = [*library.glob("*.h"), *(root / "guests/agent").glob("*.h")]
+    headers = [path for folder in (agent, library, common) for path in folder.glob("*.h")]
     sources = {path for program in programs for path in program.sources} | set(headers)
     version = proc.run(["gcc", "--version"]).text.splitlines()[0]
     contents = [
@@ -74,7 +73,7 @@ def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
     def make(folder: Path) -> None:
         with log.step(f"compiling the agent and {len(programs) - 1} workloads"):
             content = folder / "root"
-            objects = _compile_shared(shared, library, folder)
+            objects = _compile_shared(shared, (library, common), folder)
             for program in programs:
                 _compile(program, content, objects)
             _seal(content, folder)
@@ -83,9 +82,10 @@ def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
 
 
 def with_programs(archive: Path, programs: Mapping[str, Path], cache: Cache) -> Path:
-    """An initramfs that ``build`` made with more programs in it, by their paths in the guest.
+    """Add programs, by their paths in the guest, to an initramfs that ``build`` made.
 
-    The archive itself if there are none.
+    Returns the archive itself if there are no programs. Raises InfraError if a program would
+    replace a file of the archive.
     """
     if not programs:
         return archive
@@ -124,7 +124,7 @@ def _seal(content: Path, folder: Path) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a cached archive is the one that was packed.
+    """Tell whether a cached archive is the one that was packed.
 
     An archive of an earlier version of the lab has no checksum and is believed.
     """
@@ -135,13 +135,15 @@ def _is_whole(folder: Path) -> bool:
     return archive != "" and checksum.read_bytes().startswith(f"{archive} ".encode())
 
 
-def _compile_shared(sources: Iterable[Path], include: Path, folder: Path) -> dict[Path, Path]:
-    """The shared library's files as objects, each compiled once."""
+def _compile_shared(
+    sources: Iterable[Path], includes: tuple[Path, ...], folder: Path
+) -> dict[Path, Path]:
+    """Compile the files of the testcase library, each once, and return their objects."""
     objects: dict[Path, Path] = {}
     (folder / "lib").mkdir()
     for source in sources:
         objects[source] = folder / "lib" / f"{source.stem}.o"
-        _run([*_cc(include), "-c", str(source), "-o", str(objects[source])])
+        _run([*_cc(includes), "-c", str(source), "-o", str(objects[source])])
     return objects
 
 
@@ -149,11 +151,11 @@ def _compile(program: Program, content: Path, objects: dict[Path, Path]) -> None
     target = content / program.guest_path.lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
     inputs = [str(objects.get(source, source)) for source in program.sources]
-    _run([*_cc(program.include), *inputs, "-o", str(target)])
+    _run([*_cc(program.includes), *inputs, "-o", str(target)])
 
 
-def _cc(include: Path) -> list[str]:
-    return [COMPILER, *FLAGS, "-I", str(include)]
+def _cc(includes: tuple[Path, ...]) -> list[str]:
+    return [COMPILER, *FLAGS, *(f"-I{folder}" for folder in includes)]
 
 
 def _run(argv: list[str]) -> None:
@@ -163,7 +165,7 @@ def _run(argv: list[str]) -> None:
 
 
 def pack(content: Path, archive: Path) -> None:
-    """A newc archive that is the same for the same content: sorted, owned by root, times zero."""
+    """Pack a folder into a newc archive: sorted, owned by root, times zero, so reproducible."""
     names = []
     for where, folders, files in os.walk(content):
         for name in (*folders, *files):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The programs of a guest on the host's userspace: a folder that the guest mounts.
+"""Build the folder of programs that a guest on the host's userspace mounts.
 
 The agent and the C workloads are the very files of the initramfs; the scripts, which need an
 interpreter of the host's, come on top.
@@ -20,7 +20,7 @@ _CHECKSUM = "root.sha256"
 
 
 def build(archive: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
-    """The folder with what an initramfs holds and the testcases' scripts.
+    """Return the folder with the files of an initramfs and the testcases' scripts.
 
     Raises InfraError if the archive cannot be unpacked.
     """

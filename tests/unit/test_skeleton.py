@@ -23,6 +23,7 @@ def root(tmp_path: Path) -> Path:
     root = tmp_path / "root"
     shutil.copytree(project() / "testcases/lib", root / "testcases/lib")
     shutil.copytree(project() / "guests/agent", root / "guests/agent")
+    shutil.copytree(project() / "guests/include", root / "guests/include")
     return root
 
 

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * The claims: what /proc/kpagecount, /proc/kpageflags and /proc/vmstat say of
- * the pages, compared with the census.
- */
+/* The kernel's mapcounts against the counted entries: see kpagecount.h. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,53 +8,29 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "agent.h"
-#include "audit.h"
+#include "guest.h"
+#include "kernel_abi.h"
+#include "kpagecount.h"
+#include "protocol.h"
+#include "pte_count.h"
 
 #define CHUNK		4096UL	/* PFNs a read */
-#define PAGE_SHIFT	12
 
-/* include/uapi/linux/kernel-page-flags.h */
-#define KPF_MMAP		(1ULL << 11)
-#define KPF_ANON		(1ULL << 12)
-#define KPF_COMPOUND_HEAD	(1ULL << 15)
-#define KPF_COMPOUND_TAIL	(1ULL << 16)
-#define KPF_HUGE		(1ULL << 17)
-#define KPF_HWPOISON		(1ULL << 19)
-#define KPF_NOPAGE		(1ULL << 20)
-#define KPF_THP			(1ULL << 22)
-#define KPF_ZERO_PAGE		(1ULL << 24)
-#define KPF_PRIVATE		(1ULL << 35)
-
-/*
- * CONFIG_NO_PAGE_MAPCOUNT: the pages of a large folio have no mapcount of
- * their own, and kpagecount shows an average.
- */
 bool no_page_mapcount;
 
 /*
  * zsmalloc keeps an offset in page->page_type, which is where the mapcount is:
- * so its pages claim to be mapped.  Since 6.11 they have a type of their own,
+ * so its pages seem to be mapped.  Since 6.11 they have a type of their own,
  * and kpagecount shows 0 (commit 43d746dc49bb).
  */
-static bool zsmalloc_claims;
+static bool zsmalloc_has_mapcount;
 
 static int count_fd = -1, flags_fd = -1, vmstat_fd = -1, refresh_fd = -1;
 static uint64_t count[CHUNK], flags[CHUNK];
 
-static bool is_older_than(int version, int patchlevel)
+bool kpagecount_init(void)
 {
-	struct utsname name;
-	int v, p;
-
-	if (uname(&name) || sscanf(name.release, "%d.%d", &v, &p) != 2)
-		return false;
-	return v < version || (v == version && p < patchlevel);
-}
-
-bool claims_init(void)
-{
-	zsmalloc_claims = is_older_than(6, 11);
+	zsmalloc_has_mapcount = !kernel_is_at_least(6, 11);
 	count_fd = open("/proc/kpagecount", O_RDONLY | O_CLOEXEC);
 	flags_fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
 	vmstat_fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
@@ -69,11 +42,11 @@ bool claims_init(void)
 const char *mismatch_kind_name(enum mismatch_kind kind)
 {
 	static const char *const names[] = {
-		[COUNT] = "count",
-		[EXCLUSIVE] = "exclusive",
-		[NOT_FOUND] = "not-found",
-		[FLAGS] = "flags",
-		[MIGRATION] = "migration",
+		[COUNT] = MISMATCH_COUNT,
+		[EXCLUSIVE] = MISMATCH_EXCLUSIVE,
+		[NOT_FOUND] = MISMATCH_NOT_FOUND,
+		[FLAGS] = MISMATCH_FLAGS,
+		[MIGRATION] = MISMATCH_MIGRATION,
 	};
 
 	return names[kind];
@@ -102,15 +75,15 @@ static uint64_t mix(uint64_t digest, uint64_t value)
 	return (digest ^ value) * 0x100000001b3ULL;	/* FNV-1a, a word a step */
 }
 
-static void mismatch(struct claims *c, enum mismatch_kind kind, uint64_t pfn,
+static void mismatch(struct comparison *c, enum mismatch_kind kind, uint64_t pfn,
 		     long claimed, uint64_t its_flags)
 {
-	long counted = census.page[pfn] & FOUND_COUNT;
+	long counted = pte_counts.page[pfn] & PTES_COUNT;
 
 	c->digest = mix(mix(c->digest, pfn * 8 + kind), counted << 24 ^ claimed);
 	c->mismatches++;
 	c->kind[kind]++;
-	if (c->nr_listed == MAX_LISTED)
+	if (c->nr_listed == AUDIT_LISTED)
 		return;
 	c->listed[c->nr_listed++] = (struct mismatch){
 		.kind = kind,
@@ -129,13 +102,13 @@ static bool flags_fit(uint32_t found, uint64_t f)
 		return false;
 	if (f & KPF_HUGE)
 		return true;
-	if (found & FOUND_SHARED)
+	if (found & PTES_SHARED)
 		return !(f & KPF_ANON);
-	return f & KPF_ANON || !(found & (FOUND_ANON | FOUND_EXCLUSIVE));
+	return f & KPF_ANON || !(found & (PTES_ANON | PTES_EXCLUSIVE));
 }
 
 /* The kernel's sums count a page once, however often it is mapped. */
-static void add_to_sums(struct claims *c, uint64_t f)
+static void add_to_sums(struct comparison *c, uint64_t f)
 {
 	if (f & KPF_HUGE)
 		return;
@@ -151,14 +124,14 @@ static void add_to_sums(struct claims *c, uint64_t f)
  */
 static bool may_be_zsmalloc(uint32_t found, uint64_t f)
 {
-	return zsmalloc_claims && !found && !(f & ~(KPF_MMAP | KPF_PRIVATE));
+	return zsmalloc_has_mapcount && !found && !(f & ~(KPF_MMAP | KPF_PRIVATE));
 }
 
-static void compare_page(struct claims *c, uint64_t pfn, long claimed,
+static void compare_page(struct comparison *c, uint64_t pfn, long claimed,
 			 uint64_t f)
 {
-	uint32_t found = census.page[pfn];
-	long counted = found & FOUND_COUNT;
+	uint32_t found = pte_counts.page[pfn];
+	long counted = found & PTES_COUNT;
 
 	if (!found && !claimed)
 		return;
@@ -181,12 +154,12 @@ static void compare_page(struct claims *c, uint64_t pfn, long claimed,
 	}
 	if (claimed)
 		add_to_sums(c, f);
-	if (found & FOUND_MIGRATION)
+	if (found & PTES_MIGRATION)
 		mismatch(c, MIGRATION, pfn, claimed, f);
 	else if (!counted)
 		mismatch(c, NOT_FOUND, pfn, claimed, f);
 	else if (counted != claimed)
-		mismatch(c, found & FOUND_EXCLUSIVE ? EXCLUSIVE : COUNT, pfn,
+		mismatch(c, found & PTES_EXCLUSIVE ? EXCLUSIVE : COUNT, pfn,
 			 claimed, f);
 	else if (!flags_fit(found, f))
 		mismatch(c, FLAGS, pfn, claimed, f);
@@ -216,12 +189,12 @@ static bool any_claimed(const uint64_t *counts)
 }
 
 /* NR PFNs from PFN, of which the counts are read. */
-static bool compare_blocks(struct claims *c, uint64_t pfn, unsigned long nr)
+static bool compare_blocks(struct comparison *c, uint64_t pfn, unsigned long nr)
 {
 	unsigned long b, i;
 
 	for (b = 0; b < nr; b += BLOCK_PAGES) {
-		if (!census.block[(pfn + b) / BLOCK_PAGES] &&
+		if (!pte_counts.block[(pfn + b) / BLOCK_PAGES] &&
 		    !any_claimed(count + b))
 			continue;
 		if (!read_array(flags_fd, flags, pfn + b, BLOCK_PAGES))
@@ -232,12 +205,12 @@ static bool compare_blocks(struct claims *c, uint64_t pfn, unsigned long nr)
 	return true;
 }
 
-static bool compare_found(struct claims *c)
+static bool compare_found(struct comparison *c)
 {
-	unsigned long b, nr = census.nr_pfns / BLOCK_PAGES;
+	unsigned long b, nr = pte_counts.nr_pfns / BLOCK_PAGES;
 
 	for (b = 0; b < nr; b++) {
-		if (!census.block[b])
+		if (!pte_counts.block[b])
 			continue;
 		if (!read_array(count_fd, count, b * BLOCK_PAGES, BLOCK_PAGES) ||
 		    !compare_blocks(c, b * BLOCK_PAGES, BLOCK_PAGES))
@@ -246,20 +219,20 @@ static bool compare_found(struct claims *c)
 	return true;
 }
 
-static bool compare_chunk(struct claims *c, uint64_t pfn)
+static bool compare_chunk(struct comparison *c, uint64_t pfn)
 {
-	unsigned long nr = census.nr_pfns - pfn;
+	unsigned long nr = pte_counts.nr_pfns - pfn;
 
 	if (nr > CHUNK)
 		nr = CHUNK;
 	return read_array(count_fd, count, pfn, nr) && compare_blocks(c, pfn, nr);
 }
 
-static bool compare_all(struct claims *c)
+static bool compare_all(struct comparison *c)
 {
 	uint64_t pfn;
 
-	for (pfn = 0; pfn < census.nr_pfns; pfn += CHUNK)
+	for (pfn = 0; pfn < pte_counts.nr_pfns; pfn += CHUNK)
 		if (!compare_chunk(c, pfn))
 			return false;
 	return true;
@@ -267,15 +240,8 @@ static bool compare_all(struct claims *c)
 
 /* -- the kernel's sums --------------------------------------------------- */
 
-static long long field(const char *text, const char *name)
-{
-	const char *at = strstr(text, name);
-
-	return at ? strtoll(at + strlen(name), NULL, 10) : -1;
-}
-
 /* Reading stat_refresh folds the differences of all CPUs. */
-static bool read_sums(struct claims *c)
+static bool read_sums(struct comparison *c)
 {
 	static char text[32768];
 	ssize_t n;
@@ -285,32 +251,32 @@ static bool read_sums(struct claims *c)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	c->nr_anon_pages = field(text, "\nnr_anon_pages ");
-	c->nr_mapped = field(text, "\nnr_mapped ");
-	c->nr_zspages = field(text, "\nnr_zspages ");
+	c->nr_anon_pages = number_behind(text, "\nnr_anon_pages ");
+	c->nr_mapped = number_behind(text, "\nnr_mapped ");
+	c->nr_zspages = number_behind(text, "\nnr_zspages ");
 	return true;
 }
 
 /*
- * NR_ANON_MAPPED and NR_FILE_MAPPED against the pages that claim to be mapped:
- * so a page that claims it, and that no process maps, shows without a look at
- * every page.  Device memory is in the sums and not in kpagecount.
+ * NR_ANON_MAPPED and NR_FILE_MAPPED against the pages with a mapcount: so a page
+ * that has one, and that no process maps, shows without a look at every page.
+ * Device memory is in the sums and not in kpagecount.
  */
-bool claims_sums_agree(const struct claims *c)
+bool sums_agree(const struct comparison *c)
 {
 	if (c->zsmalloc && c->zsmalloc > c->nr_zspages)
 		return false;
-	if (census.device || c->device || c->large)
+	if (pte_counts.device || c->device || c->large)
 		return true;
 	return c->anon == c->nr_anon_pages && c->file == c->nr_mapped;
 }
 
-bool claims_compare(struct claims *c, bool every_page)
+bool kpagecount_compare(struct comparison *c, bool every_page)
 {
 	memset(c, 0, sizeof(*c));
 	if (!(every_page ? compare_all(c) : compare_found(c)) || !read_sums(c))
 		return false;
-	if (!claims_sums_agree(c))
+	if (!sums_agree(c))
 		c->digest = mix(mix(mix(c->digest, c->anon - c->nr_anon_pages),
 				    c->file - c->nr_mapped), c->zsmalloc);
 	return true;

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * The census: walk the page tables of every process through /proc/PID/maps and
- * /proc/PID/pagemap, and count the entries that map each page.
- */
+/* How many page table entries map each page: see pte_count.h. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -15,17 +12,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent.h"
-#include "audit.h"
+#include "compiler.h"
+#include "kernel_abi.h"
+#include "pte_count.h"
+#include "sizes.h"
+#include "swap_types.h"
 
-#define PAGE_SHIFT	12
 #define CHUNK		4096	/* pagemap entries a read */
 #define MAX_PROCESSES	4096
 #define CACHED_PIDS	32768
-/* The offset of a PTE marker is a few flag bits, include/linux/swapops.h. */
-#define MAX_MARKER	16
 
-struct census census = { .page = MAP_FAILED };
+struct pte_counts pte_counts = { .page = MAP_FAILED };
 
 static unsigned long boot_pfns;		/* what was prefaulted at boot */
 static uint8_t kernel_thread[CACHED_PIDS / 8];
@@ -46,12 +43,12 @@ static unsigned long ram_end(void)
 			end = last;
 	if (f)
 		fclose(f);
-	return (end + 1) >> PAGE_SHIFT;
+	return (end + 1) >> page_shift;
 }
 
 static size_t page_bytes(unsigned long pfns)
 {
-	return pfns * sizeof(*census.page);
+	return pfns * sizeof(*pte_counts.page);
 }
 
 static void *reserve(size_t bytes)
@@ -72,13 +69,13 @@ static bool set_size(unsigned long pfns)
 
 	if (page == MAP_FAILED || block == MAP_FAILED)
 		return false;
-	if (census.nr_pfns) {
-		munmap(census.page, page_bytes(census.nr_pfns));
-		munmap(census.block, census.nr_pfns / BLOCK_PAGES);
+	if (pte_counts.nr_pfns) {
+		munmap(pte_counts.page, page_bytes(pte_counts.nr_pfns));
+		munmap(pte_counts.block, pte_counts.nr_pfns / BLOCK_PAGES);
 	}
-	census.page = page;
-	census.block = block;
-	census.nr_pfns = pfns;
+	pte_counts.page = page;
+	pte_counts.block = block;
+	pte_counts.nr_pfns = pfns;
 	return true;
 }
 
@@ -92,42 +89,35 @@ static bool grow(void)
 {
 	unsigned long pfns = wanted_pfns();
 
-	return pfns <= census.nr_pfns || set_size(pfns);
+	return pfns <= pte_counts.nr_pfns || set_size(pfns);
 }
 
 /* Where pages were found stays known: those that are gone are looked at too. */
 static void forget_pages(void)
 {
-	unsigned long b, nr = census.nr_pfns / BLOCK_PAGES;
+	unsigned long b, nr = pte_counts.nr_pfns / BLOCK_PAGES;
 
 	for (b = 0; b < nr; b++)
-		if (census.block[b])
-			memset(census.page + b * BLOCK_PAGES, 0,
+		if (pte_counts.block[b])
+			memset(pte_counts.page + b * BLOCK_PAGES, 0,
 			       page_bytes(BLOCK_PAGES));
-	census.processes = 0;
-	census.ptes = 0;
-	census.exclusive = 0;
-	census.device = 0;
-	census.unlearned = 0;
-	census.unknown = 0;
+	pte_counts.processes = 0;
+	pte_counts.ptes = 0;
+	pte_counts.exclusive = 0;
+	pte_counts.device = 0;
+	pte_counts.unlearned = 0;
+	pte_counts.unknown = 0;
 }
 
-void census_forget_blocks(void)
+void pte_count_forget_blocks(void)
 {
 	forget_pages();
-	memset(census.block, 0, census.nr_pfns / BLOCK_PAGES);
+	memset(pte_counts.block, 0, pte_counts.nr_pfns / BLOCK_PAGES);
 }
 
 /* -- entries ------------------------------------------------------------- */
 
-/*
- * The order of the types is that of include/linux/swap.h, from the highest one
- * down: markers, device-exclusive, device-private (2), migration (3), hwpoison,
- * swap areas.  Only the exclusive ones differ between trees, and are learned.
- */
-#define PRIVATE_TYPES	2
-#define MIGRATION_TYPES	3
-
+/* The order of the types is known, the exclusive ones are learned. */
 static bool is_migration(uint64_t entry)
 {
 	uint32_t types = exclusive_types();
@@ -135,19 +125,19 @@ static bool is_migration(uint64_t entry)
 
 	if (!types)
 		return false;
-	lowest = __builtin_ctz(types) - PRIVATE_TYPES - MIGRATION_TYPES;
+	lowest = __builtin_ctz(types) - SWAP_TYPES_PRIVATE - SWAP_TYPES_MIGRATION;
 	return (int)PM_SWAP_TYPE(entry) >= lowest &&
-	       (int)PM_SWAP_TYPE(entry) < lowest + MIGRATION_TYPES;
+	       (int)PM_SWAP_TYPE(entry) < lowest + SWAP_TYPES_MIGRATION;
 }
 
-bool entry_page(uint64_t entry, uint64_t *pfn, uint32_t *how)
+bool pte_page(uint64_t entry, uint64_t *pfn, uint32_t *how)
 {
 	*how = 0;
 	if (entry & PM_PRESENT) {
 		*pfn = PM_PFN(entry);
 		return true;
 	}
-	if (!(entry & PM_SWAP) || PM_SWAP_OFFSET(entry) < MAX_MARKER)
+	if (!(entry & PM_SWAP) || PM_SWAP_OFFSET(entry) < SWAP_MARKER_OFFSETS)
 		return false;
 	/* Swap areas take the types from 0 up. */
 	if (!PM_SWAP_TYPE(entry))
@@ -158,56 +148,57 @@ bool entry_page(uint64_t entry, uint64_t *pfn, uint32_t *how)
 	case -ENODEV:
 		return false;
 	case -EAGAIN:
-		census.unlearned++;
+		pte_counts.unlearned++;
 		return false;
 	default:
-		census.unknown++;
+		pte_counts.unknown++;
 		return false;
 	}
 	*pfn = PM_SWAP_OFFSET(entry);
 	if (exclusive_types() & (1U << PM_SWAP_TYPE(entry)))
-		*how = FOUND_EXCLUSIVE;
+		*how = PTES_EXCLUSIVE;
 	else if (is_migration(entry))
-		*how = FOUND_MIGRATION;
+		*how = PTES_MIGRATION;
 	else
 		return false;
 	return true;
 }
 
-static void count_entry(const struct place *at, uint64_t entry)
+static void count_entry(const struct mapping *m)
 {
+	uint64_t entry = m->entry;
 	uint64_t pfn;
 	uint32_t how;
 
-	if (!entry_page(entry, &pfn, &how)) {
+	if (!pte_page(entry, &pfn, &how)) {
 		/* Private device memory lies beyond all RAM. */
-		census.device += PM_SWAP_OFFSET(entry) >= census.nr_pfns &&
+		pte_counts.device += PM_SWAP_OFFSET(entry) >= pte_counts.nr_pfns &&
 				 PM_SWAP_TYPE(entry);
 		return;
 	}
-	if (pfn >= census.nr_pfns) {
-		census.device++;
+	if (pfn >= pte_counts.nr_pfns) {
+		pte_counts.device++;
 		return;
 	}
-	if (at->anon)
-		how |= FOUND_ANON;
-	if (at->shared)
-		how |= FOUND_SHARED;
-	census.page[pfn] |= how;
-	if (!(how & FOUND_MIGRATION))
-		census.page[pfn]++;
-	census.block[pfn / BLOCK_PAGES] = 1;
-	census.ptes++;
-	census.exclusive += !!(how & FOUND_EXCLUSIVE);
+	if (m->anon)
+		how |= PTES_ANON;
+	if (m->shared)
+		how |= PTES_SHARED;
+	pte_counts.page[pfn] |= how;
+	if (!(how & PTES_MIGRATION))
+		pte_counts.page[pfn]++;
+	pte_counts.block[pfn / BLOCK_PAGES] = 1;
+	pte_counts.ptes++;
+	pte_counts.exclusive += !!(how & PTES_EXCLUSIVE);
 }
 
 /* -- VMAs ---------------------------------------------------------------- */
 
-static void visit_range(int pagemap, struct place *at, unsigned long end,
-			void (*visit)(const struct place *at, uint64_t entry))
+static void visit_range(int pagemap, struct mapping *m, unsigned long end,
+			void (*visit)(const struct mapping *m))
 {
 	static uint64_t entry[CHUNK];
-	unsigned long page = at->addr >> PAGE_SHIFT, last = end >> PAGE_SHIFT;
+	unsigned long page = m->addr >> page_shift, last = end >> page_shift;
 	ssize_t i, n;
 
 	for (; page < last; page += n) {
@@ -220,8 +211,9 @@ static void visit_range(int pagemap, struct place *at, unsigned long end,
 		for (i = 0; i < n; i++) {
 			if (!(entry[i] & (PM_PRESENT | PM_SWAP)))
 				continue;
-			at->addr = (page + i) << PAGE_SHIFT;
-			visit(at, entry[i]);
+			m->addr = (page + i) << page_shift;
+			m->entry = entry[i];
+			visit(m);
 		}
 	}
 }
@@ -241,16 +233,16 @@ static bool is_special(const char *name)
 
 /* One line of /proc/PID/maps: START-END PERMS OFFSET DEV INODE NAME */
 static void visit_vma(int pagemap, pid_t pid, char *line,
-		      void (*visit)(const struct place *at, uint64_t entry))
+		      void (*visit)(const struct mapping *m))
 {
-	struct place at = { .pid = pid };
+	struct mapping m = { .pid = pid };
 	unsigned long end, inode;
 	char *s = line, *name;
 	int field;
 
-	at.addr = strtoul(s, &s, 16);
+	m.addr = strtoul(s, &s, 16);
 	end = strtoul(s + 1, &s, 16);
-	at.shared = s[4] == 's';
+	m.shared = s[4] == 's';
 	for (field = 0; field < 3 && s; field++)
 		s = strchr(s + 1, ' ');		/* PERMS, OFFSET, DEV */
 	if (!s)
@@ -261,12 +253,12 @@ static void visit_vma(int pagemap, pid_t pid, char *line,
 		special_vmas++;
 		return;
 	}
-	at.anon = !at.shared && !inode && strcmp(name, "[vdso]");
-	visit_range(pagemap, &at, end, visit);
+	m.anon = !m.shared && !inode && strcmp(name, "[vdso]");
+	visit_range(pagemap, &m, end, visit);
 }
 
 static void visit_vmas(int maps, int pagemap, pid_t pid,
-		       void (*visit)(const struct place *at, uint64_t entry))
+		       void (*visit)(const struct mapping *m))
 {
 	static char buf[16384];
 	char *line, *nl;
@@ -327,7 +319,7 @@ static pid_t number(const char *name)
 
 /*
  * The numbers among the names of a directory.  Not with opendir(): what it
- * allocates would come and go between the census and what it is compared with.
+ * allocates would come and go between the count and what it is compared with.
  */
 static int list_numbers(const char *path, pid_t *list, int max)
 {
@@ -354,7 +346,7 @@ static int list_numbers(const char *path, pid_t *list, int max)
 
 /* False: the task has no memory: a kernel thread, a zombie, or gone. */
 static bool visit_task(pid_t pid, pid_t tid,
-		       void (*visit)(const struct place *at, uint64_t entry))
+		       void (*visit)(const struct mapping *m))
 {
 	int maps, pagemap;
 	bool has_mm;
@@ -378,8 +370,8 @@ static bool visit_task(pid_t pid, pid_t tid,
 }
 
 /* The leader of a process may have exited before its other threads. */
-static void visit_other_threads(pid_t pid, void (*visit)(const struct place *at,
-							 uint64_t entry))
+static void visit_other_threads(pid_t pid,
+				void (*visit)(const struct mapping *m))
 {
 	static pid_t tids[MAX_PROCESSES];
 	char path[64];
@@ -401,7 +393,7 @@ static bool is_kernel_thread(pid_t pid)
  * Skipping the kernel threads that were there at boot saves most of the walk.
  * It is safe until a PID comes again: so do not do it when in doubt.
  */
-void each_entry(void (*visit)(const struct place *at, uint64_t entry),
+void each_pte(void (*visit)(const struct mapping *m),
 		bool trust_kernel_threads)
 {
 	static pid_t pids[MAX_PROCESSES];
@@ -418,26 +410,25 @@ void each_entry(void (*visit)(const struct place *at, uint64_t entry),
 }
 
 /* Learning forks, so it is not done in the midst of a walk. */
-bool census_take(bool trust_kernel_threads)
+bool pte_count(bool trust_kernel_threads)
 {
 	if (!grow())
 		return false;
 	forget_pages();
-	each_entry(count_entry, trust_kernel_threads);
-	if (census.unlearned) {
+	each_pte(count_entry, trust_kernel_threads);
+	if (pte_counts.unlearned) {
 		exclusive_types_learn();
 		forget_pages();
-		each_entry(count_entry, trust_kernel_threads);
+		each_pte(count_entry, trust_kernel_threads);
 	}
-	census.processes = nr_mms;
-	census.special = special_vmas;
+	pte_counts.processes = nr_mms;
+	pte_counts.special = special_vmas;
 	return true;
 }
 
-static void note_nothing(const struct place *at, uint64_t entry)
+static void note_nothing(const struct mapping *m)
 {
-	(void)at;
-	(void)entry;
+	(void)m;
 }
 
 /* What has no memory at boot is a kernel thread. */
@@ -454,19 +445,19 @@ static void note_kernel_threads(void)
 }
 
 /* The agent's own memory has to be what it was, for the ledger. */
-void census_shrink(void)
+void pte_count_shrink(void)
 {
-	if (census.nr_pfns == boot_pfns || !set_size(boot_pfns))
+	if (pte_counts.nr_pfns == boot_pfns || !set_size(boot_pfns))
 		return;
-	memset(census.page, 0, page_bytes(boot_pfns));
-	memset(census.block, 0, boot_pfns / BLOCK_PAGES);
+	memset(pte_counts.page, 0, page_bytes(boot_pfns));
+	memset(pte_counts.block, 0, boot_pfns / BLOCK_PAGES);
 }
 
-bool census_init(void)
+bool pte_count_init(void)
 {
 	if (!set_size(wanted_pfns()))
 		return false;
-	boot_pfns = census.nr_pfns;
+	boot_pfns = pte_counts.nr_pfns;
 	note_kernel_threads();
 	return boot_pfns != 0;
 }

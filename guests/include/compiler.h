@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Macros of the kernel's that C code in a guest uses. */
+#ifndef RMAPLAB_COMPILER_H
+#define RMAPLAB_COMPILER_H
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define __printf(f, a)	__attribute__((format(printf, f, a)))
+#define __noreturn	__attribute__((noreturn))
+#define __aligned(n)	__attribute__((aligned(n)))
+
+#endif /* RMAPLAB_COMPILER_H */
