@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "compiler.h"
 #include "event.h"
 #include "khugepaged.h"
 #include "protocol.h"
@@ -60,8 +61,8 @@ static int find_khugepaged(void)
  */
 static int attract(char *area)
 {
-	uintptr_t second = (uintptr_t)area + hpage_size;
-	char *huge = (char *)(second & ~(hpage_size - 1));
+	/* The first huge page behind the one that AREA lies in. */
+	char *huge = PTR_ALIGN(area + 1, hpage_size);
 
 	/* Nor in one that begins with the area. */
 	if (mprotect(area, page_size, PROT_NONE))

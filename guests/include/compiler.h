@@ -8,4 +8,7 @@
 #define __noreturn	__attribute__((noreturn))
 #define __aligned(n)	__attribute__((aligned(n)))
 
+/* The first address from P on that is a multiple of A, a power of two. */
+#define PTR_ALIGN(p, a)	((void *)(((unsigned long)(p) + (a) - 1) & ~((a) - 1UL)))
+
 #endif /* RMAPLAB_COMPILER_H */

@@ -25,9 +25,6 @@
 
 /* -- sizes --------------------------------------------------------------- */
 
-/* Of arrays that hold a page: no architecture of ours has larger pages. */
-#define MAX_PAGE_SIZE		65536
-
 #define HPAGE_PMD_SIZE		"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 
 /* The size of a page in bytes; from the auxiliary vector, without a syscall. */
@@ -55,12 +52,6 @@ static inline unsigned long ask_hpage_size(void)
 		close(fd);
 	}
 	return size ? size : page * (page / sizeof(uint64_t));
-}
-
-/* The first address from P on that is a multiple of SIZE, a power of two. */
-static inline char *align_up(const void *p, unsigned long size)
-{
-	return (char *)(((uintptr_t)p + size - 1) & ~(size - 1));
 }
 
 /* -- the kernel's version ------------------------------------------------ */

@@ -10,6 +10,9 @@
 #include <linux/types.h>
 #include <stdint.h>
 
+/* Of arrays that hold a page: no architecture of ours has larger ones. */
+#define MAX_PAGE_SIZE		65536
+
 /* -- /proc/PID/pagemap: Documentation/admin-guide/mm/pagemap.rst --------- */
 
 #define PM_PFN_MASK		((1ULL << 55) - 1)

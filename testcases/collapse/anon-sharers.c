@@ -19,8 +19,7 @@
 static char *map_pages(void)
 {
 	char *area = anon_map(2 * HPAGE_SIZE, MADV_NOHUGEPAGE);
-	char *head = (char *)(((uintptr_t)area + HPAGE_SIZE - 1) &
-			      ~(HPAGE_SIZE - 1));
+	char *head = PTR_ALIGN(area, HPAGE_SIZE);
 
 	pages_fill(head, HPAGE_NR);
 	/* The setting thp-never does not forbid MADV_COLLAPSE, the VMA would. */

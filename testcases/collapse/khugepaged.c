@@ -20,8 +20,7 @@
 static void test_khugepaged(void)
 {
 	char *area = anon_map(2 * HPAGE_SIZE, MADV_NOHUGEPAGE);
-	char *head = (char *)(((uintptr_t)area + HPAGE_SIZE - 1) &
-			      ~(HPAGE_SIZE - 1));
+	char *head = PTR_ALIGN(area, HPAGE_SIZE);
 	int waits = 0;
 
 	pages_fill(head, HPAGE_NR);

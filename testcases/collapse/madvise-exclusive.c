@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T13: MADV_COLLAPSE on an order-0 range with one E0; on partial ET.
+ * MADV_COLLAPSE of a range of small pages, one of them exclusive; and of a THP
+ * that has one present PTE and 511 exclusive ones.
  *
  * Memory is never collapsed while some of it is still exclusive; revoking the
- * access first is legal, and what both kernels do for the order-0 range.  For
- * the partial ET the unpatched kernel says EAGAIN: the THP there cannot be
+ * access first is legal, and what both kernels do for the small pages.  For
+ * the THP the unpatched kernel says EAGAIN: the THP there cannot be
  * isolated, since its mapcount does not explain its references.
  */
 #include <string.h>
@@ -57,7 +58,7 @@ static void test_small_pages(void)
 static void test_partial_thp(void)
 {
 	int dev = dmirror_open();
-	char *head = et_map(dev);
+	char *head = partial_thp_map(dev);
 
 	drain_lru_caches();
 	check_collapsed(dev, head);

@@ -30,13 +30,8 @@ static long read_first(int who, long addr)
 
 static char *map_file(void)
 {
-	char *area = anon_map(2 * HPAGE_SIZE, 0), *head;
-	int file = shmem_file(HPAGE_SIZE);
+	char *head = shmem_map_aligned(shmem_file(HPAGE_SIZE), 0, 1);
 
-	head = (char *)(((uintptr_t)area + HPAGE_SIZE - 1) & ~(HPAGE_SIZE - 1));
-	head = mmap(head, HPAGE_SIZE, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_FIXED, file, 0);
-	require_errno(head != MAP_FAILED, "mmap");
 	pages_fill(head, HPAGE_NR);
 	require(!is_thp(head), "the file has a huge page already");
 	return head;

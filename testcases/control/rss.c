@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T1's control: VmRSS and smaps (Rss same, Private becomes Shared_Dirty).
+ * VmRSS and smaps of exclusive pages: Rss stays, Private becomes Shared_Dirty.
  *
  * An exclusive entry counts as resident on every kernel, and smaps takes each
  * non-present PFN entry for "maybe shared".
@@ -12,32 +12,32 @@
 
 static void test_rss(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 	long long before;
 
 	/* Once before, so that the process itself needs no new page later. */
-	e0_make_exclusive(&e);
-	check_eq("pages intact", e0_intact(&e), NR);
+	spaced_make_exclusive(&e);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	if (!rss_is_exact())
 		skip("this kernel caches RSS changes per task");
 	check_rss_anon();
 
 	before = status_kb("VmRSS");
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	check_eq("change of VmRSS, kB", status_kb("VmRSS") - before, 0);
-	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
+	check_eq("PTEs exclusive", spaced_count(&e, is_exclusive), NR);
 	check_rss_anon();
 }
 
 static void test_smaps(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 	long long shared;
 
 	check_eq("smaps Rss, kB", smaps_kb(e.base, "Rss"), KB);
 	check_eq("smaps Private_Dirty, kB",
 		 smaps_kb(e.base, "Private_Dirty"), KB);
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	check_eq("smaps Rss, exclusive, kB", smaps_kb(e.base, "Rss"), KB);
 	check_eq("smaps Anonymous, exclusive, kB",
 		 smaps_kb(e.base, "Anonymous"), KB);

@@ -1,58 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T20, DAMON: sampling the head of a partial ET marks that THP idle, and
- * nothing else.
+ * DAMON samples the head of a THP that has one present PTE and 511 exclusive
+ * ones: it marks that THP idle, and no other page.
  *
  * The unpatched damon_ptep_mkold() takes the PFN of an exclusive entry by
- * pte_pfn(), which is that of another page: on x86 PFN >> 3.  It marks that
+ * pte_pfn(), which is that of another page: exclusive_pte_pfn().  It marks that
  * page idle.
  *
  * So low memory is filled with small pages, and out of several THPs one is
- * taken of which PFN >> 3 are pages on the LRU, the only ones that DAMON looks
- * at.
+ * taken for which those other pages are on the LRU, the only ones that DAMON
+ * looks at.
  */
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "rmaplab.h"
 
 #define MAX_THPS	200
 #define ENOUGH		8
-#define NR_OTHERS	(HPAGE_NR / 8)
+#define NR_OTHERS	((int)exclusive_pte_pfn(HPAGE_NR))
 #define WAIT_MS		5000
-/* Of these, those below PFN 1 << 14 stay: PFN >> 3 of 512 MB. */
 #define NR_SMALL	(96 * HPAGE_NR)
-#define LOW_PFN		(1 << 14)
+/* Of these, those stay which DAMON could mistake for pages of the first 512 MB. */
+#define LOW_PFN		exclusive_pte_pfn((512UL << 20) / PAGE_SIZE)
 
 static bool is_idle(uint64_t pfn)
 {
-	return pfn_facts(pfn).flags & PF_IDLE;
+	return pfn_facts(pfn).flags & KPF_IDLE;
 }
 
 /* Pages that DAMON could mistake for the THP's, on the LRU and not idle. */
 static int others(uint64_t pfn)
 {
-	uint64_t i, flags;
-	int n = 0;
+	uint64_t first = exclusive_pte_pfn(pfn), flags;
+	int i, n = 0;
 
 	for (i = 0; i < NR_OTHERS; i++) {
-		flags = pfn_facts((pfn >> 3) + i).flags;
-		n += (flags & PF_LRU) && !(flags & PF_COMPOUND_TAIL) &&
-		     !(flags & PF_IDLE);
+		flags = pfn_facts(first + i).flags;
+		n += (flags & KPF_LRU) && !(flags & KPF_COMPOUND_TAIL) &&
+		     !(flags & KPF_IDLE);
 	}
 	return n;
 }
 
 static bool is_high(uint64_t pagemap)
 {
-	return (pagemap & PM_PFN_MASK) >= LOW_PFN;
+	return PM_PFN(pagemap) >= LOW_PFN;
 }
 
 static void fill_low_memory(void)
 {
 	char *area = anon_map(NR_SMALL * PAGE_SIZE, MADV_NOHUGEPAGE);
-	static uint64_t entry[NR_SMALL];
+	uint64_t *entry = calloc(NR_SMALL, sizeof(*entry));
 	int i, low = 0;
+
+	require(entry, "calloc");
 
 	for (i = 0; i < NR_SMALL; i++)
 		*(volatile char *)(area + i * PAGE_SIZE) = 1;
@@ -64,14 +68,15 @@ static void fill_low_memory(void)
 		else
 			low++;
 	}
-	diag("small pages below PFN %d: %d", LOW_PFN, low);
+	free(entry);
+	diag("small pages below PFN %llu: %d", (unsigned long long)LOW_PFN, low);
 	drain_lru_caches();
 }
 
 static char *thp_with_others(void)
 {
 	char *area = anon_map((MAX_THPS + 1) * HPAGE_SIZE, MADV_HUGEPAGE);
-	char *head = (char *)(((uintptr_t)area | (HPAGE_SIZE - 1)) + 1);
+	char *head = PTR_ALIGN(area, HPAGE_SIZE);
 	int i, n = 0;
 
 	allocate_on(0);
@@ -96,7 +101,7 @@ static void test_mkold(void)
 	char *head = thp_with_others();
 	uint64_t pfn = page_facts(head).pfn;
 
-	et_make(dev, head);
+	partial_thp_make(dev, head);
 	drain_lru_caches();
 	before = others(pfn);
 	require(!is_idle(pfn), "the THP is idle already");

@@ -22,13 +22,13 @@
 #define FAST		0
 #define SLOW		1
 
-static int on_node(const struct e0 *e, int node)
+static int on_node(const struct spaced *e, int node)
 {
 	int i, n = 0;
 
 	for (i = 0; i < e->nr; i++)
-		n += is_present(pagemap_entry(e0_page(e, i))) &&
-		     node_of(e0_page(e, i)) == node;
+		n += is_present(pagemap_entry(spaced_page(e, i))) &&
+		     node_of(spaced_page(e, i)) == node;
 	return n;
 }
 
@@ -41,9 +41,9 @@ static void require_two_tiers(void)
 	globfree(&tiers);
 }
 
-static struct e0 map_fast(void)
+static struct spaced map_fast(void)
 {
-	struct e0 e;
+	struct spaced e;
 	int ret;
 
 	require_memcg();
@@ -52,14 +52,14 @@ static struct e0 map_fast(void)
 	ret = write_text(DEMOTION, "1");
 	require(!ret, DEMOTION ": %s", strerror(-ret));
 	allocate_on(FAST);
-	e = e0_map(NR);
+	e = spaced_map(NR);
 	allocate_anywhere();
 	require(on_node(&e, FAST) == NR, "%d of %d pages are on the fast node",
 		on_node(&e, FAST), NR);
 	return e;
 }
 
-static void demote(const struct e0 *e)
+static void demote(const struct spaced *e)
 {
 	int round, ret;
 
@@ -74,26 +74,26 @@ static void demote(const struct e0 *e)
 
 static void test_ordinary(void)
 {
-	struct e0 e = map_fast();
+	struct spaced e = map_fast();
 
 	demote(&e);
 	check_eq("pages on the slow node", on_node(&e, SLOW), NR);
 	check_rss_anon();
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 }
 
 static void test_exclusive(void)
 {
-	struct e0 e = map_fast();
+	struct spaced e = map_fast();
 
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	demote(&e);
-	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), 0);
+	check_eq("PTEs exclusive", spaced_count(&e, is_exclusive), 0);
 	check_eq("pages on the slow node", on_node(&e, SLOW), NR);
-	check_eq("pages mirrored", e0_mirrored(&e), 0);
+	check_eq("pages mirrored", spaced_mirrored(&e), 0);
 	check_rss_anon();
-	check_eq("pages intact", e0_intact(&e), NR);
-	check_eq("sum of mapcounts", e0_mapcounts(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
+	check_eq("sum of mapcounts", spaced_mapcounts(&e), NR);
 }
 
 int main(void)

@@ -13,19 +13,19 @@
 
 static void test_evict(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	int gone = e.dev;
 
 	e.dev = subtest_arg() == DEVICE_PRIVATE ? dmirror_open_private() :
 						  dmirror_open_coherent();
-	check_eq("pages on the device", e0_on_device(&e), NR);
+	check_eq("pages on the device", spaced_on_device(&e), NR);
 	/* The release of a mirror evicts the memory of its device. */
 	require_errno(!close(gone), "close");
-	check_eq("pages on the device, evicted", e0_on_device(&e), 0);
-	check_eq("PTEs present", e0_count(&e, is_present), NR);
-	check_eq("sum of mapcounts", e0_mapcounts(&e), NR);
+	check_eq("pages on the device, evicted", spaced_on_device(&e), 0);
+	check_eq("PTEs present", spaced_count(&e, is_present), NR);
+	check_eq("sum of mapcounts", spaced_mapcounts(&e), NR);
 	check_rss_anon();
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 }
 
 int main(void)

@@ -11,44 +11,44 @@
 
 #define NR 8
 
-static void check_back(const struct e0 *e)
+static void check_back(const struct spaced *e)
 {
-	check_eq("pages intact", e0_intact(e), NR);
-	check_eq("PTEs present", e0_count(e, is_present), NR);
-	check_eq("pages mirrored", e0_mirrored(e), 0);
+	check_eq("pages intact", spaced_intact(e), NR);
+	check_eq("PTEs present", spaced_count(e, is_present), NR);
+	check_eq("pages mirrored", spaced_mirrored(e), 0);
 	dmirror_to_system(e->dev, e->base, 2 * NR);
-	check_eq("sum of mapcounts", e0_mapcounts(e), NR);
+	check_eq("sum of mapcounts", spaced_mapcounts(e), NR);
 	check_rss_anon();
 }
 
 static void test_of_device_page(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	int i, ret;
 
 	for (i = 0; i < NR; i++) {
-		ret = dmirror_exclusive(e.dev, e0_page(&e, i), 1);
+		ret = dmirror_exclusive(e.dev, spaced_page(&e, i), 1);
 		check(!ret, "EXCLUSIVE on page %d: %s", i, strerror(-ret));
 	}
-	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
+	check_eq("PTEs exclusive", spaced_count(&e, is_exclusive), NR);
 	check_rss_anon();
 	check_back(&e);
 }
 
 static void test_to_device(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), 1);
+	struct spaced e = spaced_map_on_device(subtest_arg(), 1);
 
-	e = e0_map_for(e.dev, NR);
+	e = spaced_map_for(e.dev, NR);
 	drain_lru_caches();
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	dmirror_to_device(e.dev, e.base, 2 * NR);
-	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
-	check_eq("exclusive pages that migrated", e0_on_device(&e), 0);
+	check_eq("PTEs exclusive", spaced_count(&e, is_exclusive), NR);
+	check_eq("exclusive pages that migrated", spaced_on_device(&e), 0);
 	check_rss_anon();
 	check_back(&e);
-	e0_to_device(&e);
-	check_eq("pages intact, there", e0_intact(&e), NR);
+	spaced_to_device(&e);
+	check_eq("pages intact, there", spaced_intact(&e), NR);
 }
 
 int main(void)

@@ -11,24 +11,24 @@
 
 #define NR 8
 
-static int filled(const struct e0 *e, int seed)
+static int filled(const struct spaced *e, int seed)
 {
 	int i, n = 0;
 
 	for (i = 0; i < NR; i++)
-		n += page_intact(e0_page(e, i), seed + i);
+		n += page_intact(spaced_page(e, i), seed + i);
 	return n;
 }
 
-static void fill(const struct e0 *e, int seed)
+static void fill(const struct spaced *e, int seed)
 {
 	int i;
 
 	for (i = 0; i < NR; i++)
-		page_fill(e0_page(e, i), seed + i);
+		page_fill(spaced_page(e, i), seed + i);
 }
 
-static void child(const struct e0 *e)
+static void child(const struct spaced *e)
 {
 	check_rss_anon();
 	check_eq("child: pages intact", filled(e, 0), NR);
@@ -40,7 +40,7 @@ static void child(const struct e0 *e)
 
 static void test_child_writes(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	pid_t pid = fork();
 
 	require_errno(pid >= 0, "fork");
@@ -52,7 +52,7 @@ static void test_child_writes(void)
 	fill(&e, 2000);
 	check_eq("parent: its own writes", filled(&e, 2000), NR);
 	dmirror_to_system(e.dev, e.base, 2 * NR);
-	check_eq("parent: sum of mapcounts", e0_mapcounts(&e), NR);
+	check_eq("parent: sum of mapcounts", spaced_mapcounts(&e), NR);
 	check_eq("parent: its own writes, at home", filled(&e, 2000), NR);
 	check_rss_anon();
 }
@@ -60,14 +60,14 @@ static void test_child_writes(void)
 /* The child leaves with the pages as fork() gave them to it. */
 static void test_child_exits(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	pid_t pid = fork();
 
 	require_errno(pid >= 0, "fork");
 	if (!pid)
 		child_done();
 	child_join(pid);
-	check_eq("pages on the device", e0_on_device(&e), NR);
+	check_eq("pages on the device", spaced_on_device(&e), NR);
 	check_rss_anon();
 	check_eq("parent: pages intact", filled(&e, 0), NR);
 }
@@ -75,12 +75,12 @@ static void test_child_exits(void)
 /* What two processes map migrates for both; each has its data. */
 static void test_shared_pages(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), 1);
+	struct spaced e = spaced_map_on_device(subtest_arg(), 1);
 	int ready[2], go[2];
 	char c = 0;
 	pid_t pid;
 
-	e = e0_map_for(e.dev, NR);
+	e = spaced_map_for(e.dev, NR);
 	require_errno(!pipe(ready) && !pipe(go), "pipe");
 	pid = fork();
 	require_errno(pid >= 0, "fork");
@@ -91,14 +91,14 @@ static void test_shared_pages(void)
 		child(&e);
 	}
 	require_errno(read(ready[0], &c, 1) == 1, "read");
-	check_eq("sum of mapcounts of two processes", e0_mapcounts(&e), 2 * NR);
-	e0_to_device(&e);
+	check_eq("sum of mapcounts of two processes", spaced_mapcounts(&e), 2 * NR);
+	spaced_to_device(&e);
 	check_rss_anon();
 	require_errno(write(go[1], &c, 1) == 1, "write");
 	child_join(pid);
 	check_eq("parent: pages intact", filled(&e, 0), NR);
 	dmirror_to_system(e.dev, e.base, 2 * NR);
-	check_eq("parent: sum of mapcounts", e0_mapcounts(&e), NR);
+	check_eq("parent: sum of mapcounts", spaced_mapcounts(&e), NR);
 	check_rss_anon();
 }
 

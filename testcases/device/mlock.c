@@ -11,19 +11,19 @@
 static void test_mlock(void)
 {
 	long long before = nr_mlock();
-	struct e0 e = e0_map_on_device(subtest_arg(), 1);
+	struct spaced e = spaced_map_on_device(subtest_arg(), 1);
 
-	e = e0_map_for(e.dev, NR);
-	e0_mlock(&e);
+	e = spaced_map_for(e.dev, NR);
+	spaced_mlock(&e);
 	check_eq("nr_mlock", nr_mlock() - before, NR);
-	e0_to_device(&e);
+	spaced_to_device(&e);
 	check_eq("nr_mlock, on the device", nr_mlock() - before, NR);
 	dmirror_to_system(e.dev, e.base, 2 * NR);
-	check_eq("pages on the device", e0_on_device(&e), 0);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages on the device", spaced_on_device(&e), 0);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	check_eq("nr_mlock, back", nr_mlock() - before, NR);
-	check_eq("pages with KPF_MLOCKED", e0_flagged(&e, PF_MLOCKED), NR);
-	e0_munlock(&e);
+	check_eq("pages with KPF_MLOCKED", spaced_flagged(&e, KPF_MLOCKED), NR);
+	spaced_munlock(&e);
 	check_eq("nr_mlock, unlocked", nr_mlock() - before, 0);
 	check_rss_anon();
 }

@@ -17,40 +17,40 @@
 #define NR	8
 #define SIZE	(NR * 2 * PAGE_SIZE)
 
-static char buf[PAGE_SIZE] __aligned(PAGE_SIZE);
+static char buf[MAX_PAGE_SIZE] __aligned(sizeof(uint64_t));
 
 static void test_mprotect(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	int i, segv = 0, refused = 0, ret;
 
 	page_fill(buf, 99);
 	require_errno(!mprotect(e.base, SIZE, PROT_READ), "mprotect(R)");
-	check_eq("pages on the device", e0_on_device(&e), NR);
+	check_eq("pages on the device", spaced_on_device(&e), NR);
 	for (i = 0; i < NR; i++)
-		check(!(dmirror_prot(e.dev, e0_page(&e, i)) & DMIRROR_WRITABLE),
+		check(!(dmirror_prot(e.dev, spaced_page(&e, i)) & DMIRROR_WRITABLE),
 		      "page %d: the device may write", i);
 	if (subtest_arg() == DEVICE_COHERENT) {
 		for (i = 0; i < NR; i++)
-			refused += dmirror_write(e.dev, e0_page(&e, i), buf) < 0;
+			refused += dmirror_write(e.dev, spaced_page(&e, i), buf) < 0;
 		check_eq("device writes refused", refused, NR);
 	}
 	for (i = 0; i < NR; i++)
-		segv += access_signal(e0_page(&e, i), true) == SIGSEGV;
+		segv += access_signal(spaced_page(&e, i), true) == SIGSEGV;
 	check_eq("CPU writes that got SIGSEGV", segv, NR);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	check_rss_anon();
 
 	require_errno(!mprotect(e.base, SIZE, PROT_READ | PROT_WRITE),
 		      "mprotect(RW)");
 	for (i = 0; i < NR; i++) {
-		ret = dmirror_write(e.dev, e0_page(&e, i), buf);
+		ret = dmirror_write(e.dev, spaced_page(&e, i), buf);
 		check(!ret, "page %d: device write: %s", i, strerror(-ret));
-		check(page_intact(e0_page(&e, i), 99),
+		check(page_intact(spaced_page(&e, i), 99),
 		      "page %d: the CPU does not see the device's write", i);
-		page_fill(e0_page(&e, i), i);
+		page_fill(spaced_page(&e, i), i);
 	}
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	check_rss_anon();
 }
 

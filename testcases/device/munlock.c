@@ -18,16 +18,16 @@
 static void test_munlock(void)
 {
 	long long before = nr_mlock();
-	struct e0 e = e0_map_on_device(subtest_arg(), 1);
+	struct spaced e = spaced_map_on_device(subtest_arg(), 1);
 
-	e = e0_map_for(e.dev, NR);
-	e0_mlock(&e);
-	e0_to_device(&e);
-	e0_munlock(&e);
+	e = spaced_map_for(e.dev, NR);
+	spaced_mlock(&e);
+	spaced_to_device(&e);
+	spaced_munlock(&e);
 	check_eq("nr_mlock, unlocked", nr_mlock() - before, 0);
 	dmirror_to_system(e.dev, e.base, 2 * NR);
 	check_eq("nr_mlock, back", nr_mlock() - before, 0);
-	check_eq("pages with KPF_MLOCKED", e0_flagged(&e, PF_MLOCKED), 0);
+	check_eq("pages with KPF_MLOCKED", spaced_flagged(&e, KPF_MLOCKED), 0);
 	require_errno(!munmap(e.base, 2 * NR * PAGE_SIZE), "munmap");
 	check_eq("nr_mlock, unmapped", nr_mlock() - before, 0);
 }

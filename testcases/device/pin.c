@@ -12,7 +12,7 @@
 #define NR	8
 #define SIZE	(NR * 2 * PAGE_SIZE)
 
-static char copy[SIZE] __aligned(PAGE_SIZE);
+static char copy[2 * NR * MAX_PAGE_SIZE];
 
 static int pinned_intact(void)
 {
@@ -25,25 +25,25 @@ static int pinned_intact(void)
 
 static void pin_long(unsigned int flags)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	int ret, gup = gup_open();
 
 	ret = gup_pin(gup, e.base, SIZE, flags);
 	require(!ret, "PIN_LONGTERM: %s", strerror(-ret));
-	check_eq("pages on the device, pinned", e0_on_device(&e), 0);
-	check_eq("PTEs present", e0_count(&e, is_present), NR);
-	check_eq("sum of mapcounts", e0_mapcounts(&e), NR);
+	check_eq("pages on the device, pinned", spaced_on_device(&e), 0);
+	check_eq("PTEs present", spaced_count(&e, is_present), NR);
+	check_eq("sum of mapcounts", spaced_mapcounts(&e), NR);
 	check_rss_anon();
 	ret = gup_read(gup, copy);
 	check(!ret, "read through the pins: %s", strerror(-ret));
 	check_eq("pages intact, through the pins", pinned_intact(), NR);
 
 	dmirror_to_device(e.dev, e.base, 2 * NR);
-	check_eq("pinned pages that migrated", e0_on_device(&e), 0);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pinned pages that migrated", spaced_on_device(&e), 0);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	gup_unpin(gup);
-	e0_to_device(&e);
-	check_eq("pages intact, not pinned any more", e0_intact(&e), NR);
+	spaced_to_device(&e);
+	check_eq("pages intact, not pinned any more", spaced_intact(&e), NR);
 	check_rss_anon();
 }
 
@@ -59,13 +59,13 @@ static void test_long_fast(void)
 
 static void test_short(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	int gup = gup_open();
 
 	check_eq("pages pinned", gup_pin_once(gup, e.base, SIZE, true), 2 * NR);
-	check_eq("pages on the device", e0_on_device(&e),
+	check_eq("pages on the device", spaced_on_device(&e),
 		 subtest_arg() == DEVICE_COHERENT ? NR : 0);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	check_rss_anon();
 }
 

@@ -13,12 +13,12 @@
 #define MAX_ROUNDS	20
 
 /* The pages in front of e0's are ordinary ones. */
-static char *neighbour(const struct e0 *e, int i)
+static char *neighbour(const struct spaced *e, int i)
 {
 	return e->base + i * 2 * PAGE_SIZE;
 }
 
-static int swapped(const struct e0 *e)
+static int swapped(const struct spaced *e)
 {
 	int i, n = 0;
 
@@ -27,39 +27,39 @@ static int swapped(const struct e0 *e)
 	return n;
 }
 
-static struct e0 map(void)
+static struct spaced map(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	int i;
 
 	require_memcg();
 	require_swap();
 	for (i = 0; i < NR; i++)
 		page_fill(neighbour(&e, i), 500 + i);
-	check_eq("pages on the device", e0_on_device(&e), NR);
+	check_eq("pages on the device", spaced_on_device(&e), NR);
 	drain_lru_caches();
 	return e;
 }
 
-static void check_neighbours(const struct e0 *e)
+static void check_neighbours(const struct spaced *e)
 {
 	int i;
 
 	if (swapped(e) != NR)
 		skip("inconclusive: %d of %d ordinary pages are swapped out",
 		     swapped(e), NR);
-	check_eq("pages on the device", e0_on_device(e), NR);
-	check_eq("device PTEs", e0_device_ptes(e, subtest_arg()), NR);
+	check_eq("pages on the device", spaced_on_device(e), NR);
+	check_eq("device PTEs", spaced_device_ptes(e, subtest_arg()), NR);
 	check_rss_anon();
 	for (i = 0; i < NR; i++)
 		check(page_intact(neighbour(e, i), 500 + i), "neighbour %d", i);
-	check_eq("pages intact", e0_intact(e), NR);
+	check_eq("pages intact", spaced_intact(e), NR);
 	check_rss_anon();
 }
 
 static void test_reclaim(void)
 {
-	struct e0 e = map();
+	struct spaced e = map();
 	int round;
 
 	for (round = 0; round < MAX_ROUNDS && swapped(&e) < NR; round++)
@@ -69,7 +69,7 @@ static void test_reclaim(void)
 
 static void test_pageout(void)
 {
-	struct e0 e = map();
+	struct spaced e = map();
 
 	require_errno(!madvise(e.base, SIZE, MADV_PAGEOUT), "MADV_PAGEOUT");
 	check_neighbours(&e);

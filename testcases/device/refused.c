@@ -12,41 +12,41 @@
 
 #define NR 4
 
-static void check_unharmed(const struct e0 *e)
+static void check_unharmed(const struct spaced *e)
 {
 	check_rss_anon();
-	check_eq("pages intact", e0_intact(e), NR);
+	check_eq("pages intact", spaced_intact(e), NR);
 	dmirror_to_system(e->dev, e->base, 2 * NR);
-	check_eq("sum of mapcounts", e0_mapcounts(e), NR);
+	check_eq("sum of mapcounts", spaced_mapcounts(e), NR);
 	check_rss_anon();
 }
 
 static void test_move_pages(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	int i, refused = 0;
 
 	for (i = 0; i < NR; i++)
-		refused += move_page(e0_page(&e, i), 0) < 0;
+		refused += move_page(spaced_page(&e, i), 0) < 0;
 	check_eq("move_pages refused", refused, NR);
-	check_eq("pages on the device", e0_on_device(&e), NR);
+	check_eq("pages on the device", spaced_on_device(&e), NR);
 	check_unharmed(&e);
 }
 
 static void test_soft_offline(void)
 {
-	struct e0 e = e0_map_on_device(DEVICE_COHERENT, NR);
-	int ret = soft_offline_pfn(e0_facts(&e, 0).pfn);
+	struct spaced e = spaced_map_on_device(DEVICE_COHERENT, NR);
+	int ret = soft_offline_pfn(spaced_facts(&e, 0).pfn);
 
 	diag("soft_offline_page: %s", strerror(-ret));
 	check(ret, "soft offline of a device's page succeeded");
-	check_eq("pages on the device", e0_on_device(&e), NR);
+	check_eq("pages on the device", spaced_on_device(&e), NR);
 	check_unharmed(&e);
 }
 
 static void test_collapse(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), 1);
+	struct spaced e = spaced_map_on_device(subtest_arg(), 1);
 	char *head = hpage_area();
 	int i, ret;
 

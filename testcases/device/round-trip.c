@@ -13,28 +13,28 @@
 
 #define NR 16
 
-static void check_home(const struct e0 *e, int seed)
+static void check_home(const struct spaced *e, int seed)
 {
 	int i;
 
-	check_eq("pages on the device", e0_on_device(e), 0);
+	check_eq("pages on the device", spaced_on_device(e), 0);
 	for (i = 0; i < NR; i++)
-		check(page_intact(e0_page(e, i), seed + i), "page %d", i);
-	check_eq("PTEs present", e0_count(e, is_present), NR);
-	check_eq("sum of mapcounts", e0_mapcounts(e), NR);
-	check_eq("pages with KPF_ANON", e0_flagged(e, PF_ANON), NR);
+		check(page_intact(spaced_page(e, i), seed + i), "page %d", i);
+	check_eq("PTEs present", spaced_count(e, is_present), NR);
+	check_eq("sum of mapcounts", spaced_mapcounts(e), NR);
+	check_eq("pages with KPF_ANON", spaced_flagged(e, KPF_ANON), NR);
 	check_rss_anon();
 }
 
 static void test_to_system(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	int i, ret;
 
-	check_eq("device PTEs", e0_device_ptes(&e, subtest_arg()), NR);
+	check_eq("device PTEs", spaced_device_ptes(&e, subtest_arg()), NR);
 	check_rss_anon();
 	for (i = 0; i < NR; i++)
-		check(dmirror_page_intact(e.dev, e0_page(&e, i), i, NULL),
+		check(dmirror_page_intact(e.dev, spaced_page(&e, i), i, NULL),
 		      "page %d: the device reads other data", i);
 	ret = dmirror_to_system(e.dev, e.base, 2 * NR);
 	check(!ret, "MIGRATE_TO_SYS: %s", strerror(-ret));
@@ -43,17 +43,17 @@ static void test_to_system(void)
 
 static void test_cpu_access(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	bool coherent = subtest_arg() == DEVICE_COHERENT;
 	int i, ret;
 
-	check_eq("pages intact", e0_intact(&e), NR);
-	check_eq("pages on the device after a CPU read", e0_on_device(&e),
+	check_eq("pages intact", spaced_intact(&e), NR);
+	check_eq("pages on the device after a CPU read", spaced_on_device(&e),
 		 coherent ? NR : 0);
 	for (i = 0; i < NR; i++)
-		page_fill(e0_page(&e, i), NR + i);
+		page_fill(spaced_page(&e, i), NR + i);
 	for (i = 0; i < NR; i++)
-		check(dmirror_page_intact(e.dev, e0_page(&e, i), NR + i, NULL),
+		check(dmirror_page_intact(e.dev, spaced_page(&e, i), NR + i, NULL),
 		      "page %d: the device does not see the write", i);
 	check_rss_anon();
 	ret = dmirror_to_system(e.dev, e.base, 2 * NR);
@@ -64,15 +64,14 @@ static void test_cpu_access(void)
 /* Never touched memory becomes a page of the device, of zeros. */
 static void test_untouched(void)
 {
-	static const char zeros[PAGE_SIZE];
-	struct e0 e = e0_map_on_device(subtest_arg(), 1);
+	struct spaced e = spaced_map_on_device(subtest_arg(), 1);
 	char *page = anon_map(PAGE_SIZE, MADV_NOHUGEPAGE);
 	int ret = dmirror_to_device(e.dev, page, 1);
 
 	check(!ret, "MIGRATE_TO_DEV: %s", strerror(-ret));
 	check(dmirror_has_page(e.dev, page), "it is not on the device");
 	check_rss_anon();
-	check(!memcmp(page, zeros, PAGE_SIZE), "it is not all zeros");
+	check(page_is_zero(page), "it is not all zeros");
 }
 
 int main(void)

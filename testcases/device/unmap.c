@@ -14,17 +14,17 @@
 
 static void test_mremap(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	char *target = anon_map(SIZE, MADV_NOHUGEPAGE);
 
 	require_errno(mremap(e.base, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
 			     target) == target, "mremap");
 	e.base = target;
 	check_eq("device PTEs at the new address",
-		 e0_device_ptes(&e, subtest_arg()), NR);
-	check_eq("pages on the device", e0_on_device(&e), NR);
+		 spaced_device_ptes(&e, subtest_arg()), NR);
+	check_eq("pages on the device", spaced_on_device(&e), NR);
 	check_rss_anon();
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	check_rss_anon();
 }
 
@@ -47,22 +47,22 @@ static void check_rss_gone(long long before, long long after)
 
 static void test_dontneed(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	long long before = rss_anon(), after;
 	int i;
 
 	require_errno(!madvise(e.base, SIZE, MADV_DONTNEED), "MADV_DONTNEED");
 	after = rss_anon();
 	check_rss_gone(before, after);
-	check_eq("pages on the device", e0_on_device(&e), 0);
+	check_eq("pages on the device", spaced_on_device(&e), 0);
 	for (i = 0; i < NR; i++)
-		check(!*(volatile char *)e0_page(&e, i),
+		check(!*(volatile char *)spaced_page(&e, i),
 		      "page %d does not read as zero", i);
 }
 
 static void test_munmap(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 	long long before = rss_anon(), after;
 
 	require_errno(!munmap(e.base, SIZE), "munmap");
@@ -73,9 +73,9 @@ static void test_munmap(void)
 /* The process ends with its pages there. */
 static void test_exit(void)
 {
-	struct e0 e = e0_map_on_device(subtest_arg(), NR);
+	struct spaced e = spaced_map_on_device(subtest_arg(), NR);
 
-	check_eq("pages on the device at exit", e0_on_device(&e), NR);
+	check_eq("pages on the device at exit", spaced_on_device(&e), NR);
 }
 
 int main(void)

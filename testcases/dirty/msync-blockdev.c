@@ -22,7 +22,6 @@
 #define PAGES	64	/* of the device; page 0 is its swap header */
 
 static char *addr;
-static char on_device[PAGE_SIZE] __aligned(PAGE_SIZE);
 
 /* Writes all pages of the mapping; the faults that this took. */
 static long write_all(int who, long seed)
@@ -38,11 +37,14 @@ static long write_all(int who, long seed)
 
 static int pages_on(int direct, int seed)
 {
+	static char buf[2 * MAX_PAGE_SIZE];
+	char *on_device = PTR_ALIGN(buf, PAGE_SIZE);	/* for O_DIRECT */
 	int i, n = 0;
 
 	for (i = 0; i < NR; i++) {
 		require_errno(pread(direct, on_device, PAGE_SIZE,
-				    (i + 1) * PAGE_SIZE) == PAGE_SIZE,
+				    (i + 1) * PAGE_SIZE) ==
+			      (ssize_t)PAGE_SIZE,
 			      "O_DIRECT read");
 		n += page_intact(on_device, seed + i);
 	}

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T21: EXCLUSIVE in a loop against concurrent lockers: EBUSY count.
+ * How often making pages exclusive fails with EBUSY while others lock them.
  *
- * 0: somebody who holds the folio lock for a moment is waited for.  The
- * lockers are two mirrors of one process that take the same pages from each
- * other: the unpatched kernel holds the locks of a whole batch while the driver
- * maps it, tries each lock once, and reports -EBUSY.
+ * Never: the kernel waits for a holder of the folio lock.  The lockers are two
+ * mirrors of one process that take the same pages from each other.  The
+ * unpatched kernel holds the locks of a whole batch while the driver maps it,
+ * tries each lock once, and reports -EBUSY.
  *
  * -ENOENT is no failure: test_hmm reads its mirror after it dropped the lock,
  * and the other one may have the page by then.
@@ -21,7 +21,7 @@
 
 struct taker {
 	pthread_t thread;
-	struct e0 *e;
+	struct spaced *e;
 	int dev, got, busy, absent, other;
 };
 
@@ -43,7 +43,7 @@ static void *take(void *arg)
 
 static void test_contended(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 	struct taker t[2] = {
 		{ .e = &e, .dev = e.dev },
 		{ .e = &e, .dev = dmirror_open() },
@@ -62,8 +62,8 @@ static void test_contended(void)
 	}
 	check_eq("EXCLUSIVE: EBUSY", busy, 0);
 	check_rss_anon();
-	check_eq("pages intact", e0_intact(&e), NR);
-	check_eq("sum of mapcounts", e0_mapcounts(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
+	check_eq("sum of mapcounts", spaced_mapcounts(&e), NR);
 }
 
 int main(void)

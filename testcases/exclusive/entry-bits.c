@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a device-exclusive entry says of its page survives that a fault or a
- * walker takes it away.
+ * The soft-dirty, uffd-wp and read-only bits of a device-exclusive entry are
+ * kept when a fault or a walker of the reverse map replaces the entry.
  *
- * Soft-dirty, and not: every second page was written since clear_refs, all are
+ * Soft-dirty and not soft-dirty: every second page was written since clear_refs, all are
  * exclusive.  uffd-wp: every second entry is write-protected.  When the pages
  * were soft-offlined (the PTEs are present then) or swapped out, and when they
  * were read, pagemap says so of those and of no other.  Read-only: after
@@ -21,12 +21,12 @@
 #define NR	8
 #define SIZE	(NR * 2 * PAGE_SIZE)
 
-static int right_bits(const struct e0 *e, bool (*is)(uint64_t pagemap))
+static int right_bits(const struct spaced *e, bool (*is)(uint64_t pagemap))
 {
 	int i, n = 0;
 
 	for (i = 0; i < NR; i++)
-		n += is(pagemap_entry(e0_page(e, i))) == i % 2;
+		n += is(pagemap_entry(spaced_page(e, i))) == i % 2;
 	return n;
 }
 
@@ -37,51 +37,51 @@ static void clear_soft_dirty(void)
 	require(!ret, "clear_refs: %s", strerror(-ret));
 }
 
-static void check_ready(const struct e0 *e, bool (*is)(uint64_t pagemap))
+static void check_ready(const struct spaced *e, bool (*is)(uint64_t pagemap))
 {
-	require(e0_count(e, is_exclusive) == NR, "PTEs exclusive");
+	require(spaced_count(e, is_exclusive) == NR, "PTEs exclusive");
 	require(right_bits(e, is) == NR, "the bits of the exclusive entries");
 }
 
 /* Every second page is soft-dirty, all are exclusive. */
-static struct e0 soft_dirty(void)
+static struct spaced soft_dirty(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 	int i, ret;
 
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	clear_soft_dirty();
 	for (i = 1; i < NR; i += 2) {
-		page_fill(e0_page(&e, i), i);
-		ret = dmirror_exclusive(e.dev, e0_page(&e, i), 1);
+		page_fill(spaced_page(&e, i), i);
+		ret = dmirror_exclusive(e.dev, spaced_page(&e, i), 1);
 		require(!ret, "EXCLUSIVE: %s", strerror(-ret));
 	}
 	check_ready(&e, is_soft_dirty);
 	return e;
 }
 
-static struct e0 uffd_wp(void)
+static struct spaced uffd_wp(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 	int i, uffd;
 
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	uffd = uffd_open_wp(e.base, SIZE);
 	for (i = 1; i < NR; i += 2)
-		uffd_protect(uffd, e0_page(&e, i), PAGE_SIZE, true);
+		uffd_protect(uffd, spaced_page(&e, i), PAGE_SIZE, true);
 	check_ready(&e, is_uffd_wp);
 	return e;
 }
 
-static void move(const struct e0 *e)
+static void move(const struct spaced *e)
 {
 	int i, ret, moved = 0;
 
 	for (i = 0; i < NR; i++) {
-		uint64_t old = e0_facts(e, i).pfn, now;
+		uint64_t old = spaced_facts(e, i).pfn, now;
 
 		ret = soft_offline_pfn(old);
-		now = e0_facts(e, i).pfn;
+		now = spaced_facts(e, i).pfn;
 		if (ret)
 			diag("soft offline of page %d: %s", i, strerror(-ret));
 		if (!ret && now && now != old)
@@ -94,28 +94,28 @@ static void move(const struct e0 *e)
 
 static bool all_swapped(const void *e, int nr)
 {
-	return e0_count(e, is_swapped) == nr;
+	return spaced_count(e, is_swapped) == nr;
 }
 
-static void swap_out(const struct e0 *e)
+static void swap_out(const struct spaced *e)
 {
 	require_memcg();
 	require_swap();
 	check(reclaim_until(all_swapped, e, NR), "pages were not swapped out");
 }
 
-static void leave(const struct e0 *e)
+static void leave(const struct spaced *e)
 {
-	check_eq("PTEs exclusive", e0_count(e, is_exclusive), NR);
+	check_eq("PTEs exclusive", spaced_count(e, is_exclusive), NR);
 }
 
-static void check_bits(struct e0 e, void (*take)(const struct e0 *e),
+static void check_bits(struct spaced e, void (*take)(const struct spaced *e),
 		       bool (*is)(uint64_t pagemap))
 {
 	take(&e);
-	e0_print(&e);
+	spaced_print(&e);
 	check_eq("pages with the right bit", right_bits(&e, is), NR);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	check_eq("pages with the right bit, read", right_bits(&e, is), NR);
 }
 
@@ -136,16 +136,16 @@ static void test_moved_uffd_wp(void)
 
 static void test_moved_read_only(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 	int i, segv = 0;
 
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	require_errno(!mprotect(e.base, SIZE, PROT_READ), "mprotect");
 	move(&e);
 	for (i = 0; i < NR; i++)
-		segv += access_signal(e0_page(&e, i), true) == SIGSEGV;
+		segv += access_signal(spaced_page(&e, i), true) == SIGSEGV;
 	check_eq("writes that got SIGSEGV", segv, NR);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 }
 
 static void test_swapped_soft_dirty(void)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T1: 64 x E0 in its own memcg: kpagecount, KPF_MMAP, memory.stat `anon`.
+ * The mapcount of 64 exclusive pages in a memcg of their own, by kpagecount,
+ * KPF_MMAP and memory.stat `anon`.
  *
  * A device-exclusive entry still maps its folio.  So on a fixed kernel each
  * page keeps mapcount 1, stays KPF_MMAP, and stays charged as `anon`; and the
@@ -11,50 +12,50 @@
 
 #define NR 64
 
-static void check_still_mapped(const struct e0 *e)
+static void check_still_mapped(const struct spaced *e)
 {
-	check_eq("sum of mapcounts", e0_mapcounts(e), NR);
-	check_eq("pages with KPF_MMAP", e0_flagged(e, PF_MMAP), NR);
-	check_eq("pages with KPF_ANON", e0_flagged(e, PF_ANON), NR);
+	check_eq("sum of mapcounts", spaced_mapcounts(e), NR);
+	check_eq("pages with KPF_MMAP", spaced_flagged(e, KPF_MMAP), NR);
+	check_eq("pages with KPF_ANON", spaced_flagged(e, KPF_ANON), NR);
 }
 
 static void test_mapcount(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 
-	e0_make_exclusive(&e);
-	e0_print(&e);
+	spaced_make_exclusive(&e);
+	spaced_print(&e);
 	check_still_mapped(&e);
 }
 
 static void test_revoked(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 
-	e0_make_exclusive(&e);
-	check_eq("pages intact", e0_intact(&e), NR);
-	check_eq("PTEs present", e0_count(&e, is_present), NR);
-	check_eq("pages mirrored", e0_mirrored(&e), 0);
-	e0_print(&e);
+	spaced_make_exclusive(&e);
+	check_eq("pages intact", spaced_intact(&e), NR);
+	check_eq("PTEs present", spaced_count(&e, is_present), NR);
+	check_eq("pages mirrored", spaced_mirrored(&e), 0);
+	spaced_print(&e);
 	check_still_mapped(&e);
 }
 
 static void test_memcg_anon(void)
 {
 	long long before, exclusive, after;
-	struct e0 e;
+	struct spaced e;
 
 	require_memcg();
-	e = e0_map(NR);
+	e = spaced_map(NR);
 	/* Once before, so that the process itself needs no new page later. */
-	e0_make_exclusive(&e);
-	check_eq("pages intact", e0_intact(&e), NR);
+	spaced_make_exclusive(&e);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	memcg_stat("anon");
 
 	before = memcg_stat("anon");
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	exclusive = memcg_stat("anon");
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	after = memcg_stat("anon");
 	diag("memory.stat anon: %lld, exclusive %lld, revoked %lld", before,
 	     exclusive, after);

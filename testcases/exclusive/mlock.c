@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T2: mlock, EXCLUSIVE, drop_caches: nr_mlock, KPF bit 33.
+ * nr_mlock and KPF_MLOCKED of locked memory that is made exclusive.
  *
  * The VMA is locked, and an exclusive entry maps its page in it: so the page
  * stays mlocked and is never swapped, munlock() ends that, and mlock() of
@@ -11,54 +11,54 @@
 
 #define NR	16
 
-static void check_locked(const struct e0 *e, long long before, int expected)
+static void check_locked(const struct spaced *e, long long before, int expected)
 {
 	check_eq("nr_mlock", nr_mlock() - before, expected);
-	check_eq("pages with KPF_MLOCKED", e0_flagged(e, PF_MLOCKED), expected);
+	check_eq("pages with KPF_MLOCKED", spaced_flagged(e, KPF_MLOCKED), expected);
 }
 
 static void test_mlocked(void)
 {
 	long long before = nr_mlock();
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 
 	require_swap();
-	e0_mlock(&e);
+	spaced_mlock(&e);
 	check_locked(&e, before, NR);
-	e0_make_exclusive(&e);
-	e0_print(&e);
+	spaced_make_exclusive(&e);
+	spaced_print(&e);
 	check_locked(&e, before, NR);
 	diag("memory.reclaim: %d", memcg_reclaim_anon(16UL << 20));
-	check_eq("pages swapped out", e0_count(&e, is_swapped), 0);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages swapped out", spaced_count(&e, is_swapped), 0);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	check_locked(&e, before, NR);
 }
 
 static void test_mlock_exclusive(void)
 {
 	long long before = nr_mlock();
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 
-	e0_make_exclusive(&e);
-	e0_mlock(&e);
-	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
+	spaced_make_exclusive(&e);
+	spaced_mlock(&e);
+	check_eq("PTEs exclusive", spaced_count(&e, is_exclusive), NR);
 	check_locked(&e, before, NR);
 }
 
 static void test_munlock_exclusive(void)
 {
 	long long before = nr_mlock();
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 
-	e0_mlock(&e);
-	e0_make_exclusive(&e);
-	e0_munlock(&e);
-	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
+	spaced_mlock(&e);
+	spaced_make_exclusive(&e);
+	spaced_munlock(&e);
+	check_eq("PTEs exclusive", spaced_count(&e, is_exclusive), NR);
 	check_locked(&e, before, 0);
-	check_eq("pages unevictable", e0_flagged(&e, PF_UNEVICTABLE), 0);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages unevictable", spaced_flagged(&e, KPF_UNEVICTABLE), 0);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	check_locked(&e, before, 0);
-	check_eq("pages unevictable", e0_flagged(&e, PF_UNEVICTABLE), 0);
+	check_eq("pages unevictable", spaced_flagged(&e, KPF_UNEVICTABLE), 0);
 }
 
 int main(void)

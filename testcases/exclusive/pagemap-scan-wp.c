@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T16: WP_ASYNC uffd, E0, PAGEMAP_SCAN WP_MATCHING.
+ * PAGEMAP_SCAN with PM_SCAN_WP_MATCHING of exclusive pages, in a range that is
+ * registered with a userfaultfd for UFFD_FEATURE_WP_ASYNC.
  *
- * Clean: the scan write-protects exclusive entries like any others; they then
+ * The kernel says nothing: the scan write-protects exclusive entries like any others; they then
  * count as not written until the CPU writes, and their data is kept.  On the
  * unpatched kernel make_uffd_wp_pte() sets the uffd-wp bit of an entry of the
  * writable type, which page_table_check takes for a mistake: a WARN.
@@ -15,26 +16,26 @@
 
 static void test_scan(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 	int i;
 
 	uffd_open_wp_async(e.base, SIZE);
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	/* Those that were never touched count as written too. */
 	check_eq("pages written", pagemap_scan_written(e.base, SIZE, true),
 		 2 * NR);
-	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
-	check_eq("PTEs uffd-wp", e0_count(&e, is_uffd_wp), NR);
+	check_eq("PTEs exclusive", spaced_count(&e, is_exclusive), NR);
+	check_eq("PTEs uffd-wp", spaced_count(&e, is_uffd_wp), NR);
 	check_eq("pages written since", pagemap_scan_written(e.base, SIZE, false),
 		 0);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	check_eq("pages written by reading",
 		 pagemap_scan_written(e.base, SIZE, false), 0);
 	for (i = 0; i < NR_WRITTEN; i++)
-		page_fill(e0_page(&e, i), i);
+		page_fill(spaced_page(&e, i), i);
 	check_eq("pages written by writing",
 		 pagemap_scan_written(e.base, SIZE, false), NR_WRITTEN);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T14: E0, clear_refs 4, CPU read, pagemap bit 55.
+ * The soft-dirty bit of an exclusive page that the CPU reads after "4" was
+ * written to clear_refs.
  *
  * A read does not make a page soft-dirty, also when it took the page back from
  * the device.  The unpatched kernel restores a writable entry as dirty, and
@@ -37,44 +38,44 @@ static void require_tracking(void)
 
 static void test_read(void)
 {
-	struct e0 e;
+	struct spaced e;
 
 	require_tracking();
-	e = e0_map(NR);
-	e0_make_exclusive(&e);
+	e = spaced_map(NR);
+	spaced_make_exclusive(&e);
 	clear_soft_dirty();
-	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
-	check_eq("pages intact", e0_intact(&e), NR);
-	e0_print(&e);
-	check_eq("pages soft-dirty after a read", e0_count(&e, is_soft_dirty), 0);
+	check_eq("PTEs exclusive", spaced_count(&e, is_exclusive), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
+	spaced_print(&e);
+	check_eq("pages soft-dirty after a read", spaced_count(&e, is_soft_dirty), 0);
 }
 
 /* What was dirty stays so over EXCLUSIVE and its end. */
 static void test_preserved(void)
 {
-	struct e0 e;
+	struct spaced e;
 
 	require_tracking();
-	e = e0_map(NR);
-	check_eq("pages soft-dirty", e0_count(&e, is_soft_dirty), NR);
-	e0_make_exclusive(&e);
-	check_eq("pages soft-dirty, exclusive", e0_count(&e, is_soft_dirty), NR);
-	check_eq("pages intact", e0_intact(&e), NR);
-	check_eq("pages soft-dirty, revoked", e0_count(&e, is_soft_dirty), NR);
+	e = spaced_map(NR);
+	check_eq("pages soft-dirty", spaced_count(&e, is_soft_dirty), NR);
+	spaced_make_exclusive(&e);
+	check_eq("pages soft-dirty, exclusive", spaced_count(&e, is_soft_dirty), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
+	check_eq("pages soft-dirty, revoked", spaced_count(&e, is_soft_dirty), NR);
 }
 
 static void test_write(void)
 {
-	struct e0 e;
+	struct spaced e;
 	int i;
 
 	require_tracking();
-	e = e0_map(NR);
-	e0_make_exclusive(&e);
+	e = spaced_map(NR);
+	spaced_make_exclusive(&e);
 	clear_soft_dirty();
 	for (i = 0; i < NR; i++)
-		page_fill(e0_page(&e, i), i + NR);
-	check_eq("pages soft-dirty after a write", e0_count(&e, is_soft_dirty),
+		page_fill(spaced_page(&e, i), i + NR);
+	check_eq("pages soft-dirty after a write", spaced_count(&e, is_soft_dirty),
 		 NR);
 }
 

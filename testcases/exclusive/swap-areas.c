@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T18: one swap area more than U allows.
+ * One swap area more than the unpatched kernel allows.
  *
  * 32 swap types less those that are no swap areas: 3 for migration, 1 for
  * hwpoison, 1 for PTE markers, 2 for device private memory and 1 for

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T3: THP, EXCLUSIVE(head,1): number of exclusive PTEs; split_deferred delta.
+ * Exclusive access to the first page of a THP: how many PTEs become exclusive,
+ * and whether the THP is queued for a deferred split (split_deferred).
  *
  * One page was asked for, so one PTE becomes exclusive, the folio stays mapped
  * by all 512, and nobody queues it for a deferred split.  The unpatched kernel

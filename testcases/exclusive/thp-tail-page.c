@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T4: EXCLUSIVE(head+4K,1).
+ * Exclusive access to the second page of a THP.
  *
- * A tail page is a page like any other: 0, and its PTE alone is exclusive.
+ * It succeeds as for any other page, and the PTE of that page alone is
+ * exclusive.
  * The unpatched kernel refuses tail pages: -EBUSY.
  */
 #include "rmaplab.h"

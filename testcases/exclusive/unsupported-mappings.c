@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T17: EXCLUSIVE on PROT_READ, shmem, hugetlb.
+ * Exclusive access to read-only, shmem and hugetlb memory.
  *
  * -EFAULT for a mapping that the device may not write, -EOPNOTSUPP for folios
  * that cannot be made exclusive.  The unpatched kernel's driver does not learn

@@ -41,7 +41,7 @@ static int mapping(uint64_t pfn)
 	for (who = 0; who < sharers_nr(); who++) {
 		entry = pagemap_entry_of(sharer_pid(who),
 					 where[who] + HPAGE_SIZE);
-		n += is_present(entry) && (entry & PM_PFN_MASK) == pfn;
+		n += is_present(entry) && PM_PFN(entry) == pfn;
 	}
 	return n;
 }

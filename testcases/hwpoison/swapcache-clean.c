@@ -27,7 +27,7 @@ static void test_clean(void)
 	check_intact_in_all(addr, NR);
 	old = pfns_of(addr, NR);
 	for (i = 0; i < NR; i++)
-		cached += !!(pfn_facts(old.pfn[i]).flags & PF_SWAPCACHE);
+		cached += !!(pfn_facts(old.pfn[i]).flags & KPF_SWAPCACHE);
 	if (cached != NR)
 		skip("inconclusive: %d of %d pages in the swap cache", cached,
 		     NR);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T20, page_idle: an exclusive page that was marked idle stays idle.
+ * An exclusive page that was marked idle by page_idle/bitmap stays idle.
  *
  * On both kernels: an exclusive entry has no accessed bit to find, so reading
  * the bitmap, which walks the reverse map, leaves the mark.  A present PTE that
@@ -10,30 +10,30 @@
 
 #define NR	8
 
-static int idle_pages(const struct e0 *e)
+static int idle_pages(const struct spaced *e)
 {
 	int i, n = 0;
 
 	for (i = 0; i < NR; i++)
-		n += page_is_idle(e0_page(e, i));
+		n += page_is_idle(spaced_page(e, i));
 	return n;
 }
 
 static void test_exclusive(void)
 {
-	struct e0 e;
+	struct spaced e;
 	int i;
 
 	require_page_idle();
-	e = e0_map(NR);
+	e = spaced_map(NR);
 	drain_lru_caches();
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	for (i = 0; i < NR; i++)
-		idle_set(e0_page(&e, i), 1);
+		idle_set(spaced_page(&e, i), 1);
 	check_eq("pages idle", idle_pages(&e), NR);
 	check_eq("pages idle, read again", idle_pages(&e), NR);
-	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
-	check_eq("pages intact", e0_intact(&e), NR);
+	check_eq("PTEs exclusive", spaced_count(&e, is_exclusive), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
 	check_eq("pages idle, accessed", idle_pages(&e), 0);
 }
 

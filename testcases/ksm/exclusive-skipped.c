@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T20, KSM skips: exclusive pages are not merged.
+ * KSM does not merge exclusive pages.
  *
  * On both kernels KSM looks for present PTEs: of pages with the same content it
  * merges the ordinary ones and leaves the exclusive ones exclusive, and merges
@@ -54,7 +54,7 @@ static int pages_at(uint64_t pfn, const char *base, int stride)
 static void test_skipped(void)
 {
 	char *control = anon_map(NR * PAGE_SIZE, MADV_NOHUGEPAGE);
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 	uint64_t pfn;
 	int i;
 
@@ -62,28 +62,28 @@ static void test_skipped(void)
 	ksm("sleep_millisecs", "1");
 	for (i = 0; i < NR; i++) {
 		page_fill(control + i * PAGE_SIZE, 7);
-		page_fill(e0_page(&e, i), 7);
+		page_fill(spaced_page(&e, i), 7);
 	}
 	require_errno(!madvise(control, NR * PAGE_SIZE, MADV_MERGEABLE) &&
 		      !madvise(e.base, SIZE, MADV_MERGEABLE), "MADV_MERGEABLE");
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	drain_lru_caches();
 	scan();
 	pfn = page_facts(control).pfn;
 	check_eq("ordinary pages merged", pages_at(pfn, control, 1), NR);
 	check_eq("mapcount of the merged page", pfn_facts(pfn).count, NR);
-	check_eq("PTEs exclusive", e0_count(&e, is_exclusive), NR);
-	check_eq("pages mirrored", e0_mirrored(&e), NR);
+	check_eq("PTEs exclusive", spaced_count(&e, is_exclusive), NR);
+	check_eq("pages mirrored", spaced_mirrored(&e), NR);
 	check_eq("exclusive pages merged",
-		 pages_at(pfn, e0_page(&e, 0), 2), 0);
+		 pages_at(pfn, spaced_page(&e, 0), 2), 0);
 	for (i = 0; i < NR; i++)
-		check(page_intact(e0_page(&e, i), 7), "page %d", i);
+		check(page_intact(spaced_page(&e, i), 7), "page %d", i);
 	scan();
 	check_eq("pages merged after their return",
-		 pages_at(pfn, e0_page(&e, 0), 2), NR);
+		 pages_at(pfn, spaced_page(&e, 0), 2), NR);
 	check_eq("mapcount of the merged page", pfn_facts(pfn).count, 2 * NR);
 	for (i = 0; i < NR; i++)
-		check(page_intact(e0_page(&e, i), 7), "page %d", i);
+		check(page_intact(spaced_page(&e, i), 7), "page %d", i);
 }
 
 static void unmerge(void)

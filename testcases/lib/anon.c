@@ -6,8 +6,6 @@
 
 #include "rmaplab.h"
 
-#define WORDS	(PAGE_SIZE / sizeof(uint64_t))
-
 char *anon_map(size_t size, int advice)
 {
 	char *addr = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -28,19 +26,19 @@ static uint64_t pattern(uint64_t seed, size_t i)
 
 void page_fill(void *page, uint64_t seed)
 {
+	size_t i, words = PAGE_SIZE / sizeof(uint64_t);
 	volatile uint64_t *word = page;
-	size_t i;
 
-	for (i = 0; i < WORDS; i++)
+	for (i = 0; i < words; i++)
 		word[i] = pattern(seed, i);
 }
 
 bool page_intact(const void *page, uint64_t seed)
 {
+	size_t i, words = PAGE_SIZE / sizeof(uint64_t);
 	const volatile uint64_t *word = page;
-	size_t i;
 
-	for (i = 0; i < WORDS; i++) {
+	for (i = 0; i < words; i++) {
 		uint64_t got = word[i];
 
 		if (got == pattern(seed, i))
@@ -50,6 +48,17 @@ bool page_intact(const void *page, uint64_t seed)
 		     (unsigned long long)pattern(seed, i));
 		return false;
 	}
+	return true;
+}
+
+bool page_is_zero(const void *page)
+{
+	size_t i, words = PAGE_SIZE / sizeof(uint64_t);
+	const volatile uint64_t *word = page;
+
+	for (i = 0; i < words; i++)
+		if (word[i])
+			return false;
 	return true;
 }
 

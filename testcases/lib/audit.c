@@ -11,12 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "protocol.h"
 #include "rmaplab.h"
 
 /* The descriptor that the agent left us; -1: nobody audits. */
 static int audit_fd(void)
 {
-	const char *fd = getenv("RMAPLAB_AUDIT");
+	const char *fd = getenv(ENV_AUDIT);
 
 	return fd ? atoi(fd) : -1;
 }

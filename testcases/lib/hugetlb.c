@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Pages of 2 MB from the hugetlb pool: see hugetlb.h. */
+/* Huge pages from the hugetlb pool: see hugetlb.h. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <sys/mman.h>
@@ -7,27 +7,37 @@
 
 #include "hugetlb.h"
 
-#define POOL_NAME	"hugepages/hugepages-2048kB"
-#define POOL		"/sys/kernel/mm/" POOL_NAME "/"
-#define NODE		"/sys/devices/system/node/node"
+#define POOLS	"/sys/kernel/mm"
+#define NODES	"/sys/devices/system/node/node"
+
+static const char *pool_path(const char *prefix)
+{
+	static char path[160];
+
+	snprintf(path, sizeof(path), "%s/hugepages/hugepages-%lukB/free_hugepages",
+		 prefix, HPAGE_SIZE / 1024);
+	return path;
+}
+
+static long long free_pages(const char *path)
+{
+	long long n = read_number(path);
+
+	require(n >= 0, "%s cannot be read", path);
+	return n;
+}
 
 long long hugetlb_free(void)
 {
-	long long n = read_number(POOL "free_hugepages");
-
-	require(n >= 0, POOL "free_hugepages cannot be read");
-	return n;
+	return free_pages(pool_path(POOLS));
 }
 
 long long hugetlb_free_on(int node)
 {
-	char path[160];
-	long long n;
+	char prefix[64];
 
-	snprintf(path, sizeof(path), NODE "%d/" POOL_NAME "/free_hugepages", node);
-	n = read_number(path);
-	require(n >= 0, "%s cannot be read", path);
-	return n;
+	snprintf(prefix, sizeof(prefix), NODES "%d", node);
+	return free_pages(pool_path(prefix));
 }
 
 /*
@@ -58,8 +68,8 @@ int hugetlb_intact(const char *addr, int nr)
 
 static void require_pool(int nr)
 {
-	if (!file_exists(POOL "free_hugepages"))
-		skip("no " POOL);
+	if (!file_exists(pool_path(POOLS)))
+		skip("no %s", pool_path(POOLS));
 	if (hugetlb_free() < nr)
 		skip("inconclusive: %lld free huge pages, not %d",
 		     hugetlb_free(), nr);
@@ -100,5 +110,5 @@ char *hugetlb_map_file(int fd, int nr, int offset)
 
 bool is_hugetlb(const void *addr)
 {
-	return page_facts(addr).flags & PF_HUGE;
+	return page_facts(addr).flags & KPF_HUGE;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Pages of 2 MB from the hugetlb pool that the setting hugetlb-2m made. */
+/* Huge pages from the hugetlb pool that the setting hugetlb-2m made. */
 #ifndef HUGETLB_H
 #define HUGETLB_H
 
 #include "rmaplab.h"
 
-/* NR huge pages, each filled page by page with seed i * 512 + j; else skips. */
+/* NR huge pages, each filled page by page with seed i * HPAGE_NR + j; else skips. */
 char *hugetlb_map(int nr, int flags);
 /* A file of huge pages, and a mapping of NR pages of it at page OFFSET. */
 int hugetlb_file(int nr);

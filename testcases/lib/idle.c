@@ -42,7 +42,7 @@ void idle_set(const void *addr, int nr)
 		word = 1ULL << pfn % 64;
 		require_errno(done(pwrite(fd, &word, sizeof(word),
 					  word_of(pfn))), BITMAP);
-		require(pfn_facts(pfn).flags & PF_IDLE,
+		require(pfn_facts(pfn).flags & KPF_IDLE,
 			"page %d did not become idle", i);
 	}
 	close(fd);
@@ -58,5 +58,5 @@ bool page_is_idle(const void *addr)
 	require_errno(done(pread(fd, &word, sizeof(word), word_of(pfn))),
 		      BITMAP);
 	close(fd);
-	return pfn_facts(pfn).flags & PF_IDLE;
+	return pfn_facts(pfn).flags & KPF_IDLE;
 }

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "protocol.h"
 #include "rmaplab.h"
 
 enum { PASS = 0, FAIL = 1, SKIP = 4 };
@@ -149,12 +150,13 @@ static void mark(const char *name)
 	char line[256];
 	int fd;
 
-	if (getenv("RMAPLAB_EXACT"))
+	if (getenv(ENV_EXACT))
 		return;
 	fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	snprintf(line, sizeof(line), "<3>rmaplab: subtest %s\n", name);
+	snprintf(line, sizeof(line), "<3>" MARK_PREFIX MARK_SUBTEST " %s\n",
+		 name);
 	if (write(fd, line, strlen(line)) < 0)
 		diag("no mark of %s on the console: %s", name, strerror(errno));
 	close(fd);

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Guest instructions between two marks, in exact mode: with QEMU's
- * "-icount shift=0" an instruction takes a nanosecond of guest time, and that
- * is what the time stamp counter counts.
+ * "-icount shift=0" an instruction takes a nanosecond of guest time, which
+ * instruction_clock() counts.
  */
 #define _GNU_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
-#include <x86intrin.h>
 
+#include "arch.h"
+#include "protocol.h"
 #include "rmaplab.h"
 
 static uint64_t total, begun;
@@ -15,7 +17,7 @@ static bool own_marks;
 
 static void stop(void)
 {
-	uint64_t now = __rdtsc();
+	uint64_t now = instruction_clock();
 
 	if (begun)
 		total += now - begun;
@@ -28,7 +30,7 @@ void measure_begin(void)
 	if (!own_marks)
 		total = 0;
 	own_marks = true;
-	begun = __rdtsc();
+	begun = instruction_clock();
 }
 
 void measure_end(void)
@@ -40,13 +42,14 @@ void measure_whole_begin(void)
 {
 	own_marks = false;
 	total = 0;
-	begun = __rdtsc();
+	begun = instruction_clock();
 }
 
 void measure_whole_end(void)
 {
 	if (!own_marks)
 		stop();
-	if (getenv("RMAPLAB_EXACT"))
-		diag("rmaplab: instructions %llu", (unsigned long long)total);
+	if (getenv(ENV_EXACT))
+		printf(SAY_PREFIX SAY_INSTRUCTIONS " %llu\n",
+		       (unsigned long long)total);
 }

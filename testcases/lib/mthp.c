@@ -8,25 +8,18 @@
 #include "mthp.h"
 #include "sharers.h"
 
-#define THP		"/sys/kernel/mm/transparent_hugepage/"
-#define MAX_ORDER	9
-
 static const char *order_path(int order, const char *file)
 {
-	static char path[160];
-
-	snprintf(path, sizeof(path), THP "hugepages-%lukB/%s",
-		 (PAGE_SIZE << order) / 1024, file);
-	return path;
+	return thp_path(PAGE_SIZE << order, file);
 }
 
 static void allow_only(int order)
 {
-	int o, ret;
+	int o, ret, max = __builtin_ctzl(HPAGE_NR);
 
 	if (!file_exists(order_path(order, "enabled")))
 		skip("no %s", order_path(order, "enabled"));
-	for (o = 1; o <= MAX_ORDER; o++) {
+	for (o = 1; o <= max; o++) {
 		if (!file_exists(order_path(o, "enabled")))
 			continue;
 		ret = write_text(order_path(o, "enabled"),
@@ -41,15 +34,15 @@ bool is_folio(const void *addr, int order)
 	struct page_facts head = page_facts(addr), p;
 	int i;
 
-	if (!(head.flags & PF_COMPOUND_HEAD))
+	if (!(head.flags & KPF_COMPOUND_HEAD))
 		return false;
 	for (i = 1; i < 1 << order; i++) {
 		p = page_facts((const char *)addr + i * PAGE_SIZE);
-		if (p.pfn != head.pfn + i || !(p.flags & PF_COMPOUND_TAIL))
+		if (p.pfn != head.pfn + i || !(p.flags & KPF_COMPOUND_TAIL))
 			return false;
 	}
 	p = pfn_facts(head.pfn + (1 << order));
-	return !(p.flags & PF_COMPOUND_TAIL);
+	return !(p.flags & KPF_COMPOUND_TAIL);
 }
 
 char *mthp_map(int order)
@@ -59,7 +52,7 @@ char *mthp_map(int order)
 
 	allow_only(order);
 	area = anon_map(2 * size, 0);
-	head = (char *)(((uintptr_t)area + size - 1) & ~(size - 1));
+	head = PTR_ALIGN(area, size);
 	/* Nothing beside it, so that the fault is for this one. */
 	pages_fill(head, 1 << order);
 	if (!is_folio(head, order))

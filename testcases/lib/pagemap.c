@@ -6,14 +6,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "guest.h"
 #include "rmaplab.h"
 
-#define PM_SWAP_TYPE(e)		((e) & 0x1f)
-#define PM_SWAP_OFFSET(e)	(((e) & PM_PFN_MASK) >> 5)
-
-/* U has an entry type for writable and one for readable PTEs, P has one. */
+/* A bit for each swap type: one or two, by the tree. */
 static uint32_t exclusive_types;
-/* The same for memory of a device: both trees have two. */
+/* The same for private memory of a device: two. */
 static uint32_t private_types;
 
 static uint64_t read_u64(const char *path, uint64_t index)
@@ -106,7 +104,7 @@ struct page_facts page_facts(const void *addr)
 	struct page_facts p = { 0 };
 
 	if (is_present(pagemap))
-		p = pfn_facts(pagemap & PM_PFN_MASK);
+		p = pfn_facts(PM_PFN(pagemap));
 	else if (is_exclusive(pagemap))
 		p = pfn_facts(PM_SWAP_OFFSET(pagemap));
 	p.pagemap = pagemap;
@@ -129,19 +127,15 @@ int count_ptes(const void *addr, int nr, bool (*is)(uint64_t pagemap))
 	return n;
 }
 
-/*
- * The type's number depends on the tree and its configuration.  It is that of
- * the entry which took a present PTE's place and still has its PFN.
- */
-void learn_exclusive_type(uint64_t pagemap, uint64_t pfn)
+void learn_exclusive_types(const struct exclusive_sample *sample)
 {
-	require(!(pagemap & PM_PRESENT) && (pagemap & PM_SWAP),
-		"EXCLUSIVE left pagemap=%#llx, not an exclusive entry",
-		(unsigned long long)pagemap);
-	require(PM_SWAP_OFFSET(pagemap) == pfn && PM_SWAP_TYPE(pagemap),
-		"EXCLUSIVE on pfn %#llx left pagemap=%#llx",
-		(unsigned long long)pfn, (unsigned long long)pagemap);
-	exclusive_types |= 1U << PM_SWAP_TYPE(pagemap);
+	uint32_t types = exclusive_types_in(sample);
+
+	require(types, "EXCLUSIVE on pagemap=%#llx left %#llx, and %#llx after mprotect: no exclusive entries",
+		(unsigned long long)sample->present,
+		(unsigned long long)sample->writable,
+		(unsigned long long)sample->readable);
+	exclusive_types |= types;
 }
 
 /* What took a page's place when it moved to a device has a PFN of that device. */

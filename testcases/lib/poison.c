@@ -28,7 +28,7 @@ void poison_pfn(uint64_t pfn)
 	int ret = hwpoison_pfn(pfn);
 
 	require(!ret, "corrupt-pfn: %s", strerror(-ret));
-	check(pfn_facts(pfn).flags & PF_HWPOISON, "not poisoned");
+	check(pfn_facts(pfn).flags & KPF_HWPOISON, "not poisoned");
 }
 
 int soft_offline_pfn(uint64_t pfn)
@@ -44,7 +44,7 @@ void unpoison_watched(void)
 	int i, ret;
 
 	for (i = 0; (pfn = watched_pfn(i)); i++) {
-		if (!(pfn_facts(pfn).flags & PF_HWPOISON))
+		if (!(pfn_facts(pfn).flags & KPF_HWPOISON))
 			continue;
 		ret = write_number(HWPOISON "unpoison-pfn", pfn);
 		diag("unpoison pfn %#llx: %s", (unsigned long long)pfn,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "protocol.h"
 #include "rmaplab.h"
 
 #define MAX_RANGES	16	/* of one process: a stress test maps many */
@@ -19,7 +20,7 @@ void postmortem_pages(const char *name, const void *addr, unsigned long nr)
 	int i;
 
 	/* The agent is not to be woken up while instructions are counted. */
-	if (getenv("RMAPLAB_EXACT"))
+	if (getenv(ENV_EXACT))
 		return;
 	if (pid != getpid())
 		nr_told = 0;
@@ -30,7 +31,7 @@ void postmortem_pages(const char *name, const void *addr, unsigned long nr)
 	if (nr_told == MAX_RANGES)
 		return;
 	told[nr_told++] = addr;
-	printf("# rmaplab: pages %d %#lx %lu %.60s\n", pid,
-	       (unsigned long)addr, nr, name);
+	printf(SAY_PREFIX SAY_PAGES " %d %#lx %lu %.*s\n", pid,
+	       (unsigned long)addr, nr, PAGES_NAME_BYTES, name);
 	fflush(stdout);
 }

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "guest.h"
 #include "rmaplab.h"
 
 static bool line_has_key(const char *line, const char *key, long long *value)
@@ -84,14 +84,10 @@ static void read_rss(long long *counter, long long *ptes)
 
 bool kernel_at_least(int version, int patchlevel)
 {
-	int has_version = 0, has_patchlevel = 0;
-	struct utsname uts;
+	int ret = kernel_is_at_least(version, patchlevel);
 
-	require_errno(!uname(&uts), "uname");
-	require(sscanf(uts.release, "%d.%d", &has_version, &has_patchlevel) == 2,
-		"kernel release %s", uts.release);
-	return has_version > version ||
-	       (has_version == version && has_patchlevel >= patchlevel);
+	require(ret >= 0, "the kernel's release is no version");
+	return ret;
 }
 
 /*

@@ -18,16 +18,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifndef PAGE_SIZE
-#define PAGE_SIZE	4096UL
-#endif
-#define HPAGE_SIZE	(2UL << 20)
-#define HPAGE_NR	512
+#include "compiler.h"
+#include "kernel_abi.h"
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-#define __printf(f, a)	__attribute__((format(printf, f, a)))
-#define __noreturn	__attribute__((noreturn))
-#define __aligned(n)	__attribute__((aligned(n)))
+/* -- sizes.c: of pages, which the kernel is asked before main() ------------ */
+
+/* In bytes.  Variables: arrays that hold a page have MAX_PAGE_SIZE bytes. */
+extern unsigned long page_size, hpage_size;
+/* Pages of a huge page that a PMD maps. */
+extern int hpage_nr;
+
+/* <limits.h> may have one that is a constant. */
+#undef PAGE_SIZE
+#define PAGE_SIZE	page_size
+#define HPAGE_SIZE	hpage_size
+#define HPAGE_NR	hpage_nr
 
 /* -- ktap.c: subtests and their results --------------------------------- */
 
@@ -110,28 +115,7 @@ bool file_exists(const char *path);
 
 /* -- pagemap.c: what the kernel says about a page ----------------------- */
 
-/* Documentation/admin-guide/mm/pagemap.rst */
-#define PM_PFN_MASK		((1ULL << 55) - 1)
-#define PM_SOFT_DIRTY		(1ULL << 55)
-#define PM_MMAP_EXCLUSIVE	(1ULL << 56)
-#define PM_UFFD_WP		(1ULL << 57)
-#define PM_SWAP			(1ULL << 62)
-#define PM_PRESENT		(1ULL << 63)
-
-/* include/uapi/linux/kernel-page-flags.h */
-#define PF_LRU			(1ULL << 5)
-#define PF_MMAP			(1ULL << 11)
-#define PF_ANON			(1ULL << 12)
-#define PF_SWAPCACHE		(1ULL << 13)
-#define PF_COMPOUND_HEAD	(1ULL << 15)
-#define PF_COMPOUND_TAIL	(1ULL << 16)
-#define PF_HUGE			(1ULL << 17)
-#define PF_UNEVICTABLE		(1ULL << 18)
-#define PF_HWPOISON		(1ULL << 19)
-#define PF_NOPAGE		(1ULL << 20)
-#define PF_THP			(1ULL << 22)
-#define PF_IDLE			(1ULL << 25)
-#define PF_MLOCKED		(1ULL << 33)
+/* PM_* and KPF_*, the bits of pagemap and kpageflags: kernel_abi.h */
 
 struct page_facts {
 	uint64_t pagemap;
@@ -155,8 +139,12 @@ bool is_swapped(uint64_t pagemap);
 /* How many PTEs of NR pages at ADDR satisfy what is_*() asks. */
 int count_ptes(const void *addr, int nr, bool (*is)(uint64_t pagemap));
 
-/* The swap types of device-exclusive entries, see dmirror_open(). */
-void learn_exclusive_type(uint64_t pagemap, uint64_t pfn);
+/*
+ * The swap types of device-exclusive and device-private entries, for
+ * dmirror_open() and dmirror_open_private().
+ */
+struct exclusive_sample;
+void learn_exclusive_types(const struct exclusive_sample *sample);
 void learn_private_type(uint64_t pagemap, uint64_t pfn);
 
 /* -- watch.c: pages that must be free once the subtest's process is gone - */
@@ -175,6 +163,7 @@ char *anon_map(size_t size, int advice);
 /* A pattern of its own for each seed, in every word of the page. */
 void page_fill(void *page, uint64_t seed);
 bool page_intact(const void *page, uint64_t seed);
+bool page_is_zero(const void *page);
 /* Minor faults of this process so far. */
 long minor_faults(void);
 
@@ -184,6 +173,31 @@ long minor_faults(void);
 int shmem_file(size_t size);
 /* The first SIZE bytes of it, shared, for reading and writing. */
 char *shmem_map(int file, size_t size);
+/*
+ * NR huge pages of it from huge page FIRST on, shared, at an address that PMDs
+ * could map; without a page yet.
+ */
+char *shmem_map_aligned(int file, int first, int nr);
+/*
+ * From now on tmpfs gets huge pages, or none, wherever they fit; skips on
+ * kernels without them.
+ */
+void shmem_allow_thp(bool allow);
+/*
+ * Fill NR huge pages of a mapping from shmem_map_aligned(), page i with seed i:
+ * they are huge pages of tmpfs afterwards, and mapped by PMDs; else skips.
+ */
+void shmem_thp_populate(char *head, int nr);
+/* shmem_map_aligned() and shmem_thp_populate(). */
+char *shmem_thp_map(int file, int first, int nr);
+/*
+ * Whether the data of that page of the file, mapped at ADDR, is in swap and not
+ * in memory.  is_swapped() does not hold then: such a page has no entry in a page
+ * table.
+ */
+bool is_swapped_file(int file, int page, const void *addr);
+/* Of how many of NR pages that holds, from page FIRST of the file on. */
+int count_swapped_file(int file, int first, const void *addr, int nr);
 
 /* -- device.c: lib/test_hmm ---------------------------------------------- */
 
@@ -196,6 +210,8 @@ int dmirror_open(void);
 int dmirror_open_private(void);
 /* A device whose memory the CPU can access; skips without one. */
 int dmirror_open_coherent(void);
+/* Where the device copies NPAGES pages to, which nobody reads. */
+void *dmirror_buffer(unsigned long npages);
 /* 0 or -errno */
 int dmirror_exclusive(int dev, const void *addr, unsigned long npages);
 int dmirror_read(int dev, const void *addr, void *buf, uint64_t *faults);
@@ -218,61 +234,69 @@ bool dmirror_has_exclusive(int dev, const void *addr);
 bool dmirror_page_intact(int dev, const void *addr, uint64_t seed,
 			 uint64_t *faults);
 
-/* -- exclusive.c: E0 and ET of docs/kernel-notes.md ----------------------- */
+/* -- exclusive.c: memory that a device has exclusive access to ------------- */
 
 /*
- * E0: order-0 pages of MADV_NOHUGEPAGE memory, a pattern in each, made
- * exclusive one by one.  In front of each lies one that is never touched:
+ * Spaced pages: order-0 pages of MADV_NOHUGEPAGE memory, a pattern in each,
+ * made exclusive one by one.  In front of each lies one that is never touched:
  * dmirror_do_update()'s end is inclusive, so invalidating a page, or unmapping
  * what is below the VMA, also drops the mirror of the next page.
  */
-struct e0 {
+struct spaced {
 	char *base;	/* of the VMA, which is 2 * nr pages long */
 	int nr;
 	int dev;
 };
 
-struct e0 e0_map(int nr);
-struct e0 e0_map_for(int dev, int nr);
-void e0_make_exclusive(struct e0 *e);
+struct spaced spaced_map(int nr);
+struct spaced spaced_map_for(int dev, int nr);
+void spaced_make_exclusive(struct spaced *e);
 /* Migrate all pages to the device's memory; confirmed by the device. */
-void e0_to_device(struct e0 *e);
-int e0_on_device(const struct e0 *e);
+void spaced_to_device(struct spaced *e);
+int spaced_on_device(const struct spaced *e);
 /* The subtest's argument, for tests of the memory of either device. */
 enum device_memory { DEVICE_PRIVATE, DEVICE_COHERENT };
 /* The device of that kind, with NR pages, which are in its memory. */
-struct e0 e0_map_on_device(enum device_memory kind, int nr);
+struct spaced spaced_map_on_device(enum device_memory kind, int nr);
 /* Counts pages in device memory by their PTEs. */
-int e0_device_ptes(const struct e0 *e, enum device_memory kind);
-char *e0_page(const struct e0 *e, int i);
-struct page_facts e0_facts(const struct e0 *e, int i);
-void e0_print(const struct e0 *e);
-/* Counts over all pages; e0_intact() is a CPU access and revokes. */
-int e0_count(const struct e0 *e, bool (*is)(uint64_t pagemap));
-int e0_mapcounts(const struct e0 *e);
-int e0_flagged(const struct e0 *e, uint64_t flag);
-int e0_mirrored(const struct e0 *e);
-int e0_intact(const struct e0 *e);
+int spaced_device_ptes(const struct spaced *e, enum device_memory kind);
+char *spaced_page(const struct spaced *e, int i);
+struct page_facts spaced_facts(const struct spaced *e, int i);
+void spaced_print(const struct spaced *e);
+/* Counts over all pages; spaced_intact() is a CPU access and revokes. */
+int spaced_count(const struct spaced *e, bool (*is)(uint64_t pagemap));
+int spaced_mapcounts(const struct spaced *e);
+int spaced_flagged(const struct spaced *e, uint64_t flag);
+int spaced_mirrored(const struct spaced *e);
+int spaced_intact(const struct spaced *e);
 /* mlock the pages, and not the untouched ones between them. */
-void e0_mlock(const struct e0 *e);
-void e0_munlock(const struct e0 *e);
+void spaced_mlock(const struct spaced *e);
+void spaced_munlock(const struct spaced *e);
 
 /*
- * ET: a 2M THP of which every PTE was made exclusive; then the CPU read page
- * 0: 1 present PTE and 511 exclusive ones.  The seed of page i is i.
+ * A partly exclusive THP: every PTE of it was made exclusive, then the CPU read
+ * page 0.  So one PTE is present and all others are exclusive.  The seed of
+ * page i is i.
  */
-char *et_map(int dev);
+char *partial_thp_map(int dev);
 /* The same of a THP from thp_map(). */
-void et_make(int dev, char *head);
+void partial_thp_make(int dev, char *head);
 
 /* -- thp.c ---------------------------------------------------------------- */
 
-/* 2 MB of address space that one huge page could map. */
+/* Anonymous memory that one huge page could map, without a page yet. */
 char *hpage_area(void);
-/* A populated, PMD-mapped 2M THP, page i filled with seed i; else skips. */
+/* Address space for NR huge pages, with no access, to map something into. */
+char *hpage_hole(int nr);
+/* A populated, PMD-mapped THP, page i filled with seed i; else skips. */
 char *thp_map(void);
+/* One folio of the size of a PMD, whether a PMD or PTEs map it. */
 bool is_thp(const void *addr);
-/* A counter of hugepages-2048kB/stats; -1 on kernels without it. */
+/* Whether a PMD maps the huge page at ADDR, of any kind of memory. */
+bool is_pmd_mapped(const void *addr);
+/* A file of hugepages-*kB in /sys/kernel/mm/transparent_hugepage. */
+const char *thp_path(unsigned long size, const char *file);
+/* A counter of the huge pages of a PMD's size; -1 on kernels without it. */
 long long thp_stat(const char *name);
 /* How many of NR pages still have the pattern of their number. */
 int intact_pages(const void *base, int nr);
@@ -299,6 +323,12 @@ int memcg_reclaim_anon(unsigned long bytes);
 /* -- swap.c ---------------------------------------------------------------- */
 
 void require_swap(void);
+/*
+ * MADV_PAGEOUT: reclaim NR pages at ADDR now, unless somebody holds them; first
+ * the batches of pages on their way to the LRU are drained.  Reclaim may refuse
+ * a page: see what became of them by is_swapped() or count_swapped_file().
+ */
+void pageout(const void *addr, int nr);
 /* How many there are, and the first one's device. */
 int swap_areas(char *first, size_t size);
 /* 0 or -errno */

@@ -202,7 +202,7 @@ static int mapping(int i, uint64_t pfn)
 
 	for (who = 0; who < nr_sharers; who++)
 		n += pid_of(who) && is_present(seen[who][i]) &&
-		     (seen[who][i] & PM_PFN_MASK) == pfn;
+		     PM_PFN(seen[who][i]) == pfn;
 	return n;
 }
 
@@ -222,7 +222,7 @@ int sharers_agreeing(const void *addr, int nr)
 
 		for (who = 1; who < nr_sharers; who++)
 			same &= !pid_of(who) ||
-				!((seen[who][i] ^ seen[0][i]) & PM_PFN_MASK);
+				!PM_PFN(seen[who][i] ^ seen[0][i]);
 		n += same;
 	}
 	return n;

@@ -70,17 +70,10 @@ static char *page_of(struct stress *s, int i)
 	return s->base + i * STRIDE + PAGE_SIZE;
 }
 
-static bool is_zeros(const void *page)
-{
-	static const char zeros[PAGE_SIZE];
-
-	return !memcmp(page, zeros, PAGE_SIZE);
-}
-
 static bool as_noted(struct stress *s, int i)
 {
 	if (s->content[i] == ZEROS)
-		return is_zeros(page_of(s, i));
+		return page_is_zero(page_of(s, i));
 	return page_intact(page_of(s, i), s->content[i]);
 }
 
@@ -154,14 +147,14 @@ bool stress_exclusive(struct stress *s, int i, uint64_t random)
 /* Content is read by somebody else: the page's lock, not the world's. */
 bool stress_device_read(struct stress *s, int i, uint64_t random)
 {
-	static __thread char buf[PAGE_SIZE] __aligned(PAGE_SIZE);
+	uint64_t buf[PAGE_SIZE / sizeof(uint64_t)];
 	bool ok;
 
 	(void)random;
 	begin(s, i);
 	ok = !dmirror_read(s->dev, page_of(s, i), buf, NULL);
 	if (ok)
-		check(s->content[i] == ZEROS ? is_zeros(buf) :
+		check(s->content[i] == ZEROS ? page_is_zero(buf) :
 		      page_intact(buf, s->content[i]),
 		      "page %d: the device reads other data", i);
 	end(s, i);

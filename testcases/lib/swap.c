@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Swap areas on zram: Documentation/admin-guide/blockdev/zram.rst */
+/* Paging out, and swap areas on zram: Documentation/admin-guide/blockdev/zram.rst */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/swap.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "guest.h"
 #include "rmaplab.h"
 
 #define ZRAM_CONTROL	"/sys/class/zram-control/"
-
-/* The page that mkswap writes: union swap_header of include/linux/swap.h. */
-struct swap_page {
-	char bootbits[1024];
-	uint32_t version;
-	uint32_t last_page;
-	uint32_t nr_badpages;
-	char unused[PAGE_SIZE - 1024 - 3 * sizeof(uint32_t) - 10];
-	char magic[10];
-};
 
 void require_swap(void)
 {
@@ -30,6 +22,13 @@ void require_swap(void)
 	require_errno(!sysinfo(&si), "sysinfo");
 	if (!si.freeswap)
 		skip("inconclusive: no swap");
+}
+
+void pageout(const void *addr, int nr)
+{
+	drain_lru_caches();
+	require_errno(!madvise((void *)addr, nr * PAGE_SIZE, MADV_PAGEOUT),
+		      "MADV_PAGEOUT");
 }
 
 /* The first line of /proc/swaps is a heading. */
@@ -59,13 +58,11 @@ int swap_on(const char *device)
 
 static void write_header(const char *device, unsigned int pages)
 {
-	struct swap_page header = { .version = 1, .last_page = pages - 1 };
 	int fd = open(device, O_WRONLY | O_CLOEXEC);
 
-	memcpy(header.magic, "SWAPSPACE2", sizeof(header.magic));
 	require_errno(fd >= 0, "%s", device);
-	require_errno(write(fd, &header, sizeof(header)) == sizeof(header) &&
-		      !fsync(fd), "%s: swap header", device);
+	errno = write_swap_header(fd, pages);
+	require_errno(!errno, "%s: swap header", device);
 	close(fd);
 }
 

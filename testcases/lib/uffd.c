@@ -8,7 +8,6 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <linux/fs.h>
 #include <linux/userfaultfd.h>
 
 #include "rmaplab.h"
@@ -21,35 +20,6 @@
 #endif
 #ifndef UFFD_FEATURE_WP_ASYNC
 #define UFFD_FEATURE_WP_ASYNC		(1 << 15)
-#endif
-
-/* include/uapi/linux/fs.h, since 6.7 */
-#ifndef PAGEMAP_SCAN
-struct pm_scan_arg {
-	uint64_t size;
-	uint64_t flags;
-	uint64_t start;
-	uint64_t end;
-	uint64_t walk_end;
-	uint64_t vec;
-	uint64_t vec_len;
-	uint64_t max_pages;
-	uint64_t category_inverted;
-	uint64_t category_mask;
-	uint64_t category_anyof_mask;
-	uint64_t return_mask;
-};
-
-struct page_region {
-	uint64_t start;
-	uint64_t end;
-	uint64_t categories;
-};
-
-#define PAGEMAP_SCAN		_IOWR('f', 16, struct pm_scan_arg)
-#define PAGE_IS_WRITTEN		(1 << 1)
-#define PM_SCAN_WP_MATCHING	(1 << 0)
-#define PM_SCAN_CHECK_WPASYNC	(1 << 1)
 #endif
 
 #define MAX_REGIONS	512
@@ -119,23 +89,23 @@ bool is_uffd_wp(uint64_t pagemap)
 
 long pagemap_scan_written(void *addr, size_t size, bool protect)
 {
-	static struct page_region region[MAX_REGIONS];
-	struct pm_scan_arg arg = {
+	static struct scan_region region[MAX_REGIONS];
+	struct scan_arg arg = {
 		.size = sizeof(arg),
-		.flags = PM_SCAN_CHECK_WPASYNC |
-			 (protect ? PM_SCAN_WP_MATCHING : 0),
+		.flags = SCAN_CHECK_WPASYNC |
+			 (protect ? SCAN_WP_MATCHING : 0),
 		.start = (uintptr_t)addr,
 		.end = (uintptr_t)addr + size,
 		.vec = (uintptr_t)region,
 		.vec_len = MAX_REGIONS,
-		.category_mask = PAGE_IS_WRITTEN,
-		.return_mask = PAGE_IS_WRITTEN,
+		.category_mask = SCAN_IS_WRITTEN,
+		.return_mask = SCAN_IS_WRITTEN,
 	};
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	long i, n, pages = 0;
 
 	require_errno(fd >= 0, "/proc/self/pagemap");
-	n = ioctl(fd, PAGEMAP_SCAN, &arg);
+	n = ioctl(fd, SCAN_PAGEMAP, &arg);
 	if (n < 0 && errno == ENOTTY)
 		skip("no PAGEMAP_SCAN");
 	require_errno(n >= 0, "PAGEMAP_SCAN");

@@ -11,13 +11,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mempolicy.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "guest.h"
 #include "rmaplab.h"
 
 #define MAX_WATCHED	4096
@@ -54,19 +53,12 @@ uint64_t watched_pfn(int i)
 /*
  * A page that was just faulted in is on a CPU's batch of pages on their way to
  * the LRU, which holds a reference: unmapped, it stays anonymous memory until
- * the batch is drained.  move_pages() begins with that, on all CPUs
- * (lru_cache_disable() in do_pages_move()); 6.1's drop_caches does not.
+ * the batch is drained.  6.1's drop_caches does not do that.
  */
 void drain_lru_caches(void)
 {
-	static char here = 1;
-	void *page = &here;
-	int node = 0, status;
-	long err;
-
-	err = syscall(SYS_move_pages, 0, 1UL, &page, &node, &status,
-		      MPOL_MF_MOVE);
-	require_errno(!err, "move_pages");
+	errno = drain_lru_batches();
+	require_errno(!errno, "move_pages");
 }
 
 static bool range_maps(int pagemap, unsigned long start, unsigned long end,
@@ -85,7 +77,7 @@ static bool range_maps(int pagemap, unsigned long start, unsigned long end,
 		n /= sizeof(entry[0]);
 		for (i = 0; i < n; i++)
 			if (is_present(entry[i]) &&
-			    (entry[i] & PM_PFN_MASK) == pfn)
+			    PM_PFN(entry[i]) == pfn)
 				return true;
 	}
 	return false;
@@ -129,7 +121,7 @@ static bool any_process_maps(uint64_t pfn)
 
 static bool is_leaked(const struct page_facts *p)
 {
-	return (p->flags & PF_ANON) && !any_process_maps(p->pfn);
+	return (p->flags & KPF_ANON) && !any_process_maps(p->pfn);
 }
 
 /*
@@ -143,7 +135,7 @@ static struct page_facts reclaim_swap_cache(struct page_facts p)
 	int round, ret;
 
 	for (round = 0; round < RECLAIM_ROUNDS; round++) {
-		if (!(p.flags & PF_SWAPCACHE) || p.count)
+		if (!(p.flags & KPF_SWAPCACHE) || p.count)
 			break;
 		ret = memcg_reclaim_anon(HPAGE_SIZE);
 		diag("after exit, pfn %#llx is in the swap cache: reclaim %d",
@@ -163,7 +155,7 @@ static void empty_swap_cache(const struct page_facts *pages, int nr)
 	char device[128];
 	int i, off, on;
 
-	for (i = 0; i < nr && !(pages[i].flags & PF_SWAPCACHE); i++)
+	for (i = 0; i < nr && !(pages[i].flags & KPF_SWAPCACHE); i++)
 		;
 	if (i == nr || swap_areas(device, sizeof(device)) != 1)
 		return;

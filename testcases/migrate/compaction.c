@@ -62,14 +62,14 @@ static void test_compaction(void)
 	require(!ret, "compact_memory: %s", strerror(-ret));
 	pagemap_entries_of(sharer_pid(0), addr, NR, after);
 	for (i = 0; i < NR; i += 2)
-		moved += ((before[i] ^ after[i]) & PM_PFN_MASK) != 0;
+		moved += PM_PFN(before[i] ^ after[i]) != 0;
 	diag("pages with another PFN: %d; pgmigrate_success: %lld", moved,
 	     vmstat("pgmigrate_success") - moves);
 	if (!moved)
 		skip("inconclusive: compaction moved none of the pages");
 
 	for (i = 0; i < 2 * CLOSELY; i += 2) {
-		uint64_t pfn = after[i] & PM_PFN_MASK;
+		uint64_t pfn = PM_PFN(after[i]);
 
 		counted += (int)pfn_facts(pfn).count == sharers_nr();
 	}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T9: 2 nodes, move_pages(page 0 of a partial ET).
+ * move_pages() to another node, of page 0 of a THP that has one present PTE and
+ * 511 exclusive ones.
  *
- * status = node, 512 present, data intact.  The unpatched kernel crashes: its
+ * The status is the node, all pages are present with their data.  The unpatched kernel crashes: its
  * try_to_migrate_one() takes the PFN of an exclusive entry by pte_pfn(), which
  * is another page's: kernel BUG under DEBUG_VM_PGFLAGS, else corruption.
  *
@@ -19,7 +20,7 @@ static char *et_map_on_source(int dev)
 	char *head;
 
 	allocate_on(SOURCE);
-	head = et_map(dev);
+	head = partial_thp_map(dev);
 	allocate_anywhere();
 	return head;
 }
@@ -38,7 +39,7 @@ static void test_move_pages(void)
 		skip("inconclusive: no free order-9 page on node %d", TARGET);
 	pfn = page_facts(head).pfn;
 
-	diag("move_pages(page 0 of a partial ET -> node %d)", TARGET);
+	diag("move_pages(page 0 of a partly exclusive THP -> node %d)", TARGET);
 	check_eq("status, the node", move_page(head, TARGET), TARGET);
 	check(page_facts(head).pfn != pfn, "page 0 still has its PFN");
 	if (page_facts(head).pfn != pfn)

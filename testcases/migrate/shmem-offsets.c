@@ -55,13 +55,13 @@ static int mapping(int j, uint64_t *pfn)
 	uint64_t entry;
 	int who, n = 0;
 
-	*pfn = pagemap_entry(window[0] + j * PAGE_SIZE) & PM_PFN_MASK;
+	*pfn = PM_PFN(pagemap_entry(window[0] + j * PAGE_SIZE));
 	for (who = 0; who < sharers_nr(); who++) {
 		if (j < first(who))
 			continue;
 		entry = pagemap_entry_of(sharer_pid(who), window[who] +
 					 (j - first(who)) * PAGE_SIZE);
-		n += is_present(entry) && (entry & PM_PFN_MASK) == *pfn;
+		n += is_present(entry) && PM_PFN(entry) == *pfn;
 	}
 	return n;
 }

@@ -26,7 +26,7 @@ static void offline_all(char *addr)
 		check(!ret, "soft offline of page %d: %s", i, strerror(-ret));
 	}
 	for (i = 0; i < NR; i++) {
-		poisoned += !!(pfn_facts(old.pfn[i]).flags & PF_HWPOISON);
+		poisoned += !!(pfn_facts(old.pfn[i]).flags & KPF_HWPOISON);
 		left += sharers_mapping(addr + i * PAGE_SIZE, old.pfn[i]);
 	}
 	check_eq("old pages that are taken out of use", poisoned, NR);

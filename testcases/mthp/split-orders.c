@@ -38,7 +38,7 @@ static void test_split(void)
 	check_eq("pages with their PFN", pfns_kept(&old, head), nr - 1);
 	for (i = 0; i < nr - 1; i++)
 		parts += !!(pfn_facts(old.pfn[i]).flags &
-			    (PF_COMPOUND_HEAD | PF_COMPOUND_TAIL));
+			    (KPF_COMPOUND_HEAD | KPF_COMPOUND_TAIL));
 	check_eq("pages that are still part of a folio", parts, 0);
 	check_shared_by_all(head, nr - 1);
 	check_eq("pages intact", intact_pages(head, nr - 1), nr - 1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T12: E0 in a ZONE_MOVABLE block, offline it.
+ * Offline of a memory block of ZONE_MOVABLE that has exclusive pages.
  *
- * Offlined: the pages are migrated out of the block like any others, which
+ * It succeeds: the pages are migrated out of the block like any others, which
  * revokes the device's access.  The unpatched kernel cannot migrate them, for
  * their mapcount does not explain their references, and tries for ever: so it is
  * interrupted after many failed migrations.
@@ -72,24 +72,24 @@ static unsigned long movable_block(uint64_t pfn)
 	return block;
 }
 
-static void check_offline(struct e0 *e, bool exclusive)
+static void check_offline(struct spaced *e, bool exclusive)
 {
-	unsigned long block = movable_block(e0_facts(e, 0).pfn);
+	unsigned long block = movable_block(spaced_facts(e, 0).pfn);
 	int i, ret, inside = 0;
 
 	if (exclusive)
-		e0_make_exclusive(e);
+		spaced_make_exclusive(e);
 	drain_lru_caches();
 	ret = offline(block);
 	check(!ret, "offline of block %lu: %s", block, strerror(-ret));
 	check(memory_block_is(block, "state", "offline"), "it is not offline");
 	for (i = 0; i < NR; i++)
-		inside += memory_block_of(e0_facts(e, i).pfn) == block;
+		inside += memory_block_of(spaced_facts(e, i).pfn) == block;
 	check_eq("pages still in the block", inside, 0);
-	check_eq("PTEs exclusive", e0_count(e, is_exclusive), 0);
+	check_eq("PTEs exclusive", spaced_count(e, is_exclusive), 0);
 	check_rss_anon();
-	check_eq("pages intact", e0_intact(e), NR);
-	check_eq("sum of mapcounts", e0_mapcounts(e), NR);
+	check_eq("pages intact", spaced_intact(e), NR);
+	check_eq("sum of mapcounts", spaced_mapcounts(e), NR);
 	if (ret)
 		return;
 	ret = memory_block_set(block, "online_movable");
@@ -98,14 +98,14 @@ static void check_offline(struct e0 *e, bool exclusive)
 
 static void test_ordinary(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 
 	check_offline(&e, false);
 }
 
 static void test_exclusive(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 
 	check_offline(&e, true);
 }

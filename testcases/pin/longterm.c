@@ -19,7 +19,7 @@
 #define NR 8
 
 static char *addr;
-static char copy[NR * PAGE_SIZE];
+static char copy[NR * MAX_PAGE_SIZE];
 
 static int pin(void)
 {

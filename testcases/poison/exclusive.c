@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T11: E0 PFN -> hwpoison/corrupt-pfn, then the CPU touches it.
+ * A memory failure of an exclusive page (hwpoison/corrupt-pfn), then the CPU
+ * touches it.
  *
- * SIGBUS: memory_failure() unmaps the page from whoever has it, an exclusive
+ * It gets SIGBUS: memory_failure() unmaps the page from whoever has it, an exclusive
  * entry is one of its mappings, and the next access finds a hwpoison entry.
  * The unpatched kernel finds nobody who maps the page: the access revokes the
  * entry and reads the data from poisoned memory (the bug).
@@ -19,35 +20,35 @@
 
 static void test_touch(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 	int i, ret;
 
-	e0_make_exclusive(&e);
+	spaced_make_exclusive(&e);
 	drain_lru_caches();
-	ret = hwpoison_pfn(e0_facts(&e, BAD).pfn);
+	ret = hwpoison_pfn(spaced_facts(&e, BAD).pfn);
 	diag("corrupt-pfn: %s", ret ? strerror(-ret) : "0");
-	e0_print(&e);
-	check_eq("signal of a read", access_signal(e0_page(&e, BAD), false),
+	spaced_print(&e);
+	check_eq("signal of a read", access_signal(spaced_page(&e, BAD), false),
 		 SIGBUS);
-	check_eq("signal of a write", access_signal(e0_page(&e, BAD), true),
+	check_eq("signal of a write", access_signal(spaced_page(&e, BAD), true),
 		 SIGBUS);
-	check(!dmirror_has_exclusive(e.dev, e0_page(&e, BAD)),
+	check(!dmirror_has_exclusive(e.dev, spaced_page(&e, BAD)),
 	      "the device still has access to the poisoned page");
 	for (i = 0; i < NR; i++)
 		if (i != BAD)
-			check(page_intact(e0_page(&e, i), i), "page %d", i);
+			check(page_intact(spaced_page(&e, i), i), "page %d", i);
 }
 
 /* An ordinary page shows that injecting works in this guest. */
 static void test_ordinary(void)
 {
-	struct e0 e = e0_map(NR);
+	struct spaced e = spaced_map(NR);
 	int ret;
 
 	drain_lru_caches();
-	ret = hwpoison_pfn(e0_facts(&e, BAD).pfn);
+	ret = hwpoison_pfn(spaced_facts(&e, BAD).pfn);
 	require(!ret, "corrupt-pfn: %s", strerror(-ret));
-	check_eq("signal of a read", access_signal(e0_page(&e, BAD), false),
+	check_eq("signal of a read", access_signal(spaced_page(&e, BAD), false),
 		 SIGBUS);
 }
 

@@ -38,7 +38,8 @@ static void write_after_swapout(char *addr, bool copied)
 		 copied ? 0 : NR);
 	pfns_of(addr, NR);
 	for (i = 0; i < NR; i++) {
-		require_errno(read(pipe, got, PAGE_SIZE) == PAGE_SIZE,
+		require_errno(read(pipe, got, PAGE_SIZE) ==
+			      (ssize_t)PAGE_SIZE,
 			      "read from the pipe");
 		seen += page_intact(got, copied ? i : 100 + i);
 	}

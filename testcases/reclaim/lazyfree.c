@@ -52,13 +52,6 @@ static bool all_dropped(const void *addr, int nr)
 	return sharers_count(addr, nr, is_none) == nr * sharers_nr();
 }
 
-static bool is_zero(const char *page)
-{
-	static const char zero[PAGE_SIZE];
-
-	return !memcmp(page, zero, PAGE_SIZE);
-}
-
 static long zero_pages(int who, long addr)
 {
 	const char *page = (const char *)addr;
@@ -66,7 +59,7 @@ static long zero_pages(int who, long addr)
 
 	(void)who;
 	for (i = 0; i < NR; i++)
-		n += is_zero(page + i * PAGE_SIZE);
+		n += page_is_zero(page + i * PAGE_SIZE);
 	return n;
 }
 
@@ -99,7 +92,7 @@ static void test_rewritten(void)
 	      "pages that were not written are still there");
 	check_rss_anon();
 	for (i = 0; i < NR; i += 2) {
-		zero += is_zero(addr + i * PAGE_SIZE);
+		zero += page_is_zero(addr + i * PAGE_SIZE);
 		kept += page_intact(addr + (i + 1) * PAGE_SIZE, i + 1);
 	}
 	check_eq("pages not written that read as zeroes", zero, NR / 2);
@@ -122,7 +115,8 @@ static void test_referenced(void)
 	      "pages that nobody holds are still there");
 	for (i = 1; i < NR; i += 2) {
 		kept += page_intact(addr + i * PAGE_SIZE, i);
-		require_errno(read(pipes[i / 2], got, PAGE_SIZE) == PAGE_SIZE,
+		require_errno(read(pipes[i / 2], got, PAGE_SIZE) ==
+			      (ssize_t)PAGE_SIZE,
 			      "read from the pipe");
 		read_back += page_intact(got, i);
 		drop_references(pipes[i / 2]);

@@ -35,7 +35,7 @@ static void test_half(void)
 	control = anon_map(NR * PAGE_SIZE, MADV_NOHUGEPAGE);
 	pages_fill(control, NR);
 	require_errno(!mlock(head, HALF * PAGE_SIZE), "mlock");
-	check(!(page_facts(head).flags & PF_MLOCKED),
+	check(!(page_facts(head).flags & KPF_MLOCKED),
 	      "the kernel takes all of the THP for locked");
 	old = pfns_of(head, HALF);
 

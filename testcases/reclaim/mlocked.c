@@ -54,8 +54,8 @@ static void map_and_lock(void)
 	sharers_fork(2);
 	sharers_call(lock, 1);
 	check_eq("nr_mlock", nr_mlock() - unlocked, NR);
-	check_eq("pages locked", flagged(PF_MLOCKED), NR);
-	check_eq("pages unevictable", flagged(PF_UNEVICTABLE), NR);
+	check_eq("pages locked", flagged(KPF_MLOCKED), NR);
+	check_eq("pages unevictable", flagged(KPF_UNEVICTABLE), NR);
 }
 
 static bool control_is_out(const void *addr, int nr)
@@ -72,7 +72,7 @@ static void check_locked_pages_stay(void)
 	      "ordinary pages were not reclaimed");
 	check_eq("locked pages that kept their PFN", pfns_kept(&old, locked),
 		 NR);
-	check_eq("pages locked", flagged(PF_MLOCKED), NR);
+	check_eq("pages locked", flagged(KPF_MLOCKED), NR);
 }
 
 static void check_both_unlock(void)
@@ -83,7 +83,7 @@ static void check_both_unlock(void)
 	check_eq("nr_mlock, one process unlocked", nr_mlock() - unlocked, NR);
 	sharer_call(0, lock, 0);
 	drain_lru_caches();
-	check_eq("pages locked, all unlocked", flagged(PF_MLOCKED), 0);
+	check_eq("pages locked, all unlocked", flagged(KPF_MLOCKED), 0);
 	check_eq("nr_mlock, all unlocked", nr_mlock() - unlocked, 0);
 	check(reclaim_shared(locked, NR), "unlocked pages were not reclaimed");
 	check_intact_in_all(locked, NR);
@@ -109,7 +109,7 @@ static void test_after_migration(void)
 	check_eq("pages with their old PFN", pfns_kept(&old, locked), 0);
 	allocate_anywhere();
 	drain_lru_caches();
-	check_eq("pages locked", flagged(PF_MLOCKED), NR);
+	check_eq("pages locked", flagged(KPF_MLOCKED), NR);
 	check_both_unlock();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T6: MADV_PAGEOUT on partial ET.
+ * MADV_PAGEOUT of a THP that has one present PTE and 511 exclusive ones.
  *
  * The present PTE leads to the THP, which is mapped in part: it is split, which
  * revokes the device's access to all of it, and the 512 pages are swapped out.
@@ -14,13 +14,6 @@
 
 #include "rmaplab.h"
 
-static void pageout(char *head)
-{
-	/* A page on its way to the LRU cannot be isolated from it. */
-	drain_lru_caches();
-	require_errno(!madvise(head, HPAGE_SIZE, MADV_PAGEOUT), "MADV_PAGEOUT");
-}
-
 static void test_pageout(void)
 {
 	int dev = dmirror_open();
@@ -29,13 +22,13 @@ static void test_pageout(void)
 
 	require_swap();
 	control = thp_map();
-	head = et_map(dev);
-	pageout(control);
+	head = partial_thp_map(dev);
+	pageout(control, HPAGE_NR);
 	if (count_ptes(control, HPAGE_NR, is_swapped) != HPAGE_NR)
-		skip("inconclusive: MADV_PAGEOUT swapped %d of 512 ordinary pages",
-		     count_ptes(control, HPAGE_NR, is_swapped));
+		skip("inconclusive: MADV_PAGEOUT swapped %d of %d ordinary pages",
+		     count_ptes(control, HPAGE_NR, is_swapped), HPAGE_NR);
 	failed = vmstat("thp_split_page_failed");
-	pageout(head);
+	pageout(head, HPAGE_NR);
 
 	check_eq("thp_split_page_failed",
 		 vmstat("thp_split_page_failed") - failed, 0);

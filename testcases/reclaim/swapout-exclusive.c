@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T5: E0s, swap on, `memory.reclaim "N swappiness=200"`: VmSwap, pagemap.
+ * Reclaim of exclusive pages from our cgroup (memory.reclaim): VmSwap and
+ * pagemap.
  *
  * Exclusive access does not pin memory: reclaim revokes it and swaps the pages
  * out, and they come back with their data.  The unpatched kernel takes the
@@ -16,7 +17,7 @@
 #define NR		64
 #define MAX_ROUNDS	20
 
-static int reclaim_until_swapped(const struct e0 *e, const char *control)
+static int reclaim_until_swapped(const struct spaced *e, const char *control)
 {
 	int round, ret, ordinary = 0;
 
@@ -24,8 +25,8 @@ static int reclaim_until_swapped(const struct e0 *e, const char *control)
 		ret = memcg_reclaim_anon(16UL << 20);
 		ordinary = count_ptes(control, NR, is_swapped);
 		diag("memory.reclaim: %d, swapped: %d ordinary, %d exclusive",
-		     ret, ordinary, e0_count(e, is_swapped));
-		if (ordinary == NR && e0_count(e, is_swapped) == e->nr)
+		     ret, ordinary, spaced_count(e, is_swapped));
+		if (ordinary == NR && spaced_count(e, is_swapped) == e->nr)
 			break;
 	}
 	return ordinary;
@@ -33,7 +34,7 @@ static int reclaim_until_swapped(const struct e0 *e, const char *control)
 
 static void test_swapout(void)
 {
-	struct e0 e;
+	struct spaced e;
 	char *control;
 	int i;
 
@@ -42,19 +43,19 @@ static void test_swapout(void)
 	control = anon_map(NR * PAGE_SIZE, MADV_NOHUGEPAGE);
 	for (i = 0; i < NR; i++)
 		page_fill(control + i * PAGE_SIZE, i);
-	e = e0_map(NR);
-	e0_make_exclusive(&e);
+	e = spaced_map(NR);
+	spaced_make_exclusive(&e);
 	if (reclaim_until_swapped(&e, control) != NR)
 		skip("inconclusive: reclaim does not swap ordinary pages out");
 
-	e0_print(&e);
+	spaced_print(&e);
 	diag("VmSwap: %lld kB", status_kb("VmSwap"));
-	check_eq("exclusive pages swapped out", e0_count(&e, is_swapped), NR);
-	check_eq("PTEs still exclusive", e0_count(&e, is_exclusive), 0);
-	check_eq("pages still mirrored", e0_mirrored(&e), 0);
+	check_eq("exclusive pages swapped out", spaced_count(&e, is_swapped), NR);
+	check_eq("PTEs still exclusive", spaced_count(&e, is_exclusive), 0);
+	check_eq("pages still mirrored", spaced_mirrored(&e), 0);
 	check_rss_anon();
-	check_eq("pages intact", e0_intact(&e), NR);
-	check_eq("PTEs present, all touched", e0_count(&e, is_present), NR);
+	check_eq("pages intact", spaced_intact(&e), NR);
+	check_eq("PTEs present, all touched", spaced_count(&e, is_present), NR);
 	for (i = 0; i < NR; i++)
 		check(page_intact(control + i * PAGE_SIZE, i),
 		      "ordinary page %d", i);

@@ -22,7 +22,8 @@ static void watch_and_leak(char *page)
 	struct iovec part = { .iov_base = page, .iov_len = PAGE_SIZE };
 
 	watch_pfn(page_facts(page).pfn);
-	require(vmsplice(pipe_of_parent[1], &part, 1, 0) == PAGE_SIZE,
+	require(vmsplice(pipe_of_parent[1], &part, 1, 0) ==
+		(ssize_t)PAGE_SIZE,
 		"vmsplice: %s", strerror(errno));
 }
 
@@ -40,8 +41,7 @@ static void test_leak_swap_cache(void)
 
 	require_swap();
 	*page = 1;
-	drain_lru_caches();
-	madvise(page, PAGE_SIZE, MADV_PAGEOUT);
+	pageout(page, 1);
 	require(is_swapped(pagemap_entry(page)), "the page is not swapped out");
 	require(*(volatile char *)page == 1, "other data");
 	watch_and_leak(page);

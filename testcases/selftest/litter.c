@@ -13,7 +13,7 @@
 
 static void test_litter(void)
 {
-	static char page[PAGE_SIZE];
+	static char page[MAX_PAGE_SIZE];
 	int fd = open("/tmp/litter", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	int i;
 

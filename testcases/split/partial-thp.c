@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T10: partial ET, `1` to split_huge_pages.
+ * split_huge_pages of a THP that has one present PTE and 511 exclusive ones.
  *
  * The THP is split and the data is intact: the split puts migration entries in
  * the place of exclusive ones, which revokes the device's access.  On the
@@ -17,7 +17,7 @@ static int pages_of_thp(const char *head)
 
 	for (i = 0; i < HPAGE_NR; i++)
 		n += !!(page_facts(head + i * PAGE_SIZE).flags &
-			(PF_COMPOUND_HEAD | PF_COMPOUND_TAIL));
+			(KPF_COMPOUND_HEAD | KPF_COMPOUND_TAIL));
 	return n;
 }
 
@@ -43,7 +43,7 @@ static void check_split(const char *head, int ret)
 
 static char *et(void)
 {
-	char *head = et_map(dmirror_open());
+	char *head = partial_thp_map(dmirror_open());
 
 	/* A page on its way to the LRU has one reference more. */
 	drain_lru_caches();

@@ -36,7 +36,7 @@ static void unmap_half(char *head)
 static bool is_split(const void *head, int nr)
 {
 	(void)nr;
-	return !(page_facts(head).flags & PF_THP);
+	return !(page_facts(head).flags & KPF_THP);
 }
 
 static void test_unmap(void)
@@ -62,8 +62,8 @@ static void test_unmap(void)
 
 	check(reclaim_until(is_split, head, HALF), "the THP was not split");
 	for (i = HALF; i < HPAGE_NR; i++)
-		anon += (pfn_facts(old.pfn[i]).flags & (PF_ANON | PF_THP)) ==
-			(PF_ANON | PF_THP);
+		anon += (pfn_facts(old.pfn[i]).flags & (KPF_ANON | KPF_THP)) ==
+			(KPF_ANON | KPF_THP);
 	check_eq("unmapped pages still in the THP", anon, 0);
 	if (partial >= 0)
 		check_eq("nr_anon_partially_mapped, after the split",

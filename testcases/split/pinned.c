@@ -19,7 +19,7 @@
 
 #define HELD 5
 
-static char copy[PAGE_SIZE];
+static char copy[MAX_PAGE_SIZE];
 
 static void check_not_split(char *head)
 {
@@ -75,7 +75,8 @@ static void test_referenced(void)
 	sharers_fork(subtest_arg());
 	pipe = hold_references(head + HELD * PAGE_SIZE, 1);
 	check_not_split(head);
-	require_errno(read(pipe, copy, PAGE_SIZE) == PAGE_SIZE,
+	require_errno(read(pipe, copy, PAGE_SIZE) ==
+		      (ssize_t)PAGE_SIZE,
 		      "read from the pipe");
 	check(page_intact(copy, HELD), "the pipe has other data");
 	drop_references(pipe);

@@ -9,13 +9,10 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "sharers.h"
 
-#define SHMEM_ENABLED	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
-#define SHMEM_2M	"/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/shmem_enabled"
 #define HOLE		100
 #define HOLE_NR		50
 #define NR		256	/* pages that are looked at: hole and data */
@@ -26,31 +23,6 @@ static char *base;	/* where page first() is */
 static int first(int who)
 {
 	return who ? 1 + who % 8 : 0;
-}
-
-static void allow_huge(void)
-{
-	if (!file_exists(SHMEM_ENABLED))
-		skip("no " SHMEM_ENABLED);
-	require(!write_text(SHMEM_ENABLED, "force") ||
-		!write_text(SHMEM_ENABLED, "advise"), SHMEM_ENABLED);
-	if (file_exists(SHMEM_2M))
-		require(!write_text(SHMEM_2M, "inherit"), SHMEM_2M);
-}
-
-/* At an address that is as well aligned as the file: for a PMD. */
-static char *map_huge(void)
-{
-	char *area = mmap(NULL, 2 * HPAGE_SIZE, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *head = (char *)(((uintptr_t)area + HPAGE_SIZE - 1) &
-			      ~(HPAGE_SIZE - 1));
-
-	require_errno(area != MAP_FAILED, "mmap");
-	head = mmap(head, HPAGE_SIZE, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_FIXED, file, 0);
-	require_errno(head != MAP_FAILED, "mmap of the file");
-	return head;
 }
 
 static long map_own(int who, long arg)
@@ -65,13 +37,6 @@ static long map_own(int who, long arg)
 	return 0;
 }
 
-static bool zero(const char *page)
-{
-	static const char zeroes[PAGE_SIZE];
-
-	return !memcmp(page, zeroes, PAGE_SIZE);
-}
-
 /* Pages from 16 on that are as they should be. */
 static long right_pages(int who, long holed)
 {
@@ -81,7 +46,7 @@ static long right_pages(int who, long holed)
 		const char *page = base + (i - first(who)) * PAGE_SIZE;
 
 		if (holed && i >= HOLE && i < HOLE + HOLE_NR)
-			n += zero(page);
+			n += page_is_zero(page);
 		else
 			n += page_intact(page, i);
 	}
@@ -93,12 +58,9 @@ static void test_hole(void)
 	struct pfns old;
 	int all;
 
-	allow_huge();
 	file = shmem_file(HPAGE_SIZE);
-	base = map_huge();
-	pages_fill(base, HPAGE_NR);
-	if (!is_thp(base))
-		skip("inconclusive: no huge page of tmpfs");
+	base = shmem_thp_map(file, 0, 1);
+	require(is_thp(base), "the huge page is no folio of its size");
 	old = pfns_of(base, HPAGE_NR);
 	sharers_fork(subtest_arg());
 	sharers_call(map_own, 0);

@@ -33,7 +33,7 @@ static void split(char *head, struct pfns *old)
 	check_eq("pages with their PFN", pfns_kept(old, head), HPAGE_NR);
 	for (i = 0; i < HPAGE_NR; i++)
 		apart += !(pfn_facts(old->pfn[i]).flags &
-			   (PF_COMPOUND_HEAD | PF_COMPOUND_TAIL));
+			   (KPF_COMPOUND_HEAD | KPF_COMPOUND_TAIL));
 	check_eq("pages that are no longer part of a folio", apart, HPAGE_NR);
 }
 
@@ -99,7 +99,7 @@ static void test_pmd(void)
 	check_eq("mapcount of the hole's page", pfn_facts(old.pfn[HOLE]).count,
 		 0);
 	check_eq("thp_split_page", vmstat("thp_split_page") - splits, 0);
-	check(pfn_facts(old.pfn[HOLE + 1]).flags & PF_COMPOUND_TAIL,
+	check(pfn_facts(old.pfn[HOLE + 1]).flags & KPF_COMPOUND_TAIL,
 	      "the THP is no longer one");
 	check_shared_by_all(hole + PAGE_SIZE, HPAGE_NR - HOLE - 1);
 	check_intact_in_all(head, HOLE);

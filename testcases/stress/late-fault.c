@@ -53,8 +53,6 @@ static void *touch(void *unused)
 
 static bool zap_meanwhile(int round)
 {
-	static const char zeros[PAGE_SIZE];
-
 	/* Sleeping, since whoever spins keeps a CPU of the host from others. */
 	pthread_barrier_wait(&begin);
 	while (atomic_load(&woken) < round)
@@ -63,23 +61,23 @@ static bool zap_meanwhile(int round)
 	require_errno(!madvise((void *)page, PAGE_SIZE, MADV_DONTNEED),
 		      "MADV_DONTNEED");
 	pthread_barrier_wait(&end);
-	return !memcmp(page, zeros, PAGE_SIZE);
+	return page_is_zero((void *)page);
 }
 
 static void test_late_fault(void)
 {
-	struct e0 e = e0_map(1);
+	struct spaced e = spaced_map(1);
 	pthread_t toucher;
 	int round, zapped = 0;
 
 	stay_on(0);
-	page = e0_page(&e, 0);
+	page = spaced_page(&e, 0);
 	pthread_barrier_init(&begin, NULL, 2);
 	pthread_barrier_init(&end, NULL, 2);
 	require(!pthread_create(&toucher, NULL, touch, NULL), "pthread_create");
 	for (round = 1; round <= ROUNDS; round++) {
 		page_fill((void *)page, round);
-		e0_make_exclusive(&e);
+		spaced_make_exclusive(&e);
 		zapped += zap_meanwhile(round);
 	}
 	require(!pthread_join(toucher, NULL), "pthread_join");

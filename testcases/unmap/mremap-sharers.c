@@ -46,7 +46,7 @@ static int mapping(int i, uint64_t pfn)
 	for (who = 0; who < sharers_nr(); who++) {
 		entry = pagemap_entry_of(sharer_pid(who),
 					 where[who] + i * PAGE_SIZE);
-		n += is_present(entry) && (entry & PM_PFN_MASK) == pfn;
+		n += is_present(entry) && PM_PFN(entry) == pfn;
 	}
 	return n;
 }

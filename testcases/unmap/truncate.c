@@ -63,13 +63,6 @@ static long map_own(int who, long arg)
 	return 0;
 }
 
-static bool zero(const char *p)
-{
-	static const char zeroes[PAGE_SIZE];
-
-	return !memcmp(p, zeroes, PAGE_SIZE);
-}
-
 /* 1 if every page is as it should be: phase 0 whole, 1 with the hole, 2 cut. */
 static long is_right(int who, long phase)
 {
@@ -81,7 +74,7 @@ static long is_right(int who, long phase)
 		else if (written(who, i))
 			wrong += !page_intact(page(who, i), 1000 * who + i);
 		else if (phase && i >= HOLE && i < HOLE_END)
-			wrong += !zero(page(who, i));
+			wrong += !page_is_zero(page(who, i));
 		else
 			wrong += !page_intact(page(who, i), i);
 	}
@@ -93,7 +86,7 @@ static int mapcounts(const struct pfns *pfns, int from, int to)
 	int i, n = 0;
 
 	for (i = from; i < to; i++)
-		if (!(pfn_facts(pfns->pfn[i]).flags & PF_ANON))
+		if (!(pfn_facts(pfns->pfn[i]).flags & KPF_ANON))
 			n += pfn_facts(pfns->pfn[i]).count;
 	return n;
 }

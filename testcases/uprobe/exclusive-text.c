@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * T20, uprobe on dirtied private text.
+ * A uprobe in a private file mapping whose page is exclusive.
  *
  * A private mapping of a file, written to, so that the page is anonymous; made
  * exclusive; then a probe is put there.  On both kernels uprobes take the page
@@ -26,7 +26,7 @@ static int make_file(void)
 	char page[PAGE_SIZE];
 
 	memset(page, NOP, sizeof(page));
-	require_errno(fd >= 0 && write(fd, page, sizeof(page)) == sizeof(page),
+	require_errno(fd >= 0 && write(fd, page, PAGE_SIZE) == (ssize_t)PAGE_SIZE,
 		      TEXT);
 	return fd;
 }

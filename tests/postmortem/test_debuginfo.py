@@ -107,9 +107,9 @@ def test_the_report_has_the_folio_of_the_pages_that_the_workload_registered(
 def test_a_warning_is_looked_at_while_its_workload_is_there(crashed: Crashed) -> None:
     text = crashed.report(WARNING)
     assert "the workload's" in text
-    e0 = block(text, r"E0: process \d+")
+    spaced = block(text, r"exclusive: process \d+")
     # How far the scan had come is chance; all it is about are the pages that are exclusive.
-    exclusive = block(e0, r"  pages? \d+.*: device-exclusive entry")
+    exclusive = block(spaced, r"  pages? \d+.*: device-exclusive entry")
     assert "order 0" in exclusive
     assert "anon_exclusive" in exclusive
 
