@@ -31,10 +31,14 @@
 
 /* -- /proc/kpageflags: include/uapi/linux/kernel-page-flags.h ------------ */
 
+#define KPF_REFERENCED		(1ULL << 2)
 #define KPF_LRU			(1ULL << 5)
+#define KPF_SLAB		(1ULL << 7)
+#define KPF_BUDDY		(1ULL << 10)
 #define KPF_MMAP		(1ULL << 11)
 #define KPF_ANON		(1ULL << 12)
 #define KPF_SWAPCACHE		(1ULL << 13)
+#define KPF_SWAPBACKED		(1ULL << 14)
 #define KPF_COMPOUND_HEAD	(1ULL << 15)
 #define KPF_COMPOUND_TAIL	(1ULL << 16)
 #define KPF_HUGE		(1ULL << 17)	/* of hugetlb */
@@ -45,7 +49,9 @@
 #define KPF_THP			(1ULL << 22)
 #define KPF_ZERO_PAGE		(1ULL << 24)
 #define KPF_IDLE		(1ULL << 25)
+#define KPF_PGTABLE		(1ULL << 26)
 /* include/linux/kernel-page-flags.h, the kernel's own */
+#define KPF_RESERVED		(1ULL << 32)
 #define KPF_MLOCKED		(1ULL << 33)
 #define KPF_PRIVATE		(1ULL << 35)
 
