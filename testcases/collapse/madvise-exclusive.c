@@ -4,9 +4,9 @@
  * that has one present PTE and 511 exclusive ones.
  *
  * Memory is never collapsed while some of it is still exclusive; revoking the
- * access first is legal, and what both kernels do for the small pages.  For
- * the THP the unpatched kernel says EAGAIN: the THP there cannot be
- * isolated, since its mapcount does not explain its references.
+ * access first is legal, and what both kernels do for the small pages.  For the
+ * THP the unpatched kernel says EAGAIN: the THP there cannot be isolated, since
+ * its mapcount does not explain its references.
  */
 #include <string.h>
 #include <sys/mman.h>

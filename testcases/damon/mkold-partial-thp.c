@@ -23,7 +23,7 @@
 #define NR_OTHERS	((int)exclusive_pte_pfn(HPAGE_NR))
 #define WAIT_MS		5000
 #define NR_SMALL	(96 * HPAGE_NR)
-/* Of these, those stay which DAMON could mistake for pages of the first 512 MB. */
+/* Those stay that DAMON could mistake for pages of the first 512 MB. */
 #define LOW_PFN		exclusive_pte_pfn((512UL << 20) / PAGE_SIZE)
 
 static bool is_idle(uint64_t pfn)

@@ -3,11 +3,12 @@
  * The soft-dirty, uffd-wp and read-only bits of a device-exclusive entry are
  * kept when a fault or a walker of the reverse map replaces the entry.
  *
- * Soft-dirty and not soft-dirty: every second page was written since clear_refs, all are
- * exclusive.  uffd-wp: every second entry is write-protected.  When the pages
- * were soft-offlined (the PTEs are present then) or swapped out, and when they
- * were read, pagemap says so of those and of no other.  Read-only: after
- * mprotect(R) and soft offline a write is a SIGSEGV.
+ * Soft-dirty and not soft-dirty: every second page was written since
+ * clear_refs, all are exclusive.  uffd-wp: every second entry is
+ * write-protected.  When the pages were soft-offlined (the PTEs are present
+ * then) or swapped out, and when they were read, pagemap says so of those and
+ * of no other.  Read-only: after mprotect(R) and soft offline a write is a
+ * SIGSEGV.
  *
  * The unpatched kernel neither moves such a page nor swaps it out, and says of
  * each page that was read that it is soft-dirty.

@@ -3,10 +3,10 @@
  * Exclusive pages under fork with copy on write, mprotect and a write that gets
  * SIGSEGV, mremap, MADV_DONTNEED, munmap, exit and a uffd-wp event.
  *
- * Exclusive pages are treated like ordinary memory, on either kernel: protection and data are kept, and RssAnon is present + exclusive
- * anonymous PTEs at each step.  After the process is gone no page is mapped
- * (lib/ktap.c), and the kernel has no "Bad rss-counter" or "Bad page" to report
- * (the lab).
+ * Exclusive pages are treated like ordinary memory, on either kernel:
+ * protection and data are kept, and RssAnon is present + exclusive anonymous
+ * PTEs at each step.  After the process is gone no page is mapped (lib/ktap.c),
+ * and the kernel has no "Bad rss-counter" or "Bad page" to report (the lab).
  */
 #define _GNU_SOURCE
 #include <pthread.h>

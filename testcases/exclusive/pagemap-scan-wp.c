@@ -3,10 +3,11 @@
  * PAGEMAP_SCAN with PM_SCAN_WP_MATCHING of exclusive pages, in a range that is
  * registered with a userfaultfd for UFFD_FEATURE_WP_ASYNC.
  *
- * The kernel says nothing: the scan write-protects exclusive entries like any others; they then
- * count as not written until the CPU writes, and their data is kept.  On the
- * unpatched kernel make_uffd_wp_pte() sets the uffd-wp bit of an entry of the
- * writable type, which page_table_check takes for a mistake: a WARN.
+ * The kernel says nothing: the scan write-protects exclusive entries like any
+ * others; they then count as not written until the CPU writes, and their data
+ * is kept.  On the unpatched kernel make_uffd_wp_pte() sets the uffd-wp bit of
+ * an entry of the writable type, which page_table_check takes for a mistake: a
+ * WARN.
  */
 #include "rmaplab.h"
 

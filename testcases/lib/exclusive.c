@@ -188,7 +188,7 @@ void partial_thp_make(int dev, char *head)
 {
 	int exclusive, ret;
 
-	/* An unpatched kernel converts all PTEs with the head's, then says -EBUSY. */
+	/* An unpatched kernel converts all PTEs, then says -EBUSY. */
 	ret = dmirror_exclusive(dev, head, HPAGE_NR);
 	diag("EXCLUSIVE(head, %d): %s", HPAGE_NR, ret ? strerror(-ret) : "0");
 	require(!ret || ret == -EBUSY, "EXCLUSIVE on a THP");

@@ -3,9 +3,10 @@
  * move_pages() to another node, of page 0 of a THP that has one present PTE and
  * 511 exclusive ones.
  *
- * The status is the node, all pages are present with their data.  The unpatched kernel crashes: its
- * try_to_migrate_one() takes the PFN of an exclusive entry by pte_pfn(), which
- * is another page's: kernel BUG under DEBUG_VM_PGFLAGS, else corruption.
+ * The status is the node, all pages are present with their data.  The unpatched
+ * kernel crashes: its try_to_migrate_one() takes the PFN of an exclusive entry
+ * by pte_pfn(), which is another page's: kernel BUG under DEBUG_VM_PGFLAGS,
+ * else corruption.
  *
  * Without a free order-9 page on the target node the migration would split the
  * THP, or fail, on either kernel: inconclusive.

@@ -2,10 +2,10 @@
 /*
  * Soft offline of an exclusive page.
  *
- * It succeeds, the PFN changes, the data is intact, and the next device read faults: the
- * page is migrated like any other, which revokes the device's access.  The
- * unpatched kernel finds one reference too many for mapcount 0: EBUSY, the PFN
- * is the same.
+ * It succeeds, the PFN changes, the data is intact, and the next device read
+ * faults: the page is migrated like any other, which revokes the device's
+ * access.  The unpatched kernel finds one reference too many for mapcount 0:
+ * EBUSY, the PFN is the same.
  *
  * The page is given by its physical address: MADV_SOFT_OFFLINE would touch it.
  */

@@ -3,10 +3,10 @@
  * A memory failure of an exclusive page (hwpoison/corrupt-pfn), then the CPU
  * touches it.
  *
- * It gets SIGBUS: memory_failure() unmaps the page from whoever has it, an exclusive
- * entry is one of its mappings, and the next access finds a hwpoison entry.
- * The unpatched kernel finds nobody who maps the page: the access revokes the
- * entry and reads the data from poisoned memory (the bug).
+ * It gets SIGBUS: memory_failure() unmaps the page from whoever has it, an
+ * exclusive entry is one of its mappings, and the next access finds a hwpoison
+ * entry.  The unpatched kernel finds nobody who maps the page: the access
+ * revokes the entry and reads the data from poisoned memory (the bug).
  *
  * The page's neighbours are as they were.
  */
