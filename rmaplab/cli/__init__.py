@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import signal
 import sys
 import traceback
@@ -53,7 +54,10 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(ExitCode.INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        # It may quote an argument, which a script may have taken from anywhere.
+        shown = io.StringIO()
+        error.show(shown)
+        log.stderr.print(shown.getvalue(), markup=False, end="")
         sys.exit(ExitCode.USAGE)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
@@ -65,14 +69,13 @@ def main() -> None:
             _tell(InfraError(f"{error.filename or 'the disk'}: {error.strerror}"))
         else:
             # A bug of the lab's: its traceback is the report, and its exit code never a verdict's.
-            traceback.print_exc()
+            log.stderr.print(traceback.format_exc(), markup=False, end="")
         sys.exit(ExitCode.INFRA)
     sys.exit(code if isinstance(code, int) else ExitCode.OK)
 
 
 def _tell(error: RmaplabError) -> None:
-    log.stderr.print("[bad]error:[/bad] ", end="")
-    log.stderr.print(error.message, markup=False)
+    log.error(error.message)
     if error.evidence is not None:
         log.stderr.print(f"evidence: {error.evidence}", markup=False)
     if error.hint:

@@ -36,11 +36,11 @@ from rmaplab.pipeline import kernels
 from rmaplab.pipeline.run import default_jobs
 from rmaplab.report import plan as plan_report
 from rmaplab.report import upstream as upstream_report
-from rmaplab.report.terminal import printable
 from rmaplab.selection import narrowed
 from rmaplab.source import series as series_source
 from rmaplab.store.cache import Cache
 from rmaplab.store.history import History
+from rmaplab.text import printable
 
 KINDS = ("testcases", "guests", "settings", "series", "kernels")
 
@@ -66,7 +66,7 @@ def list_(kind: str, walkers: bool, upstream: bool, form: str) -> None:
         raise UserError(f"nothing to list under {kind!r}{near_miss(kind, KINDS)}")
     facts = {name: _facts(name, Catalogue()) for name in ([kind] if kind else KINDS)}
     if form == "json":
-        click.echo(json.dumps(facts[kind] if kind else facts, indent=1))
+        log.json(json.dumps(facts[kind] if kind else facts, indent=1) + "\n")
         return
     for name, entries in facts.items():
         log.stdout.print(f"[bold]{name}[/bold]")
@@ -79,8 +79,10 @@ def list_(kind: str, walkers: bool, upstream: bool, form: str) -> None:
 
 def _list_upstream(catalogue: Catalogue, form: str) -> None:
     table = upstream_report.rows(catalogue.vmtests, catalogue.testcases)
-    text = json.dumps(table, indent=1) if form == "json" else upstream_report.markdown(table)
-    click.echo(text.rstrip())
+    if form == "json":
+        log.json(json.dumps(table, indent=1) + "\n")
+    else:
+        log.say(upstream_report.markdown(table).rstrip())
 
 
 def _list_walkers(catalogue: Catalogue, form: str) -> None:
@@ -90,7 +92,7 @@ def _list_walkers(catalogue: Catalogue, form: str) -> None:
             {**dataclasses.asdict(walker), "testcases": [one.name for one in testcases]}
             for walker, testcases in driven.items()
         ]
-        click.echo(json.dumps(facts, indent=1))
+        log.json(json.dumps(facts, indent=1) + "\n")
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("function", "file", "called by rmap_walk() of", "testcases"):
@@ -204,7 +206,7 @@ def plan(
     expected = History(Cache()).expected(part.cells)
     outlook = plan_report.PlanSummary(wanted, part, expected, jobs or default_jobs(biggest))
     if form == "json":
-        click.echo(json.dumps(plan_report.facts(outlook), indent=1))
+        log.json(json.dumps(plan_report.facts(outlook), indent=1) + "\n")
     else:
         plan_report.show(outlook)
 
@@ -222,7 +224,7 @@ def parse(console: Path, form: str) -> None:
             "tests": [dataclasses.asdict(test) for test in tests],
             "problems": problems,
         }
-        click.echo(json.dumps(facts, indent=1))
+        log.json(json.dumps(facts, indent=1) + "\n")
         return
     for splat in found.splats:
         marks = [word for word in ("corrupted", "tainted", "following") if getattr(splat, word)]

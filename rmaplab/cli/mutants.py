@@ -119,7 +119,7 @@ def mutants(
     with folder.lock():
         results = _run(asked, folder, words)
     if form == "json":
-        click.echo(json.dumps(report.facts(results), indent=1))
+        log.json(json.dumps(report.facts(results), indent=1) + "\n")
     else:
         report.show(results)
         log.stdout.print(f"table: {folder.path / 'mutants.md'}", markup=False)

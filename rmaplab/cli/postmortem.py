@@ -48,7 +48,7 @@ def inspect_(
             hint="without one: --report for the report, --script FILE for a script of yours",
         )
     if report:
-        click.echo(postrun.report(remains.memory, remains.build), nl=False)
+        log.say(postrun.report(remains.memory, remains.build), end="")
         return 0
     return _drgn(remains, script, words)
 

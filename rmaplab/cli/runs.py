@@ -207,7 +207,7 @@ def _show(evaluation: Evaluation, form: str) -> int:
             evaluation.record.part,
         )
         for piece in pieces:
-            click.echo(piece, nl=False)
+            log.json(piece)
         return evaluation.exit_code
     if evaluation.comparison is not None:
         terminal.show_comparison(evaluation.comparison)
@@ -224,7 +224,7 @@ def _show(evaluation: Evaluation, form: str) -> int:
         where = f"{evaluation.record.lab.path}:{known.line}"
         log.warn(f"{where}: this expectation speaks of no cell: {known.testcase}")
     for remark in evaluation.remarks:
-        log.warn(terminal.printable(remark))
+        log.warn(remark)
     log.stdout.print(f"report: {evaluation.folder.path / 'report.html'}", markup=False)
     return evaluation.exit_code
 

@@ -24,7 +24,7 @@ def doctor(form: str) -> int:
     findings = examination.examine(Cache())
     fine = all(finding.ok or not finding.needed for finding in findings)
     if form == "json":
-        click.echo(json.dumps({"ok": fine, "checks": [asdict(f) for f in findings]}, indent=1))
+        log.json(json.dumps({"ok": fine, "checks": [asdict(f) for f in findings]}, indent=1) + "\n")
     else:
         for finding in findings:
             style, word = ("good", "ok") if finding.ok else ("bad", "no")

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rmaplab.log import log
 from rmaplab.model import CellResult, Verdict
 from rmaplab.report.plan import duration
-from rmaplab.report.terminal import printable
 from rmaplab.schedule import Remaining
+from rmaplab.text import printable
 
 
 class CellProgress:
@@ -41,7 +41,7 @@ class CellProgress:
         reason = printable(judgement.reason)[:160]
         if self._bar is None:
             line = f"{count} {judgement.verdict} {cell} {reason}".rstrip()
-            print(line, file=log.stderr.file, flush=True)
+            log.stderr.print(line, markup=False)
             return
         if not judgement.as_expected or log.verbose:
             style = "bad" if not judgement.as_expected else "good"

@@ -13,6 +13,7 @@ import drgn
 from drgn import Program
 
 from rmaplab.postmortem import pages, tasks
+from rmaplab.text import printable
 
 
 def main(words: list[str]) -> int:
@@ -39,9 +40,9 @@ def main(words: list[str]) -> int:
 def _print(part: Callable[[], Iterator[str]]) -> None:
     try:
         for line in part():
-            print("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line))
+            print(printable(line))
     except Exception as error:  # the guest wrote it: whatever drgn makes of that
-        print(f"  cannot go on: {type(error).__name__}: {error}")
+        print(f"  cannot go on: {type(error).__name__}: {printable(str(error))}")
     print()
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import jinja2
 
 from rmaplab.model import CellResult, Change, Comparison, ComparisonRow
-from rmaplab.report.junit import clean
 from rmaplab.report.terminal import comparison_tally, tally
 from rmaplab.stability import unstable
 from rmaplab.store.runfolder import RunRecord
+from rmaplab.text import printable_lines
 
 
 def render(record: RunRecord, results: Sequence[CellResult], comparison: Comparison | None) -> str:
@@ -20,8 +20,7 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
         loader=jinja2.PackageLoader("rmaplab.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        # A lone surrogate that a guest made up cannot even be written as UTF-8.
-        finalize=lambda value: clean(value) if isinstance(value, str) else value,
+        finalize=_shown,
     )
     return environment.get_template("report.html.j2").render(
         record=record,
@@ -32,6 +31,10 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
         unstable=unstable(results),
         comparison_tally=comparison_tally(comparison) if comparison else "",
     )
+
+
+def _shown(value: object) -> object:
+    return printable_lines(value) if isinstance(value, str) else value
 
 
 def _order(row: ComparisonRow) -> tuple[bool, int, str]:

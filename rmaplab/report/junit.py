@@ -20,17 +20,7 @@ from rmaplab.model import CellResult, Comparison, Splat, Unstable, Verdict
 from rmaplab.stability import unstable
 from rmaplab.store import cellfiles
 from rmaplab.store.runfolder import KernelFacts
-
-# Everything that is no Char of XML 1.0 (production 2), and what it discourages: C1 controls and
-# noncharacters. junit-xml drops those without a trace.
-_NONCHARACTERS = "".join(
-    chr(plane << 16 | low) for plane in range(1, 17) for low in (0xFFFE, 0xFFFF)
-)
-_NO_XML = re.compile(
-    "[^\t\n\r -\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]"
-    f"|[{_NONCHARACTERS}]"
-)
-
+from rmaplab.text import printable_lines
 
 _Text = tuple[dict[str, str], str]
 _AT_ONCE = 100
@@ -39,8 +29,8 @@ _ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 
 
 def clean(text: str) -> str:
-    """Text that any XML parser takes: what XML cannot hold becomes visible as ``\\x1b``."""
-    return _NO_XML.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    """Return a text that any XML parser takes: what XML cannot hold is not printable either."""
+    return printable_lines(text)
 
 
 def render(

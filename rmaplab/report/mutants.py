@@ -16,7 +16,7 @@ from rmaplab.errors import ExitCode
 from rmaplab.log import log
 from rmaplab.mutants import Detection, MutantReport, MutantResult, MutantVerdict
 from rmaplab.report import summary
-from rmaplab.report.terminal import printable
+from rmaplab.text import printable
 
 SCHEMA_VERSION = 1
 _STYLE = {MutantVerdict.CAUGHT: "good", MutantVerdict.EQUIVALENT: "dim"}

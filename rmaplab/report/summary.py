@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rmaplab.model import CellResult, Change, Comparison, Verdict
-from rmaplab.report.terminal import comparison_tally, printable, tally
+from rmaplab.report.terminal import comparison_tally, tally
 from rmaplab.stability import ends, unstable
 from rmaplab.store.runfolder import RunRecord
+from rmaplab.text import printable
 
 
 def render(

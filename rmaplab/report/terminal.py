@@ -15,6 +15,7 @@ from rmaplab.log import log
 from rmaplab.model import CellResult, Change, Comparison, ComparisonRow, Unstable, Verdict
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
+from rmaplab.text import printable
 
 _CHANGE_STYLE = {
     Change.FIXED: "good",
@@ -26,11 +27,6 @@ _CHANGE_STYLE = {
 
 EXCERPT_LINES = 24
 """Lines of a new splat that go to the terminal."""
-
-
-def printable(text: str) -> str:
-    """Text that a guest wrote, safe for a terminal: control characters become visible."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def show_cells(results: Sequence[CellResult]) -> None:

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Make text that a guest, a patch series or a tool wrote safe to show.
+
+Every report and everything on the terminal goes through these two functions. Control characters
+could move the cursor, set the terminal's title or hide what follows; format characters (Unicode's
+category Cf, which has the bidirectional overrides) could show words in another order than they
+are; surrogates cannot even be written as UTF-8. All of them become escapes that can be read.
+"""
+
+from __future__ import annotations
+
+
+class _Escapes(dict[int, str]):
+    """The replacement of each code point, for str.translate; filled as code points come."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        shown = char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        self[code] = shown
+        return shown
+
+
+_ONE_LINE = _Escapes()
+_LINES = _Escapes({ord("\n"): "\n", ord("\t"): "\t"})
+
+
+def printable(text: str) -> str:
+    r"""Return a text for one line: what is not printable as ``\x1b``, ``\u202e``, ``\n``."""
+    return text if text.isprintable() else text.translate(_ONE_LINE)
+
+
+def printable_lines(text: str) -> str:
+    """Return a text of several lines, made printable but for its line ends and tabs."""
+    return text if text.isprintable() else text.translate(_LINES)
