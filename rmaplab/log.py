@@ -116,12 +116,9 @@ class _Log:
         self.stdout.print(text, markup=False, end=end)
 
     def json(self, text: str) -> None:
-        """Write JSON to standard output as it is.
-
-        json.dumps() escapes every control character but DEL.
-        """
+        """Write JSON to standard output as it is: json.dumps() escapes all but printable ASCII."""
         try:
-            self.stdout.file.write(text.replace("\x7f", "\\u007f"))
+            self.stdout.file.write(text)
             self.stdout.file.flush()
         except BrokenPipeError:
             self.stdout.on_broken_pipe()

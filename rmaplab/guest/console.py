@@ -15,8 +15,9 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,15 +55,28 @@ class ConsoleLog:
         self.dropped = 0
 
     def write(self, chunk: bytes) -> None:
-        """Keep a chunk, or count it."""
-        reservation = max(0, KEPT_BYTES - self.kept)
-        self._file.write(chunk[:reservation])
-        self.kept += min(reservation, len(chunk))
-        self.dropped += max(0, len(chunk) - reservation)
+        """Write a chunk to the file, or count its bytes. Raises OSError that names the file."""
+        room = max(0, KEPT_BYTES - self.kept)
+        with self._naming_the_file():
+            left = memoryview(chunk)[:room]
+            while left:  # a write of a raw file may be a short one
+                left = left[self._file.write(left) :]
+        self.kept += min(room, len(chunk))
+        self.dropped += max(0, len(chunk) - room)
 
     def flush(self) -> None:
-        """Bring it to the file."""
-        self._file.flush()
+        """Bring what was written to the file. Raises OSError that names the file."""
+        with self._naming_the_file():
+            self._file.flush()
+
+    @contextlib.contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        """Add the file's name to an OSError; that of a write has none."""
+        try:
+            yield
+        except OSError as error:
+            name = getattr(self._file, "name", None)
+            raise OSError(error.errno, error.strerror, name) from error
 
 
 class Console:
@@ -182,9 +196,11 @@ def open_pipe() -> tuple[BinaryIO, BinaryIO]:
 
 
 def open_log(path: Path, before: Path | None) -> BinaryIO:
-    """The console log of a guest, for writing; a clone's goes on where its template's ended."""
-    log_file = path.open("wb")
+    """Open a guest's console log for writing; a clone's begins with its template's, ``before``.
+
+    Unbuffered, so that closing it writes nothing that a full disk has refused before. Raises
+    OSError.
+    """
     if before is not None:
-        log_file.write(before.read_bytes())
-        log_file.flush()
-    return log_file
+        shutil.copyfile(before, path)
+    return path.open("wb" if before is None else "ab", buffering=0)

@@ -15,7 +15,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -126,9 +126,18 @@ class Vm:
             self._released.set()
 
     def died(self, how: EndCause, detail: str) -> None:
-        """Note a death; the first witness counts."""
+        """Note the guest's death; the first witness counts."""
         if not self.death.done():
             self.death.set_result(GuestEnd(how, detail))
+
+    def fail(self, error: Exception) -> None:
+        """Note that the lab can watch the guest no longer: awaiting the guest raises ``error``.
+
+        A disk that is full while the console is logged is no death of the guest.
+        """
+        if not self.death.done():
+            self.death.set_exception(error)
+            self.death.exception()  # retrieved: nobody need await a guest that has said goodbye
 
     async def within(self, limit_s: float, how: EndCause, awaited: Coroutine[Any, Any, T]) -> T:
         """What is awaited of the guest; else GuestDied, or LimitReached that says ``how``."""
@@ -294,11 +303,12 @@ async def running(
         console = Console(console_end, log_file)
         stack.callback(console.close)
         vm = Vm(guest, console, agent, qmp)
-        async with _background(
+        watches = (
             vm.console.watch(lambda line: vm.died(EndCause.PANIC, line)),
             vm.watch_qmp(transcript),
             _watch_exit(process, vm, folder),
-        ):
+        )
+        async with background(vm, *watches) as (console_watch, *_):
             if state is not None:
                 await vm.restore(state.fileno())
                 state.close()
@@ -308,9 +318,7 @@ async def running(
             # its channels, a saved state and the RAM files have all that the guest wrote.
             process.kill()
             # To the console's end: what the kernel said last is still on its way.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(QMP_LIMIT_S):
-                    await vm.console.closed.wait()
+            await asyncio.wait({console_watch}, timeout=QMP_LIMIT_S)
         unread = 0 if vm.console.closed.is_set() else 1
         if dropped := vm.console.log.dropped or unread:
             transcript.say("lab", "console-cut", dropped=dropped)
@@ -346,15 +354,43 @@ def _words(folder: Path, error: BaseException) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Tasks that run as long as the block; one that fails ends it with its error."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+async def background(
+    vm: Vm, *coroutines: Coroutine[Any, Any, None]
+) -> AsyncIterator[Sequence[asyncio.Future[None]]]:
+    """Run tasks beside the block and cancel them at its end; yields them in their order.
+
+    Raises the error of a task that failed: at once to what awaits the guest, else at the end of
+    the block. An OSError, such as that of a full disk, is one of them.
+    """
+    tasks = [asyncio.ensure_future(_noting(vm, coroutine)) for coroutine in coroutines]
     try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception) and not isinstance(result, QMPError | EOFError | OSError):
-            raise result
+        yield tasks
+    except Exception as error:
+        failed = await _end_all(tasks)
+        if failed is not None and failed is not error:
+            raise failed from error
+        raise
+    except BaseException:
+        await _end_all(tasks)
+        raise
+    failed = await _end_all(tasks)
+    if failed is not None:
+        raise failed
+
+
+async def _noting(vm: Vm, coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        await coroutine
+    except (QMPError, EOFError):
+        return  # QEMU is gone, which its exit says better
+    except Exception as error:
+        vm.fail(error)
+        raise
+
+
+async def _end_all(tasks: Sequence[asyncio.Future[None]]) -> Exception | None:
+    """Cancel tasks and return the error of the first that failed, if one did."""
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    return next((result for result in results if isinstance(result, Exception)), None)
