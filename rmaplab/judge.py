@@ -22,6 +22,7 @@ from rmaplab.model import (
     Splat,
     Subtest,
     Verdict,
+    selects,
 )
 
 _NOBODY = Allowlist()
@@ -55,19 +56,8 @@ def _judge(cell: Cell, observation: Observation, expectations: Sequence[Expectat
 
 
 def applies(known: Expectation, cell: Cell) -> bool:
-    """Whether an expectation speaks of this cell."""
-    return all(
-        fnmatch.fnmatchcase(name, pattern)
-        for name, pattern in (
-            (cell.kernel, known.kernel),
-            (cell.guest.name, known.guest),
-            (cell.settings.name, known.settings),
-            (cell.devices, known.device),
-        )
-    ) and (
-        fnmatch.fnmatchcase(cell.testcase.name, known.testcase)
-        or cell.testcase.id == known.testcase
-    )
+    """Return whether an expectation speaks of this cell."""
+    return selects(known.patterns, cell)
 
 
 def unmatched(

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rmaplab.errors import UserError
 from rmaplab.model import (
+    FIELDS,
     NO_DEVICE,
     Cell,
     Exclusion,
@@ -20,9 +20,11 @@ from rmaplab.model import (
     Lab,
     Testcase,
     Userspace,
+    matches,
+    names_of,
+    selects,
 )
-
-FILTER_FIELDS = ("kernel", "guest", "settings", "device", "testcase")
+from rmaplab.text import near_miss
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,8 @@ def on_kernels(lab: Lab, kernels: tuple[Kernel, ...]) -> Lab:
     What the lab file says of its first kernel by name, or of one of the new ones, holds for all.
     """
     names = [lab.kernels[0].name, *(kernel.name for kernel in kernels)]
-    exclusions = [one for one in lab.exclusions if any(_match(n, one.kernel) for n in names)]
-    inclusions = [one for one in lab.inclusions if any(_match(n, one.kernel) for n in names)]
+    exclusions = [one for one in lab.exclusions if any(matches(n, one.kernel) for n in names)]
+    inclusions = [one for one in lab.inclusions if any(matches(n, one.kernel) for n in names)]
     return replace(
         lab,
         kernels=kernels,
@@ -143,7 +145,7 @@ def _product(lab: Lab) -> Iterator[_Combination]:
 
 
 def _included(lab: Lab, inclusion: Inclusion) -> Iterator[_Combination]:
-    kernels = [kernel for kernel in lab.kernels if _match(kernel.name, inclusion.kernel)]
+    kernels = [kernel for kernel in lab.kernels if matches(kernel.name, inclusion.kernel)]
     for combination in itertools.product(
         kernels, inclusion.guests, inclusion.devices, inclusion.settings, inclusion.testcases
     ):
@@ -196,22 +198,11 @@ def _impossible(one: _Combination) -> str:
 
 
 def _excluded(cell: Cell, exclusions: Sequence[Exclusion]) -> str:
+    """Return why the lab file excludes a cell, or an empty string."""
     for one in exclusions:
-        if all(
-            _match(name, patterns)
-            for name, patterns in (
-                (cell.kernel, one.kernel),
-                (cell.guest.name, one.guest),
-                (cell.settings.name, one.settings),
-                (cell.devices, one.device),
-            )
-        ) and (_match(cell.testcase.name, one.testcase) or _match(cell.testcase.id, one.testcase)):
+        if selects(one.patterns, cell):
             return f"excluded in line {one.line}: {one.reason}"
     return ""
-
-
-def _match(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _inexact(testcase: Testcase, guest: Guest) -> str:
@@ -253,11 +244,11 @@ def unmet(testcase: Testcase, guest: Guest) -> str:
 
 
 def select(whole: Plan, expression: str) -> Plan:
-    """The rows that match a filter such as ``testcase=migrate/*,guest=q35``.
+    """Return the rows that match a filter such as ``testcase=migrate/*,guest=q35``.
 
     Each term is ``field=pattern`` or a bare pattern for the testcase; a row has to match every
-    term, and a pattern may list alternatives with ``|``. Raises UserError on an unknown field and
-    when nothing is left.
+    term, and a pattern may list alternatives with ``|``. Raises UserError on an unknown field, on
+    an alternative that matches nothing of the plan, and when nothing is left.
     """
     if not expression:
         return whole
@@ -266,12 +257,14 @@ def select(whole: Plan, expression: str) -> Plan:
         field, equals, pattern = term.strip().partition("=")
         if not equals:
             field, pattern = "testcase", field
-        if field not in FILTER_FIELDS:
+        if field not in FIELDS:
             raise UserError(
                 f"--filter: unknown field {field!r} in {term.strip()!r}",
-                hint=f"fields: {', '.join(FILTER_FIELDS)}; e.g. 'testcase=migrate/*,guest=q35'",
+                hint=f"fields: {', '.join(FIELDS)}; e.g. 'testcase=migrate/*,guest=q35'",
             )
-        rows = tuple(row for row in rows if _selected(row.first, field, pattern.split("|")))
+        alternatives = pattern.split("|")
+        _check_alternatives(whole, field, alternatives)
+        rows = tuple(row for row in rows if selects({field: alternatives}, row.first))
     if not rows:
         raise UserError(
             f"--filter: no cell matches {expression!r}", hint="see what there is with: plan LAB"
@@ -279,12 +272,14 @@ def select(whole: Plan, expression: str) -> Plan:
     return whole.keep(rows, f"not in --filter {expression}")
 
 
-def _selected(cell: Cell, field: str, patterns: list[str]) -> bool:
-    names = {
-        "kernel": (cell.kernel,),
-        "guest": (cell.guest.name,),
-        "settings": (cell.settings.name,),
-        "device": (cell.devices,),
-        "testcase": (cell.testcase.name, cell.testcase.id),
-    }[field]
-    return any(_match(name, patterns) for name in names)
+def _check_alternatives(whole: Plan, field: str, alternatives: Iterable[str]) -> None:
+    """Raise UserError for a pattern that no row matches: a typo would silently run less."""
+    for pattern in alternatives:
+        if not any(selects({field: (pattern,)}, row.first) for row in whole.rows):
+            names = [names_of(row.first)[field] for row in whole.rows]
+            aliases = {alias for _, *more in names for alias in more}
+            known = near_miss(pattern, {name for name, *_ in names}, aliases)
+            raise UserError(
+                f"--filter: no cell matches {field} {pattern!r}{known}",
+                hint="see what there is with: plan LAB",
+            )

@@ -9,7 +9,7 @@ from typing import Any
 
 import covertable
 
-from rmaplab.errors import UserError
+from rmaplab.errors import InfraError, UserError
 from rmaplab.model import Cell, Lab
 from rmaplab.plan import Plan, plan, select
 
@@ -67,7 +67,7 @@ def _point(cell: Cell, *, alike: bool) -> Point:
 def covering(points: Iterable[Point]) -> frozenset[Point]:
     """Some of the points that have all pairs of values that all of them have.
 
-    Raises AssertionError if the library left a pair out: better no sample than a false one.
+    Raises InfraError if the library left a pair out: better no sample than a false one.
     """
     allowed = frozenset(points)
     dimensions = [sorted(set(values)) for values in zip(*allowed, strict=True)]
@@ -88,7 +88,7 @@ def covering(points: Iterable[Point]) -> frozenset[Point]:
     rows = covertable.make(dimensions, constraints=constraints)
     chosen = frozenset(tuple(row) for row in rows)
     if not chosen <= allowed or pairs(chosen) != wanted:
-        raise AssertionError("the covering array does not cover every pair")
+        raise InfraError("covertable left a pair out of the sample: run without --sample")
     return chosen
 
 

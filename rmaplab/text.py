@@ -9,6 +9,12 @@ are; surrogates cannot even be written as UTF-8. All of them become escapes that
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+_NAMED = 12
+"""The most names that near_miss() lists."""
+
 
 class _Escapes(dict[int, str]):
     """The replacement of each code point, for str.translate; filled as code points come."""
@@ -32,3 +38,18 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return a text of several lines, made printable but for its line ends and tabs."""
     return text if text.isprintable() else text.translate(_LINES)
+
+
+def near_miss(word: str, known: Iterable[str], aliases: Iterable[str] = ()) -> str:
+    """Return ``; did you mean 'x'?`` for a known word or alias that is close, else what is known.
+
+    The known words are listed without their aliases, the first of them if they are many.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(word, [*names, *aliases], n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"; known: {', '.join(names[:_NAMED])}{more}"

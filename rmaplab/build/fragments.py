@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
-from rmaplab.model import ConfigSymbol, Kconfig
+from rmaplab.model import ConfigSymbol, Kconfig, version_numbers
 from rmaplab.store.cache import digest_of
 
 _SET = re.compile(r'CONFIG_(\w+)=("[^"]*"|\S+?)\s*(?:#\s*(.*))?$')
@@ -70,11 +70,7 @@ def _symbol(line: str, path: Path, number: int) -> ConfigSymbol | None:
 
 def is_known_to(version: str, since: str) -> bool:
     """Whether a kernel version has a symbol that came ``since`` (empty: always)."""
-    return not since or _numbers(version) >= _numbers(since)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version.partition("-")[0]))
+    return not since or version_numbers(version) >= version_numbers(since)
 
 
 def as_config(kconfig: Kconfig) -> str:

@@ -17,6 +17,7 @@ from rmaplab import proc
 from rmaplab.build import fragments, sandbox
 from rmaplab.errors import InfraError
 from rmaplab.log import log
+from rmaplab.store.files import write_whole
 
 Lines = Mapping[str, tuple[str, ...]]
 """By place: ``function at file:line``, what is inlined first; none if the script knows none."""
@@ -121,6 +122,4 @@ def _read(path: Path) -> Lines:
 
 
 def _keep(path: Path, known: Lines) -> None:
-    half = path.with_name(f".{path.name}.half")
-    half.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    half.replace(path)
+    write_whole(path, json.dumps(known, indent=1) + "\n")

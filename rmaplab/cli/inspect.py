@@ -28,7 +28,6 @@ from rmaplab.cli.options import (
 from rmaplab.cli.runs import read_lab
 from rmaplab.collect.console import parse_log
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.config.yamlsource import near_miss
 from rmaplab.errors import UserError
 from rmaplab.log import log
 from rmaplab.model import Guest, HugepageSettings, Testcase
@@ -40,7 +39,7 @@ from rmaplab.selection import narrowed
 from rmaplab.source import series as series_source
 from rmaplab.store.cache import Cache
 from rmaplab.store.history import History
-from rmaplab.text import printable
+from rmaplab.text import near_miss, printable
 
 KINDS = ("testcases", "guests", "settings", "series", "kernels")
 

@@ -13,11 +13,11 @@ import click
 from rmaplab.cli.options import accel_option, jobs_option, lab_argument, tree_option
 from rmaplab.cli.runs import builder, read_lab
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.config.yamlsource import near_miss
 from rmaplab.errors import UserError
 from rmaplab.model import Kernel, Lab
 from rmaplab.pipeline import shell as shell_pipeline
 from rmaplab.store import inuse
+from rmaplab.text import near_miss
 
 
 @click.command()

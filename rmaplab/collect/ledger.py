@@ -101,10 +101,19 @@ class Entry:
         return f"{self.account} changed by {self.change:+d}, allowed is {allowed}"
 
 
+_SIZES_KB = tuple(4 << order for order in range(1, 23))
+ACCOUNTS = (
+    *EXACT, *MAY_FALL, *_LRU, PINS, SWAP, DYING, UNACCOUNTED, TABLES,
+    *(f"mthp.{kb}kB.nr_anon{which}" for kb in _SIZES_KB for which in ("", "_partially_mapped")),
+    *(f"hugetlb.{kb}kB.{which}_hugepages"
+      for kb in _SIZES_KB for which in ("nr", "free", "resv", "surplus")),
+)  # fmt: skip
+"""The names that accounts may have; those of EXACT_FAMILIES for each size of a folio."""
+
+
 def is_account(pattern: str) -> bool:
-    """Whether a testcase's ``leaves`` may name this: an account, or a pattern of some."""
-    known = (*EXACT, *MAY_FALL, *_LRU, PINS, SWAP, DYING, UNACCOUNTED, TABLES)
-    return bool(fnmatch.filter(known, pattern)) or pattern.startswith(("mthp.", "hugetlb."))
+    """Return whether a testcase's ``leaves`` may name this: an account, or a pattern of some."""
+    return bool(fnmatch.filter(ACCOUNTS, pattern))
 
 
 def balance(

@@ -6,10 +6,11 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+from rmaplab.collect import ledger
 from rmaplab.collect.splats import SEVERITIES
 from rmaplab.config import schema, settings, yamlsource
 from rmaplab.config.paths import project
-from rmaplab.config.yamlsource import Document, near_miss
+from rmaplab.config.yamlsource import Document
 from rmaplab.errors import Diagnostic, DiagnosticsError
 from rmaplab.model import (
     Device,
@@ -29,6 +30,7 @@ from rmaplab.model import (
     Walker,
     Write,
 )
+from rmaplab.text import near_miss
 
 DEVICES: tuple[Device, ...] = (
     Device(
@@ -165,6 +167,12 @@ class Catalogue:
                 )
         _check_devices(document, ("requires", "devices"), entry.requires.devices)
         _check_notices(document, entry.notices)
+        for name in entry.leaves:
+            if not ledger.is_account(name):
+                document.complain(
+                    ("leaves", name),
+                    f"unknown account of the ledger {name!r}{near_miss(name, ledger.ACCOUNTS)}",
+                )
         needs = entry.requires
         return Testcase(
             name=f"{document.path.parent.name}/{document.path.stem}",

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import datetime
-import fnmatch
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,10 +14,14 @@ from rmaplab.collect.splats import KINDS
 from rmaplab.config import matrix, schema, yamlsource
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.config.matrix import Axes
-from rmaplab.config.yamlsource import Document, Location, items, near_miss
+from rmaplab.config.yamlsource import Document, Location, items
 from rmaplab.model import (
+    FIELDS,
+    NO_DEVICE,
     Allowance,
     Expectation,
+    Guest,
+    Inclusion,
     Kernel,
     Lab,
     MemoryDumpPolicy,
@@ -26,6 +30,7 @@ from rmaplab.model import (
     Verdict,
 )
 from rmaplab.plan import plan
+from rmaplab.text import near_miss
 
 T = TypeVar("T")
 
@@ -54,12 +59,12 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
     )
     exclusions = matrix.exclusions(document, axes)
     inclusions = matrix.inclusions(document, axes, catalogue)
-    _check_expectations(document)
+    _check_expectations(document, axes, inclusions)
     _check_allowances(document)
     if entry is None:
         document.check()
         raise AssertionError("a file that does not validate has mistakes")
-    _check_overlap(document, [one.name for one in settings], testcases)
+    matrix.check_overlap(document, ("settings",), settings, testcases, "the matrix is empty")
     document.check()
     lab = Lab(
         name=entry.name,
@@ -136,37 +141,32 @@ def _check_rows(document: Document, lab: Lab) -> None:
         document.complain(place, "the matrix is empty: every combination is left out")
 
 
-def _check_overlap(
-    document: Document, settings: Sequence[str], testcases: Sequence[Testcase]
-) -> None:
-    if settings and testcases and not any(set(t.settings) & set(settings) for t in testcases):
-        makes_sense = sorted({name for testcase in testcases for name in testcase.settings})
-        document.complain(
-            ("settings",),
-            "the matrix is empty: none of these testcases makes sense under these settings; "
-            f"they run under {', '.join(makes_sense)}",
-        )
-
-
-def _check_expectations(document: Document) -> None:
-    entries = items(document.value, "kernels", dict)
-    kernels = [entry["name"] for _, entry in entries if isinstance(entry.get("name"), str)]
+def _check_expectations(document: Document, axes: Axes, inclusions: Sequence[Inclusion]) -> None:
+    """Complain of a pattern that matches nothing of the lab: what it expects would never be."""
+    guests = [*axes.guests, *(guest for one in inclusions for guest in one.guests)]
+    testcases = [*axes.testcases, *(testcase for one in inclusions for testcase in one.testcases)]
+    known = matrix.names(replace(axes, guests=tuple(guests), testcases=tuple(testcases)))
+    known["settings"] += [s.name for one in inclusions for s in one.settings]
+    known["device"] = [*_device_sets(axes, inclusions, guests)]
     for number, entry in items(document.value, "expect", dict):
-        kernel, splat = entry.get("kernel"), entry.get("splat")
-        # A kernel whose name is missing might be the one that is meant.
-        if (
-            isinstance(kernel, str)
-            and kernel
-            and kernels
-            and len(kernels) == len(entries)
-            and not fnmatch.filter([*kernels, "base", "patched"], kernel)
-        ):
-            document.complain(
-                ("expect", number, "kernel"),
-                f"unknown kernel {kernel!r}{near_miss(kernel, kernels)}",
-            )
+        where: Location = ("expect", number)
+        for field in FIELDS:
+            # Without names there is another mistake, and all of them would be unknown.
+            if known[field]:
+                matrix.pick(document, (*where, field), f"{field} of this lab", known[field])
+        splat = entry.get("splat")
         if isinstance(splat, str):
-            _check_pattern(document, ("expect", number, "splat"), splat)
+            _check_pattern(document, (*where, "splat"), splat)
+
+
+def _device_sets(
+    axes: Axes, inclusions: Sequence[Inclusion], guests: Sequence[Guest]
+) -> Iterator[str]:
+    """Yield the device sets that cells of the lab may have, as Cell.devices spells them."""
+    yield from filter(None, axes.devices)
+    yield from (name for one in inclusions for name in one.devices if name)
+    for guest in guests:
+        yield "+".join(device.name for device in guest.devices) or NO_DEVICE
 
 
 def _check_pattern(document: Document, where: Location, pattern: str) -> None:

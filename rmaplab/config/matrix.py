@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rmaplab.config.catalogue import DEVICES, Catalogue
-from rmaplab.config.yamlsource import Document, Location, items, near_miss, words
+from rmaplab.config.yamlsource import Document, Location, items, words
 from rmaplab.model import (
+    FIELDS,
     NO_DEVICE,
     Exclusion,
     Guest,
@@ -22,10 +23,9 @@ from rmaplab.model import (
     Testcase,
     TestcaseKind,
 )
+from rmaplab.text import near_miss
 
 T = TypeVar("T")
-
-FIELDS = ("kernel", "guest", "settings", "device", "testcase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def pick_testcases(
             if name == exact or known[name].kind is not TestcaseKind.SELFTEST
         ]
         if not matches:
-            hint = near_miss(pattern, [*known, *ids])
+            hint = near_miss(pattern, known, ids)
             document.complain(where, f"unknown testcase {pattern!r}{hint}")
         place = where[len(location)] if len(where) > len(location) else 0
         assert isinstance(place, int)
@@ -66,12 +66,12 @@ def pick_testcases(
 
 def pick(document: Document, location: Location, noun: str, known: Iterable[str]) -> frozenset[str]:
     """The known names that match the patterns at a location."""
-    names = list(known)
+    candidates = list(known)
     found: set[str] = set()
     for where, pattern in words(document.value, location):
-        matches = fnmatch.filter(names, pattern)
+        matches = fnmatch.filter(candidates, pattern)
         if not matches:
-            document.complain(where, f"unknown {noun} {pattern!r}{near_miss(pattern, names)}")
+            document.complain(where, f"unknown {noun} {pattern!r}{near_miss(pattern, candidates)}")
         found.update(matches)
     return frozenset(found)
 
@@ -91,15 +91,20 @@ def device_sets(document: Document, location: Location) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def exclusions(document: Document, axes: Axes) -> tuple[Exclusion, ...]:
-    """The ``exclude`` entries; a pattern that matches nothing of the lab is a mistake."""
-    names = {
+def names(axes: Axes) -> dict[str, list[str]]:
+    """Return the names that a pattern may match, by field; none where they cannot be read."""
+    return {
         "kernel": [*axes.kernels, "base", "patched"] if axes.kernels else [],
         "guest": [guest.name for guest in axes.guests],
         "settings": [settings.name for settings in axes.settings],
-        "device": axes.devices,
+        "device": list(axes.devices),
         "testcase": [n for t in axes.testcases for n in (t.name, t.id)],
     }
+
+
+def exclusions(document: Document, axes: Axes) -> tuple[Exclusion, ...]:
+    """The ``exclude`` entries; a pattern that matches nothing of the lab is a mistake."""
+    known = names(axes)
     found = []
     for number, entry in items(document.value, "exclude", dict):
         where: Location = ("exclude", number)
@@ -110,8 +115,8 @@ def exclusions(document: Document, axes: Axes) -> tuple[Exclusion, ...]:
         patterns: dict[str, tuple[str, ...]] = {}
         for field in FIELDS:
             # Without names there is another mistake, and all of them would be unknown.
-            if names[field]:
-                pick(document, (*where, field), f"{field} of this lab", names[field])
+            if known[field]:
+                pick(document, (*where, field), f"{field} of this lab", known[field])
             said = tuple(word for _, word in words(document.value, (*where, field)))
             patterns[field] = said or ("*",)
         reason = entry.get("reason")
@@ -138,7 +143,7 @@ def inclusions(document: Document, axes: Axes, catalogue: Catalogue) -> tuple[In
         guests = pick(document, (*where, "guest"), "guest", catalogue.guests)
         settings = pick(document, (*where, "settings"), "settings", catalogue.settings)
         testcases = pick_testcases(document, (*where, "testcase"), catalogue.testcases)
-        names = {name for matches in testcases.values() for name in matches}
+        picked = {name for matches in testcases.values() for name in matches}
         one = Inclusion(
             kernel=tuple(w for _, w in words(document.value, (*where, "kernel"))) or ("*",),
             guests=_named(catalogue.guests, guests) if "guest" in entry else axes.guests,
@@ -151,27 +156,29 @@ def inclusions(document: Document, axes: Axes, catalogue: Catalogue) -> tuple[In
                 else axes.devices or ("",)
             ),
             testcases=(
-                _named(catalogue.testcases, names) if "testcase" in entry else axes.testcases
+                _named(catalogue.testcases, picked) if "testcase" in entry else axes.testcases
             ),
             line=document.line(where),
         )
-        _check_overlap(document, where, one.settings, one.testcases)
+        check_overlap(document, where, one.settings, one.testcases, "this adds no cell")
         found.append(one)
     return tuple(found)
 
 
-def _check_overlap(
+def check_overlap(
     document: Document,
     where: Location,
     settings: Sequence[HugepageSettings],
     testcases: Sequence[Testcase],
+    complaint: str,
 ) -> None:
-    names = {one.name for one in settings}
-    if settings and testcases and not any(names & set(t.settings) for t in testcases):
+    """Complain if no testcase makes sense under any of some settings."""
+    chosen = {one.name for one in settings}
+    if settings and testcases and not any(chosen & set(t.settings) for t in testcases):
         makes_sense = sorted({name for testcase in testcases for name in testcase.settings})
         document.complain(
             where,
-            "this adds no cell: none of these testcases makes sense under these settings; "
+            f"{complaint}: none of these testcases makes sense under these settings; "
             f"they run under {', '.join(makes_sense)}",
         )
 

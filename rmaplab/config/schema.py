@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from rmaplab.config.yamlsource import Document, Location, near_miss
+from rmaplab.config.yamlsource import Document, Location
 from rmaplab.model import MemoryDumpPolicy
+from rmaplab.text import near_miss
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Pattern = Annotated[str, Field(min_length=1)]

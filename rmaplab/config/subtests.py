@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rmaplab.errors import UserError
-from rmaplab.model import Testcase
+from rmaplab.model import Testcase, version_numbers
 
 Names = tuple[str, ...] | None
 """The subtests of a version; None if the exit status is all there is."""
@@ -58,23 +58,19 @@ def read(path: Path) -> dict[str, Names]:
 
 def for_version(lists: Mapping[str, Names], version: str) -> tuple[str, Names]:
     """The section that holds for a tree, and its list; empty and no names if there is none."""
-    wanted = _key(series_of(version))
-    older = [name for name in lists if _key(name) <= wanted]
+    wanted = version_numbers(series_of(version))
+    older = [name for name in lists if version_numbers(name) <= wanted]
     if not older:
         return "", ()
-    newest = max(older, key=_key)
+    newest = max(older, key=version_numbers)
     return newest, lists[newest]
 
 
 def write(path: Path, lists: Mapping[str, Names]) -> None:
     """Write a file of lists, the oldest version first."""
     parts = [_HEAD]
-    for version in sorted(lists, key=_key):
+    for version in sorted(lists, key=version_numbers):
         names = lists[version]
         parts.append(f"[{version}]" + (" exit status" if names is None else "") + "\n")
         parts += [f"{name}\n" for name in names or ()]
     path.write_text("".join(parts), encoding="utf-8")
-
-
-def _key(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")) if version else ()

@@ -7,8 +7,6 @@ allows and a lab file must not have: duplicate keys, keys that are not words, se
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -135,12 +133,3 @@ def words(value: object, location: Location) -> list[tuple[Location, str]]:
         elif isinstance(item, str) and item:
             found.append(((*location, number), item))
     return found
-
-
-def near_miss(word: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` if a known word is close to ``word``, else the known words."""
-    candidates = sorted(known)
-    close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(candidates)}" if candidates else ""

@@ -21,6 +21,7 @@ from rmaplab.errors import InfraError, UserError
 from rmaplab.guest.command import QEMU, Accelerator
 from rmaplab.log import log
 from rmaplab.store.cache import Cache
+from rmaplab.store.files import write_whole
 
 PROBE_LIMIT_S = 10.0
 # TCG needs half a second; an accelerator that is slower than this accelerates nothing.
@@ -103,7 +104,5 @@ def _remembered(cache: Cache, boot: Callable[[], Probe]) -> Probe:
     if answer.works:
         answer = boot()
     cache.root.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps({"key": key, "works": answer.works, "detail": answer.detail}), encoding="utf-8"
-    )
+    write_whole(path, json.dumps({"key": key, "works": answer.works, "detail": answer.detail}))
     return answer

@@ -56,6 +56,7 @@ from rmaplab.model.kernels import (
     Series,
     Tree,
 )
+from rmaplab.model.matching import FIELDS, Patterns, matches, names_of, selects
 from rmaplab.model.matrix import (
     NO_DEVICE,
     Allowance,
@@ -79,8 +80,10 @@ from rmaplab.model.verdicts import (
     Outcome,
     Verdict,
 )
+from rmaplab.model.version import version_numbers
 
 __all__ = [
+    "FIELDS",
     "FREE",
     "LAB_SUBTEST",
     "NO_DEVICE",
@@ -122,6 +125,7 @@ __all__ = [
     "Observation",
     "Outcome",
     "Patch",
+    "Patterns",
     "Requirements",
     "SavedMemory",
     "Series",
@@ -140,5 +144,9 @@ __all__ = [
     "Vmtest",
     "Walker",
     "Write",
+    "matches",
+    "names_of",
     "place",
+    "selects",
+    "version_numbers",
 ]

@@ -133,6 +133,17 @@ class Expectation:
     line: int
     device: str = "*"
 
+    @property
+    def patterns(self) -> dict[str, tuple[str, ...]]:
+        """The shell patterns by field, for ``selects``."""
+        return {
+            "kernel": (self.kernel,),
+            "guest": (self.guest,),
+            "settings": (self.settings,),
+            "device": (self.device,),
+            "testcase": (self.testcase,),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
@@ -145,6 +156,17 @@ class Exclusion:
     testcase: tuple[str, ...]
     reason: str
     line: int
+
+    @property
+    def patterns(self) -> dict[str, tuple[str, ...]]:
+        """The shell patterns by field, for ``selects``."""
+        return {
+            "kernel": self.kernel,
+            "guest": self.guest,
+            "settings": self.settings,
+            "device": self.device,
+            "testcase": self.testcase,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from rmaplab.evidence.names import TRANSCRIPT
 from rmaplab.guest import cell
 from rmaplab.guest.cellsetup import CellSetup, LedgerSetup, TemplateState
 from rmaplab.model import FREE, Cell, Guest, HugepageSettings, Testcase
+from rmaplab.store.files import write_whole
 
 EMPTY = "control/empty"
 """The testcase that a calibration runs."""
@@ -92,9 +93,7 @@ def _keep(path: Path, found: Calibration, changes: list[ledger.Changes]) -> None
         "clones": len(changes),
         "seen": [ledger.measure(change) for change in changes],
     }
-    half = path.with_name(f".{path.name}.half")
-    half.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    half.replace(path)
+    write_whole(path, json.dumps(facts, indent=1) + "\n")
 
 
 async def _run_all(

@@ -21,7 +21,6 @@ from rmaplab.build import lines, sandbox
 from rmaplab.build.lines import Lines
 from rmaplab.collect import transcript
 from rmaplab.collect.splats import places_of, with_sources
-from rmaplab.config.yamlsource import near_miss
 from rmaplab.errors import InfraError, RmaplabError, UserError
 from rmaplab.evidence.names import TRANSCRIPT
 from rmaplab.log import log
@@ -32,6 +31,7 @@ from rmaplab.source import patched
 from rmaplab.store import memoryfile
 from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import CELLS, RunFolder, RunRecord
+from rmaplab.text import near_miss
 
 REPORT_LIMIT_S = 180.0
 MAX_REPORT = 256 << 10

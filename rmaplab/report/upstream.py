@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rmaplab.config import subtests
-from rmaplab.model import Testcase, Userspace, Vmtest
+from rmaplab.model import Testcase, Userspace, Vmtest, version_numbers
 
 EXIT_STATUS = "exit status"
 
@@ -49,7 +49,7 @@ def _guest(testcase: Testcase) -> str:
 
 def markdown(table: Sequence[Mapping[str, Any]]) -> str:
     """The rows as a Markdown table, a column for each kernel version that has a list."""
-    versions = sorted({v for row in table for v in row["subtests"]}, key=_parts)
+    versions = sorted({v for row in table for v in row["subtests"]}, key=version_numbers)
     lines = [
         _line("command", "testcase", "guest", *versions, "note"),
         _line(*["---"] * (4 + len(versions))),
@@ -63,7 +63,3 @@ def markdown(table: Sequence[Mapping[str, Any]]) -> str:
 
 def _line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))

@@ -21,6 +21,7 @@ import pydantic
 
 from rmaplab.errors import InfraError, UserError
 from rmaplab.model import Allowlist, Cell, Lab
+from rmaplab.store.files import write_whole
 
 SCHEMA_VERSION = 1
 CELLS = "cells"
@@ -175,12 +176,9 @@ class RunFolder:
     def write(self, name: str, text: str | Iterable[str]) -> Path:
         """Write a file of the run, maybe in pieces, so that it is there whole or not at all."""
         path = self.path / name
-        half = path.with_name(f".{path.name}.half")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with half.open("w", encoding="utf-8") as file:
-                file.writelines([text] if isinstance(text, str) else text)
-            half.replace(path)
+            write_whole(path, text)
         except OSError as error:
             raise InfraError(f"cannot write {path}: {error.strerror}") from error
         return path

@@ -104,10 +104,19 @@ def test_broken_testcases_are_all_named_at_once(tmp_path: Path) -> None:
     testcase_file(
         tmp_path, "b/needs", TESTCASE.replace("T1", "T4") + "requires: {devices: [mirror]}\n"
     )
+    testcase_file(
+        tmp_path, "b/leaves",
+        TESTCASE.replace("T1", "T5") + "leaves:\n  vmstat.nr_mlock: 1\n  vmstat.nr_mlck: 2\n"
+        '  "hugetlb.*": any\n  hugetlb.2048kB.fre_hugepages: 1\n',
+    )  # fmt: skip
     with pytest.raises(DiagnosticsError) as caught:
         _ = Catalogue(tmp_path).testcases
     said = [f"{mistake.path.stem}:{mistake.line} {mistake.message}"
             for mistake in caught.value.mistakes]  # fmt: skip
+    about = "unknown account of the ledger"
+    assert f"leaves:9 {about} 'vmstat.nr_mlck'; did you mean 'vmstat.nr_mlock'?" in said
+    assert any(one.startswith(f"leaves:11 {about} 'hugetlb.2048kB.fre_hugepages'") for one in said)
+    assert sum("leaves:" in one for one in said) == 2
     assert any("its C file alone.c is missing" in one for one in said)
     assert any(one.startswith("other:5 unknown settings 'thp-nevr'") for one in said)
     assert any(one.startswith("other:1 T1 is the id of a/alone too") for one in said)

@@ -83,13 +83,13 @@ def test_an_expectation_for_several_testcases_becomes_one_each(
     tmp_path: Path, catalogue: Catalogue
 ) -> None:
     text = GOOD + (
-        "expect:\n  - testcase: [T1, T9]\n    reason: known\n    outcome: panic\n"
+        "expect:\n  - testcase: [T1, exclusive/mlock]\n    reason: known\n    outcome: panic\n"
         "    splat: BUG in .*\n"
     )
     known = read(tmp_path, text, catalogue).expectations
     assert [(one.testcase, one.outcome, one.line) for one in known] == [
         ("T1", Outcome.PANIC, 10),
-        ("T9", Outcome.PANIC, 10),
+        ("exclusive/mlock", Outcome.PANIC, 10),
     ]
 
 
@@ -195,7 +195,7 @@ expect:
         (8, "unknown testcase 'exclusiv/*'"),
         (10, "not a regular expression"),
         (10, "the key 'reason' is missing"),
-        (10, "unknown kernel 'bse'; did you mean 'base'?"),
+        (10, "unknown kernel of this lab 'bse'; did you mean 'base'?"),
     ]
     assert len(found) == len(said)
     for told, (line, words) in zip(found, said, strict=True):
@@ -227,8 +227,16 @@ def test_two_kernels_may_not_have_one_name(tmp_path: Path, catalogue: Catalogue)
     ("entry", "said"),
     [
         ("{testcase: T1}", "the key 'reason' is missing"),
-        ("{testcase: T1, reason: r, kernel: bse}", "unknown kernel 'bse'; did you mean 'base'?"),
+        (
+            "{testcase: T1, reason: r, kernel: bse}",
+            "unknown kernel of this lab 'bse'; did you mean 'base'?",
+        ),
         ("{testcase: T1, reason: r, splat: '('}", "not a regular expression"),
+        ("{testcase: exclusive/mapcont, reason: r}", "unknown testcase of this lab"),
+        ("{testcase: [T1, 'migrate/*'], reason: r}", "unknown testcase of this lab 'migrate/*'"),
+        ("{testcase: T1, reason: r, guest: q35-numa}", "unknown guest of this lab 'q35-numa'"),
+        ("{testcase: T1, reason: r, settings: thp-nevr}", "did you mean 'thp-never'?"),
+        ("{testcase: T1, reason: r, device: dmiror}", "did you mean 'dmirror'?"),
         ("{testcase: T1, reason: r, verdict: pass}", "expect.0.verdict"),
         ("{testcase: T1, reason: r, outcome: gone}", "expect.0.outcome"),
     ],
@@ -239,6 +247,17 @@ def test_a_mistake_in_an_expectation_is_named(
     told = mistake(tmp_path, f"{GOOD}expect:\n  - {entry}\n", catalogue)
     assert told.startswith("lab.yaml:10: ")
     assert said in told
+
+
+def test_an_expectation_may_speak_of_what_an_inclusion_adds(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    text = GOOD + (
+        "include:\n"
+        "  - {guest: q35-numa, settings: thp-madvise, testcase: reclaim/swapout-exclusive}\n"
+        "expect:\n  - {testcase: reclaim/*, guest: q35-numa, settings: thp-madvise, reason: r}\n"
+    )
+    assert [one.guest for one in read(tmp_path, text, catalogue).expectations] == ["q35-numa"]
 
 
 def test_an_expectation_of_a_wrong_type_is_one_mistake(

@@ -33,7 +33,8 @@ SHOWN = (
 
 
 @pytest.fixture(autouse=True)
-def plain() -> Iterator[None]:
+def plain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("COLUMNS", "300")  # so that no table folds
     log.configure(color="never", verbose=1)
     yield
     log.configure(color="auto", verbose=0)

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from rmaplab.errors import UserError
-from rmaplab.model import NumaNode, Requirements, Userspace
+from rmaplab.judge import applies
+from rmaplab.model import Lab, NumaNode, Requirements, Userspace, selects
 from rmaplab.pipeline.kernels import ab_lab
 from rmaplab.plan import Plan, plan, select
 
-from .builders import exclusion, guest, inclusion, kernel, lab, settings, testcase
+from .builders import exclusion, expectation, guest, inclusion, kernel, lab, settings, testcase
 
 TWO_NODES = guest("numa", nodes=[NumaNode(512, (0,)), NumaNode(512, (1,))])
 BARE = guest("bare", devices=(), swap_mb=0)
@@ -25,16 +26,18 @@ def names(whole: Plan) -> list[str]:
     return [cell.id for cell in whole.cells]
 
 
-def big() -> Plan:
-    return plan(
-        lab(
-            kernels=[kernel("base"), kernel("patched")],
-            guests=[guest(), TWO_NODES],
-            settings=[settings("thp-never"), settings("thp-always")],
-            testcases=[testcase(), testcase("migrate/numa", id="T8")],
-            repeat=3,
-        )
+def big_lab() -> Lab:
+    return lab(
+        kernels=[kernel("base"), kernel("patched")],
+        guests=[guest(), TWO_NODES],
+        settings=[settings("thp-never"), settings("thp-always")],
+        testcases=[testcase(), testcase("migrate/numa", id="T8")],
+        repeat=3,
     )
+
+
+def big() -> Plan:
+    return plan(big_lab())
 
 
 def test_a_plan_is_every_combination_with_every_repeat() -> None:
@@ -127,8 +130,27 @@ def test_a_filter_keeps_the_cells_that_match_every_term(expression: str, count: 
 
 
 def test_a_filter_that_matches_nothing_is_the_users_mistake() -> None:
-    with pytest.raises(UserError, match="no cell matches 'kernel=nope'"):
+    with pytest.raises(UserError, match=r"no cell matches kernel 'nope'; known: base, patched"):
         select(big(), "kernel=nope")
+    with pytest.raises(UserError, match="no cell matches 'T1,migrate/numa'"):
+        select(big(), "T1,migrate/numa")
+
+
+def test_an_alternative_that_matches_nothing_is_told_although_others_match() -> None:
+    with pytest.raises(UserError, match=r"testcase 'migrate/num'; did you mean 'migrate/numa'\?"):
+        select(big(), "T1|migrate/num,kernel=base")
+    with pytest.raises(UserError, match="no cell matches testcase ''"):
+        select(big(), "T1|")
+
+
+def test_an_expectation_an_exclusion_and_a_filter_match_alike() -> None:
+    one = big().rows[0].first
+    for pattern, fits in (("T1", True), ("T?", True), (one.testcase.name, True), ("t1", False)):
+        patterns = {"testcase": (pattern,)}
+        assert selects(patterns, one) is fits
+        assert applies(expectation(testcase=pattern, kernel="*"), one) is fits
+        rest = plan(dataclasses.replace(big_lab(), exclusions=(exclusion(testcase=pattern),)))
+        assert (one.id not in {cell.id for cell in rest.cells}) is fits
 
 
 def test_a_filter_with_an_unknown_field_names_the_fields() -> None:

@@ -8,7 +8,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmaplab.text import printable, printable_lines
+from rmaplab.text import near_miss, printable, printable_lines
 
 ANY = st.text(st.characters(codec=None))
 
@@ -44,3 +44,18 @@ def test_no_control_format_or_surrogate_character_is_left(text: str) -> None:
 def test_what_is_printable_once_is_not_changed_again(text: str) -> None:
     assert printable(printable(text)) == printable(text)
     assert printable_lines(printable_lines(text)) == printable_lines(text)
+
+
+def test_a_word_that_is_nearly_known_is_suggested_also_by_its_alias() -> None:
+    assert near_miss("exclusive/mapcont", ["exclusive/mapcount", "x"]) == (
+        "; did you mean 'exclusive/mapcount'?"
+    )
+    assert near_miss("CD12", ["exclusive/mapcount"], ["CD1"]) == "; did you mean 'CD1'?"
+
+
+def test_known_words_are_listed_without_aliases_and_not_for_ever() -> None:
+    assert near_miss("zzz", ["b", "a"], ["C0", "D1"]) == "; known: a, b"
+    many = [f"name{number:02}" for number in range(20)]
+    told = near_miss("zzz", many)
+    assert told.endswith("name11 and 8 more")
+    assert near_miss("zzz", []) == ""
