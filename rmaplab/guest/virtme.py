@@ -42,11 +42,6 @@ NEEDS = ("NET_9P_VIRTIO", "9P_FS")
 """What a kernel needs to mount its root; the Kconfig fragment virtme has it."""
 
 
-def vng_command(kernel_image: Path) -> list[str]:
-    """The vng command that boots a kernel without KVM, runs ``true`` in it and ends."""
-    return [VNG, *_run(kernel_image), "--disable-kvm", "--exec", "true"]
-
-
 def _run(image: Path) -> list[str]:
     # vng puts its words into a shell's command line without quoting them.
     return ["--run", shlex.quote(str(image)), "--force-9p", "--skip-modules"]

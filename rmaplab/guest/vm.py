@@ -102,11 +102,6 @@ class Vm:
         held = time.monotonic() - self._held_since if self._held_since is not None else 0.0
         return time.monotonic() - self._held_s - held
 
-    @property
-    def held_s(self) -> float:
-        """For how many seconds the guest was held, all in all."""
-        return self._held_s
-
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
         """Stop the guest for the block, and with it every limit of what is awaited of it.

@@ -88,13 +88,6 @@ def test_what_reproduces_a_guest_needs_nothing_of_the_lab() -> None:
     assert "-qmp" not in words
 
 
-def test_the_command_for_one_trivial_program() -> None:
-    assert virtme.vng_command(Path("/k/bzImage")) == [
-        "vng", "--run", "/k/bzImage", "--force-9p", "--skip-modules", "--disable-kvm",
-        "--exec", "true",
-    ]  # fmt: skip
-
-
 def test_vng_finds_its_helpers_and_no_configuration_of_a_user() -> None:
     variables = virtme.environment({"PATH": "/usr/bin", "HOME": "/home/me", "TERM": "xterm"})
     assert variables["PATH"].endswith(":/usr/bin")
