@@ -26,7 +26,6 @@ from rmaplab.model import (
     Lab,
     MemoryDumpPolicy,
     Outcome,
-    Testcase,
     Verdict,
 )
 from rmaplab.plan import plan
@@ -48,7 +47,9 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
     _check_kernels(document, catalogue)
     guests = _pick(document, "guests", "guest", catalogue.guests)
     settings = _pick(document, "settings", "settings", catalogue.settings)
-    testcases, repeats = _testcases(document, catalogue.testcases)
+    picked = matrix.pick_testcases(document, ("testcases",), catalogue.testcases)
+    chosen = {name for names in picked.values() for name in names}
+    testcases = tuple(one for name, one in catalogue.testcases.items() if name in chosen)
     kernels = _kernel_names(document)
     axes = Axes(
         tuple(kernels) if all(kernels) else (),
@@ -57,7 +58,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         matrix.device_sets(document, ("devices",)),
         testcases,
     )
-    exclusions = matrix.exclusions(document, axes)
+    matrix.check_exclusions(document, axes)
     inclusions = matrix.inclusions(document, axes, catalogue)
     _check_expectations(document, axes, inclusions)
     _check_allowances(document)
@@ -76,8 +77,8 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         repeat=entry.repeat,
         expectations=_expectations(document, entry.expect),
         devices=axes.devices,
-        repeats=repeats,
-        exclusions=exclusions,
+        repeats=_repeats(picked, entry.testcases),
+        exclusions=matrix.exclusions(document, entry.exclude),
         inclusions=inclusions,
         cap=entry.cap or 0,
         audit=entry.audit,
@@ -119,20 +120,16 @@ def _pick(document: Document, key: str, noun: str, known: Mapping[str, T]) -> tu
     return tuple(thing for name, thing in known.items() if name in wanted)
 
 
-def _testcases(
-    document: Document, known: Mapping[str, Testcase]
-) -> tuple[tuple[Testcase, ...], dict[str, int]]:
-    """The testcases, and the repeats of those that have their own: the last entry counts."""
-    repeats: dict[str, int] = {}
-    wanted: set[str] = set()
-    picked = matrix.pick_testcases(document, ("testcases",), known)
+def _repeats(
+    picked: Mapping[int, Sequence[str]], entries: Sequence[schema.TestcaseEntry]
+) -> dict[str, int]:
+    """Return the repeats of the testcases that have their own: the last entry counts."""
+    found: dict[str, int] = {}
     for number, names in picked.items():
-        wanted.update(names)
-        entry = document.value["testcases"][number]
-        repeat = entry.get("repeat") if isinstance(entry, dict) else None
-        if isinstance(repeat, int):
-            repeats.update(dict.fromkeys(names, repeat))
-    return tuple(testcase for name, testcase in known.items() if name in wanted), repeats
+        repeat = entries[number].repeat
+        if repeat is not None:
+            found.update(dict.fromkeys(names, repeat))
+    return found
 
 
 def _check_rows(document: Document, lab: Lab) -> None:

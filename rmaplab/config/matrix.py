@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rmaplab.config.catalogue import DEVICES, Catalogue
+from rmaplab.config.schema import ANY, ExcludeEntry
 from rmaplab.config.yamlsource import Document, Location, items, words
 from rmaplab.model import (
     FIELDS,
@@ -102,32 +103,35 @@ def names(axes: Axes) -> dict[str, list[str]]:
     }
 
 
-def exclusions(document: Document, axes: Axes) -> tuple[Exclusion, ...]:
-    """The ``exclude`` entries; a pattern that matches nothing of the lab is a mistake."""
+def check_exclusions(document: Document, axes: Axes) -> None:
+    """Complain of ``exclude`` entries with a pattern that matches nothing of the lab."""
     known = names(axes)
-    found = []
     for number, entry in items(document.value, "exclude", dict):
         where: Location = ("exclude", number)
         if not any(field in entry for field in FIELDS):
             document.complain(where, f"an exclude entry has to name one of: {', '.join(FIELDS)}")
         if "device" in entry and not axes.devices:
             document.complain((*where, "device"), "the lab does not vary the devices: no `devices`")
-        patterns: dict[str, tuple[str, ...]] = {}
         for field in FIELDS:
             # Without names there is another mistake, and all of them would be unknown.
             if known[field]:
                 pick(document, (*where, field), f"{field} of this lab", known[field])
-            said = tuple(word for _, word in words(document.value, (*where, field)))
-            patterns[field] = said or ("*",)
-        reason = entry.get("reason")
-        found.append(
-            Exclusion(
-                **patterns,
-                reason=reason if isinstance(reason, str) else "",
-                line=document.line(where),
-            )
+
+
+def exclusions(document: Document, entries: Sequence[ExcludeEntry]) -> tuple[Exclusion, ...]:
+    """Return the exclusions of a lab file that is valid."""
+    return tuple(
+        Exclusion(
+            kernel=tuple(entry.kernel),
+            guest=tuple(entry.guest),
+            settings=tuple(entry.settings),
+            device=tuple(entry.device),
+            testcase=tuple(entry.testcase),
+            reason=entry.reason,
+            line=document.line(("exclude", number)),
         )
-    return tuple(found)
+        for number, entry in enumerate(entries)
+    )
 
 
 def inclusions(document: Document, axes: Axes, catalogue: Catalogue) -> tuple[Inclusion, ...]:
@@ -145,7 +149,7 @@ def inclusions(document: Document, axes: Axes, catalogue: Catalogue) -> tuple[In
         testcases = pick_testcases(document, (*where, "testcase"), catalogue.testcases)
         picked = {name for matches in testcases.values() for name in matches}
         one = Inclusion(
-            kernel=tuple(w for _, w in words(document.value, (*where, "kernel"))) or ("*",),
+            kernel=tuple(w for _, w in words(document.value, (*where, "kernel"))) or ANY,
             guests=_named(catalogue.guests, guests) if "guest" in entry else axes.guests,
             settings=(
                 _named(catalogue.settings, settings) if "settings" in entry else axes.settings

@@ -33,6 +33,8 @@ def _named(value: object) -> object:
 
 # A pattern, or a list of them.
 Patterns = Annotated[list[Pattern], BeforeValidator(_listed), Field(min_length=1)]
+ANY = ("*",)
+"""The patterns of a field that an entry does not name."""
 
 
 class _Model(BaseModel):
@@ -75,7 +77,7 @@ class TestcaseEntry(_Model):
 class IncludeEntry(_Model):
     """One entry of a lab file's ``include``: what is not named is as in the lab."""
 
-    kernel: Patterns = ["*"]
+    kernel: Patterns = list(ANY)
     guest: Patterns | None = None
     settings: Patterns | None = None
     device: Patterns | None = None
@@ -85,11 +87,11 @@ class IncludeEntry(_Model):
 class ExcludeEntry(_Model):
     """One entry of a lab file's ``exclude``: what is not named may be anything."""
 
-    kernel: Patterns = ["*"]
-    guest: Patterns = ["*"]
-    settings: Patterns = ["*"]
-    device: Patterns = ["*"]
-    testcase: Patterns = ["*"]
+    kernel: Patterns = list(ANY)
+    guest: Patterns = list(ANY)
+    settings: Patterns = list(ANY)
+    device: Patterns = list(ANY)
+    testcase: Patterns = list(ANY)
     reason: Annotated[str, Field(min_length=1)]
 
 
