@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What can go wrong, sorted by whose fault it is.
+"""The lab's errors, sorted by whose fault they are.
 
 The user's fault, the kernel's fault and the lab's fault are three types, three exit codes and
 three JUnit forms. Every message says what happened and where; ``hint`` says what to do next.

@@ -47,13 +47,13 @@ class Row:
     repeats: int
 
     def cells(self) -> Iterator[Cell]:
-        """The cells of all repeats."""
+        """Yield the cells of all repeats."""
         stem = self.first.id.removesuffix("1")
         for number in range(1, self.repeats + 1):
             yield replace(self.first, id=f"{stem}{number}", repeat=number)
 
     def left_out(self, reason: str) -> LeftOut:
-        """The row as one that is not run."""
+        """Return the row as one that is not run."""
         one = self.first
         return LeftOut(
             one.kernel, one.guest.name, one.settings.name, one.device, one.testcase.name, reason
@@ -78,7 +78,7 @@ class Plan:
         return sum(row.repeats for row in self.rows)
 
     def keep(self, rows: Iterable[Row], reason: str) -> Plan:
-        """The plan with these of its rows only; the others are left out for that reason."""
+        """Return the plan with these of its rows only; the others are left out for that reason."""
         kept = {row.first.id: row for row in rows}
         dropped = [row.left_out(reason) for row in self.rows if row.first.id not in kept]
         return Plan(tuple(kept.values()), (*self.left_out, *dropped))
@@ -94,9 +94,9 @@ class _Combination:
 
 
 def plan(lab: Lab) -> Plan:
-    """Every cell of a lab: kernels x guests x devices x settings x testcases x repeats.
+    """Return every cell of a lab: kernels x guests x devices x settings x testcases x repeats.
 
-    The product less what its exclusions name, and then what its inclusions add, each row once. A
+    The product less the exclusions, and then the rows of the inclusions, each row once. A
     testcase under settings that make no sense for it is left out. One whose requirements the guest
     cannot meet stays a cell with ``skip`` set, so that the report shows the gap.
     """
@@ -121,9 +121,9 @@ def plan(lab: Lab) -> Plan:
 
 
 def on_kernels(lab: Lab, kernels: tuple[Kernel, ...]) -> Lab:
-    """The lab on other kernels that are to be compared: all get the rows of its first one.
+    """Return the lab on other kernels, to be compared: all get the rows of its first one.
 
-    What the lab file says of its first kernel by name, or of one of the new ones, holds for all.
+    An exclusion or inclusion that names the first kernel, or one of the new ones, holds for all.
     """
     names = [lab.kernels[0].name, *(kernel.name for kernel in kernels)]
     exclusions = [one for one in lab.exclusions if any(matches(n, one.kernel) for n in names)]
@@ -168,18 +168,18 @@ def _row(lab: Lab, one: _Combination) -> Row:
 
 
 def _id(cell: Cell) -> str:
-    """A cell's name, unique in its run and usable as a folder's name."""
+    """Return a cell's id, unique in its run and usable as a folder's name."""
     testcase = cell.testcase.name.replace("/", ".")
     return f"{cell.kernel}.{cell.place}.{cell.settings.name}.{testcase}.{cell.repeat}"
 
 
 def device_names(device_set: str) -> tuple[str, ...]:
-    """The devices of a device set such as ``a+b`` or ``none``."""
+    """Return the devices of a device set such as ``a+b`` or ``none``."""
     return () if device_set == NO_DEVICE else tuple(device_set.split("+"))
 
 
 def with_devices(guest: Guest, device_set: str) -> Guest:
-    """The guest with the devices of a set only; with its own if the set is empty."""
+    """Return the guest with the devices of a set only; with its own if the set is empty."""
     if not device_set:
         return guest
     names = device_names(device_set)
@@ -187,7 +187,7 @@ def with_devices(guest: Guest, device_set: str) -> Guest:
 
 
 def _impossible(one: _Combination) -> str:
-    """Why a combination cannot be a cell at all, or an empty string."""
+    """Return why a combination cannot be a cell at all, or an empty string."""
     if one.settings.name not in one.testcase.settings:
         return "makes no sense under these settings"
     has = {device.name for device in one.guest.devices}
@@ -206,7 +206,7 @@ def _excluded(cell: Cell, exclusions: Sequence[Exclusion]) -> str:
 
 
 def _inexact(testcase: Testcase, guest: Guest) -> str:
-    """Why a guest that is to be exact cannot be, or an empty string."""
+    """Return why a guest cannot count instructions, or an empty string if it can or need not."""
     if guest.icount and testcase.upstream is not None and testcase.upstream.prepare:
         return "exact mode: a clone has its request before it could be prepared"
     if guest.icount and guest.cpus > 1:
@@ -217,7 +217,7 @@ def _inexact(testcase: Testcase, guest: Guest) -> str:
 
 
 def unmet(testcase: Testcase, guest: Guest) -> str:
-    """The first requirement of a testcase that a guest cannot meet, or an empty string."""
+    """Return the first requirement of a testcase that a guest cannot meet, or an empty string."""
     if why := _inexact(testcase, guest):
         return why
     needs = testcase.requires

@@ -40,7 +40,7 @@ class Finished:
 
     @property
     def ok(self) -> bool:
-        """Whether it ended with status 0."""
+        """True if the process ended with status 0."""
         return self.returncode == 0
 
     @property
@@ -73,9 +73,9 @@ _found: dict[tuple[str, str], Path] = {}
 
 
 def which(command: str) -> Path | None:
-    """The command's path, or None; a virtual environment's own commands come first.
+    """Return a command's path, or None; a virtual environment's own commands come first.
 
-    What was found once is not looked for again.
+    A command that was found is not looked for again.
     """
     key = command, os.environ.get("PATH", "")
     if key not in _found:
@@ -88,7 +88,7 @@ def which(command: str) -> Path | None:
 
 
 def require(command: str) -> Path:
-    """The command's path; InfraError that names the package to install if there is none."""
+    """Return a command's path. Raises InfraError that names the package to install."""
     found = which(command)
     if found is None:
         package = package_of(command)
@@ -100,17 +100,18 @@ def require(command: str) -> Path:
 
 
 def tied(program: Path, *words: str | Path) -> list[str]:
-    """A command under setpriv, so that the kernel kills the process when its parent thread dies.
+    """Return a command line under setpriv: the kernel kills the process when its parent dies.
 
-    If that was before setpriv asked for it, nothing would: so it finds the program by a path that
-    is there as long as the lab (proc(5), /proc/pid/root), and ends with an error without.
+    A parent thread that died before setpriv had asked for that signal would leave the process
+    alive. So setpriv finds the program by a path below /proc/PID/root (proc(5)), which is there
+    only while the lab lives, and ends with an error if it is gone.
     """
     path = f"/proc/{os.getpid()}/root{program}"
     return [str(require("setpriv")), "--pdeathsig", "KILL", "--", path, *map(str, words)]
 
 
 def _tied_by_name(command: str | Path, *words: str | Path) -> list[str]:
-    """The same for a program that may want to know by which name it was called."""
+    """Return a command line as ``tied`` does, for a program that looks at its own argv[0]."""
     return tied(require("env"), "--", require(str(command)), *words)
 
 
@@ -188,9 +189,9 @@ def foreground(argv: Sequence[str | Path]) -> int:
 
 
 class Child:
-    """A process of this lab's, of whose end a pidfd tells the event loop (pidfd_open(2)).
+    """A child process; a pidfd tells the event loop of its end (pidfd_open(2)).
 
-    asyncio's own would have a thread wait for each.
+    asyncio's own child watcher of Python 3.11 has a thread wait for each process.
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -206,17 +207,17 @@ class Child:
         self._ended.set()
 
     async def wait(self) -> int:
-        """Its status, once it has ended; minus the signal that killed it, if one did."""
+        """Return the status of the ended process; minus the signal that killed it, if one did."""
         await self._ended.wait()
         return self._process.returncode
 
     def kill(self) -> None:
-        """Kill it if it still runs."""
+        """Kill the process if it still runs."""
         if not self._ended.is_set():
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     async def end(self) -> None:
-        """Kill it if it still runs, and wait until it is gone."""
+        """Kill the process if it still runs, and wait until it is gone."""
         self.kill()
         try:
             await self._ended.wait()
@@ -233,7 +234,7 @@ async def started(
     stderr: IO[bytes],
     env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Child]:
-    """A background process that lives as long as the ``async with`` block.
+    """Start a background process that lives as long as the ``async with`` block.
 
     ``env`` replaces the environment. Raises InfraError if the command is missing. The process is
     killed at the end of the block if it still runs, and always reaped.

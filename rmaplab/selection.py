@@ -22,7 +22,7 @@ Pair = tuple[int, str, int, str]
 
 
 def choose(lab: Lab, *, filter: str = "", sample: str = "", alike: bool = False) -> Plan:
-    """What a run of a lab takes; ``alike`` gives all kernels the same rows, to be compared.
+    """Return the rows that a run takes; ``alike`` gives all kernels the same rows, to be compared.
 
     Raises UserError on a filter that keeps nothing, and if more is left than the lab's cap.
     """
@@ -36,13 +36,13 @@ def choose(lab: Lab, *, filter: str = "", sample: str = "", alike: bool = False)
 
 
 def narrowed(lab: Lab, *, filter: str = "", sample: str = "", alike: bool = False) -> Plan:
-    """The same whatever the cap: what ``plan`` shows."""
+    """Return the rows that a run would take if the lab had no cap."""
     chosen = select(plan(lab), filter)
     return pairwise(chosen, alike=alike) if sample == "pairwise" else chosen
 
 
 def pairwise(whole: Plan, *, alike: bool = False) -> Plan:
-    """A covering array over a plan's rows: each pair of values that any row has, some row has.
+    """Return a covering array of a plan's rows: each pair of values that occurs, occurs there.
 
     The dimensions are kernel, guest, device, settings and testcase; with ``alike`` the kernel is
     none, and what is chosen is chosen for every kernel. Only rows that can run count, since a skip
@@ -65,7 +65,7 @@ def _point(cell: Cell, *, alike: bool) -> Point:
 
 
 def covering(points: Iterable[Point]) -> frozenset[Point]:
-    """Some of the points that have all pairs of values that all of them have.
+    """Return some of the points that have all pairs of values that all of them have.
 
     Raises InfraError if the library left a pair out: better no sample than a false one.
     """
@@ -101,7 +101,7 @@ def _pair_is_in(wanted: set[Pair], i: int, j: int) -> dict[str, Any]:
 
 
 def pairs(points: Iterable[Point]) -> set[Pair]:
-    """Every pair of values of two dimensions that occurs."""
+    """Return every pair of values of two dimensions that occurs."""
     return {
         (i, point[i], j, point[j])
         for point in points
@@ -110,6 +110,6 @@ def pairs(points: Iterable[Point]) -> set[Pair]:
 
 
 def narrowing(filter: str, sample: str) -> str:
-    """How a run was narrowed, as its reports say it; empty if it was not."""
+    """Return how a run was narrowed, as its reports say it; empty if it was not."""
     words = [f"--filter {filter}" if filter else "", f"--sample {sample}" if sample else ""]
     return " ".join(word for word in words if word)

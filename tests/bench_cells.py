@@ -153,7 +153,7 @@ async def clone_s(ready: Setup) -> float:
 
 
 async def waiting_mb(ready: Setup, *, warm: bool) -> float:
-    """What a clone that waits has for itself, beside another one: private pages, in MB.
+    """Return the private pages, in MB, of a clone that waits beside another one.
 
     A ``warm`` one has rehearsed a sample.
     """
@@ -237,7 +237,7 @@ def cells(folder: Path) -> Iterator[Row]:
 
 
 def against_vng(cells: Iterable[tuple[str, float]]) -> Iterator[Row]:
-    """What a cell costs a run, against virtme-ng's whole command on a kernel that it can boot."""
+    """Compare the cost of a cell with virtme-ng's whole command on a kernel that it can boot."""
     catalogue, cache = Catalogue(), Cache()
     virtme_lab = labfile.read(catalogue.root / "configs/virtme.yaml", catalogue)
     kernel = dataclasses.replace(virtme_lab.kernels[0])
@@ -331,13 +331,13 @@ def own_cost(folder: Path) -> Iterator[Row]:
 
 
 def own_cpu(cells: str, cpu_ms: float) -> Row:
-    """What the lab used of the CPU for a cell."""
+    """Return the lab's own CPU time for a cell."""
     goal = f"<= {LAB_MS:.0f} ms"
     return Row(f"the lab's own CPU a cell, {cells}", f"{cpu_ms:.1f} ms", goal, cpu_ms <= LAB_MS)
 
 
 def own(folder: Path, count: int, evidence: Path | None = None) -> dict[str, float]:
-    """What so many cells cost a lab's process itself, in ms of CPU and KB of memory.
+    """Return the cost of so many cells to a lab's process itself: ms of CPU, KB of memory.
 
     The guests are real ones, or fake ones that leave this ``evidence``.
     """

@@ -27,11 +27,11 @@ from rmaplab.collect.splats import SplatParser
 
 CHUNK = 65_536
 LARGE_CHUNK = 1 << 20
-"""What ./lab.py parse reads at once."""
+"""The bytes that ./lab.py parse reads at once."""
 GOAL_MB_S = 50
 """Of ordinary chatter, on one core."""
 GROWTH_MB = 8
-"""What an allocator may take more for a long stream than for a short one."""
+"""The MB that an allocator may take more for a long stream than for a short one."""
 
 
 def chatter() -> bytes:

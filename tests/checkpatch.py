@@ -16,7 +16,7 @@ from rmaplab.store.cache import Cache
 ROOT = Path(__file__).resolve().parent.parent
 TREE = "debian:linux-source-6.12"
 
-# What checkpatch asks of kernel code and userspace cannot give.
+# Checks for kernel code that userspace cannot satisfy.
 IGNORED = (
     "PREFER_DEFINED_ATTRIBUTE_MACRO",  # __printf, __noreturn: the kernel's own macros
     "VOLATILE",  # a workload touches memory so that the compiler may not skip it
@@ -30,7 +30,7 @@ IGNORED_IN_PATCHES = (
 
 
 def complaints(arguments: list[str | Path], root: Path) -> str:
-    """What checkpatch says; empty if it is content."""
+    """Return the complaints of checkpatch; empty if there are none."""
     done = proc.run(
         ["perl", root / "scripts/checkpatch.pl", "--quiet", "--no-summary", *arguments],
         cwd=root,

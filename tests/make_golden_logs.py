@@ -55,7 +55,7 @@ SLUB = "slub_debug=FZPU"
 
 @dataclass(frozen=True, slots=True)
 class Provocation:
-    """What brings a complaint about: the words for testcases/selftest/provoke.
+    """A provocation of a complaint: the words for testcases/selftest/provoke.
 
     ``limit_s`` is the test's limit on KVM, for what never comes back; ``cmdline`` is added to the
     kernel's.
@@ -73,7 +73,7 @@ def crash(kind: str, *more: str, before: tuple[str, ...] = (), **facts: object) 
 
 
 def debug(kind: str, *more: str, before: tuple[str, ...] = ()) -> Provocation:
-    """The same on the kernel with KASAN and lockdep."""
+    """Return the provocation for the kernel with KASAN and lockdep."""
     return crash(kind, *more, before=before, kernel="debug")
 
 

@@ -23,7 +23,7 @@ _HOST_ERRORS = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rmaplab")
 def cli() -> None:
-    """A regression lab for the Linux kernel's reverse mapping.
+    """Run a regression lab for the Linux kernel's reverse mapping.
 
     Exit codes: 0 as expected; 1 regression or unexpected failure; 2 usage, lab file or series that
     does not parse; 3 a kernel did not build or a patch did not apply; 69 the lab's own failure;

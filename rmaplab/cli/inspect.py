@@ -50,7 +50,7 @@ KINDS = ("testcases", "guests", "settings", "series", "kernels")
 @click.option("--upstream", is_flag=True, help="What runs the kernel tree's run_vmtests.sh.")
 @format_option
 def list_(kind: str, walkers: bool, upstream: bool, form: str) -> None:
-    """Testcases, guests, settings, series or kernels, one line each."""
+    """List testcases, guests, settings, series or kernels, one line each."""
     if upstream:
         if kind or walkers:
             raise UserError("--upstream is a list of its own: leave the rest out")
@@ -196,7 +196,7 @@ def plan(
     *, lab: Path, series: str, tree: str, expression: str, sample: str, repeat: int | None,
     jobs: int, form: str,
 ) -> None:  # fmt: skip
-    """The cells that a run would run, how long they take and what is left out, without running."""
+    """Show the cells that a run would run, how long they take and what is left out; run none."""
     wanted = read_lab(lab, Catalogue(), tree=tree, repeat=repeat)
     if series:
         wanted = kernels.ab_lab(wanted, series)
@@ -214,7 +214,7 @@ def plan(
 @click.argument("console", metavar="LOG|-", type=click.Path(path_type=Path, allow_dash=True))
 @format_option
 def parse(console: Path, form: str) -> None:
-    """Splats and KTAP results in any saved console log."""
+    """Find splats and KTAP results in any saved console log."""
     found = parse_log(_chunks(console))
     tests, problems = (found.ktap.subtests, found.ktap.problems) if found.ktap else ((), ())
     if form == "json":
@@ -245,7 +245,7 @@ CHUNK = 1 << 20
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    """A file's bytes, or standard input's, as they come."""
+    """Yield the bytes of a file, or of standard input, as they come. Raises UserError."""
     try:
         with contextlib.ExitStack() as stack:
             file = sys.stdin.buffer if str(path) == "-" else stack.enter_context(path.open("rb"))

@@ -68,7 +68,7 @@ def _set_color(_context: click.Context, _option: click.Parameter, color: str | N
 
 
 def common_options() -> list[click.Option]:
-    """``-v`` and ``--color``, which work before and after the verb."""
+    """Make ``-v`` and ``--color``, which work before and after the verb."""
     return [
         click.Option(
             ["-v", "--verbose"], count=True, expose_value=False, callback=_set_verbosity,
@@ -82,7 +82,7 @@ def common_options() -> list[click.Option]:
 
 
 def run_options(function: F) -> F:
-    """The options of a verb that runs cells."""
+    """Add the options of a verb that runs cells."""
     for option in (
         accel_option,
         click.option(

@@ -67,10 +67,10 @@ def _drgn(remains: SavedDump, script: Path | None, words: tuple[str, ...]) -> in
 
 @contextlib.contextmanager
 def _interrupts_are_drgns() -> Iterator[None]:
-    """Ctrl-C at its prompt is drgn's, which shares our terminal; the lab waits for its end."""
+    """Leave Ctrl-C to drgn, which shares the terminal, while the lab waits for drgn's end."""
 
     def pass_over(_number: int, _frame: object) -> None:
-        """Unlike an ignored signal, a handled one is not inherited."""
+        """Do nothing. An ignored signal would be inherited by drgn, a handled one is not."""
 
     before = signal.signal(signal.SIGINT, pass_over)
     try:

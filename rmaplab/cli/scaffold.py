@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The verb that makes what a contributor starts from."""
+"""The verb that makes the files that a contributor starts from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def new() -> None:
 @new.command()
 @click.argument("name")
 def testcase(name: str) -> None:
-    """A testcase's C and YAML file, which compile and run; NAME is folder/name."""
+    """Make a testcase's C and YAML file, which compile and run; NAME is folder/name."""
     for path in skeleton.create(name, Catalogue()):
         log.stdout.print(str(path), markup=False)
     log.stdout.print("what to change, and how to run it: docs/testcases.md", markup=False)
@@ -32,7 +32,7 @@ def testcase(name: str) -> None:
 @new.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def subtests(run: Path) -> None:
-    """The lists of what the kernel tree's selftests print, from what they printed in RUN."""
+    """Write the lists of the subtests that the tree's selftests printed in RUN."""
     recorded = upstream.record(RunFolder.open(run))
     for path, lists in recorded.lists.items():
         subtest_lists.write(path, lists)

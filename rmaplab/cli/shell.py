@@ -33,7 +33,7 @@ from rmaplab.text import near_miss
 def shell(
     *, lab: Path, kernel: str, guest: str, series: str, accel: str, tree: str, jobs: int
 ) -> int:
-    """An interactive shell on the host's userspace under a lab's kernel.
+    """Open a shell on the host's userspace under a lab's kernel.
 
     Everything written to disk is lost when it ends: the guest sees the host's files read-only, with
     a layer of memory over /etc, /usr, /home and /tmp. Ends with `exit` or Ctrl-a x.

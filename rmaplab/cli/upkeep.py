@@ -20,7 +20,7 @@ from rmaplab.store.cache import SECTIONS, Cache
 @click.command()
 @format_option
 def doctor(form: str) -> int:
-    """What this host can do and what to install; boots a guest on KVM to know that it works."""
+    """Say what this host can do and what to install; boots a guest on KVM to know that it works."""
     findings = examination.examine(Cache())
     fine = all(finding.ok or not finding.needed for finding in findings)
     if form == "json":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the project offers: guest profiles, devices, testcases, Kconfig fragments."""
+"""The names that a lab file can use: guest profiles, devices, testcases, Kconfig fragments."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DEVICES: tuple[Device, ...] = (
 class Catalogue:
     """Every name that a lab file can use. Reading is lazy and happens once.
 
-    Raises FileMistakes with all mistakes of all files of a folder at once.
+    Raises DiagnosticsError with all mistakes of all files of a folder at once.
     """
 
     def __init__(self, root: Path | None = None) -> None:
@@ -128,9 +128,9 @@ class Catalogue:
         return (*own, *(Vmtest(one.command, one.testcase, one.reason) for one in others))
 
     def driven_by(self) -> dict[Walker, tuple[Testcase, ...]]:
-        """Which testcases drive which function; an entry for every one that is known.
+        """Return the testcases that drive each function of ``walkers.yaml``, maybe none.
 
-        Raises FileMistakes if a testcase names a function that is not in ``walkers.yaml``.
+        Raises DiagnosticsError if a testcase names a function that is not in ``walkers.yaml``.
         """
         found: dict[str, list[Testcase]] = {name: [] for name in self.walkers}
         mistakes: list[Diagnostic] = []
@@ -206,7 +206,7 @@ _SUFFIXES = (".c", ".py", ".sh")
 
 
 def _source(document: Document, userspace: str | None) -> Path:
-    """A testcase's C file or script; a guest with an initramfs has nothing to run a script."""
+    """Find a testcase's C file or script; a guest with an initramfs has nothing to run a script."""
     candidates = [document.path.with_suffix(suffix) for suffix in _SUFFIXES]
     found = [path for path in candidates if path.is_file()]
     if not found:
@@ -241,7 +241,7 @@ def _check_devices(document: Document, where: tuple[str, ...], names: list[str])
 
 
 def _check_notices(document: Document, kinds: list[str]) -> None:
-    """A testcase may ask for what need be no bug, never for what is one."""
+    """Complain of a kind of splat that is a bug: a testcase may declare notices alone."""
     known = [kind for kind, severity in SEVERITIES.items() if severity is Severity.NOTICE]
     for number, kind in enumerate(kinds):
         if kind not in known:
@@ -288,7 +288,7 @@ def _guest(document: Document) -> Guest | None:
 
 
 def _check_memory(document: Document, entry: schema.GuestFile) -> None:
-    """What one field cannot say by itself."""
+    """Check those rules of a guest's memory that involve several fields."""
     for number, dimm in enumerate(entry.dimms):
         if dimm.node >= len(entry.nodes):
             document.complain(("dimms", number), f"there is no node {dimm.node}")

@@ -37,7 +37,7 @@ T = TypeVar("T")
 def read(path: Path, catalogue: Catalogue) -> Lab:
     """Read and resolve a lab file.
 
-    Raises UserError if it cannot be read, FileMistakes with all its mistakes, each with file,
+    Raises UserError if it cannot be read, DiagnosticsError with all its mistakes, each with file,
     line and what was expected.
     """
     document = yamlsource.load(path)
@@ -92,7 +92,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
 
 
 def _kernel_names(document: Document) -> list[str]:
-    """The kernels' names; an empty one for a kernel whose name cannot be read."""
+    """Return the kernels' names; an empty one for a kernel whose name cannot be read."""
     names = [entry.get("name") for _, entry in items(document.value, "kernels", dict)]
     return [name if isinstance(name, str) else "" for name in names]
 
@@ -115,7 +115,7 @@ def _check_kernels(document: Document, catalogue: Catalogue) -> None:
 
 
 def _pick(document: Document, key: str, noun: str, known: Mapping[str, T]) -> tuple[T, ...]:
-    """The known things that match the patterns, in the catalogue's order, each once."""
+    """Return the known things that match the patterns, in the catalogue's order, each once."""
     wanted = matrix.pick(document, (key,), noun, known)
     return tuple(thing for name, thing in known.items() if name in wanted)
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The matrix of a lab file: device sets, exclusions, inclusions.
 
-Works on what the file says, valid or not, so that a mistake elsewhere hides none here.
+Names are looked up in the document as it stands, valid or not, so that a mistake of shape elsewhere
+hides no mistake of a name here.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """What the lab varies; ``kernels`` are names, and none at all where one cannot be read."""
+    """The dimensions of a lab; ``kernels`` are names, and none where one cannot be read."""
 
     kernels: tuple[str, ...]
     guests: tuple[Guest, ...]
@@ -43,7 +44,7 @@ class Axes:
 def pick_testcases(
     document: Document, location: Location, known: Mapping[str, Testcase]
 ) -> dict[int, list[str]]:
-    """The names that each pattern or id at a location stands for, by its place in the list.
+    """Return the testcases that each pattern or id at a location matches, by its list index.
 
     A pattern never takes in the lab's selftests; only a full name or an id does.
     """
@@ -66,7 +67,7 @@ def pick_testcases(
 
 
 def pick(document: Document, location: Location, noun: str, known: Iterable[str]) -> frozenset[str]:
-    """The known names that match the patterns at a location."""
+    """Return the known names that match the patterns at a location."""
     candidates = list(known)
     found: set[str] = set()
     for where, pattern in words(document.value, location):
@@ -78,7 +79,7 @@ def pick(document: Document, location: Location, noun: str, known: Iterable[str]
 
 
 def device_sets(document: Document, location: Location) -> tuple[str, ...]:
-    """The device sets at a location, each once: ``none``, a device, or several joined by ``+``."""
+    """Return the device sets at a location: ``none``, a device, or several joined by ``+``."""
     known = [device.name for device in DEVICES]
     found: list[str] = []
     for where, text in words(document.value, location):
@@ -135,7 +136,7 @@ def exclusions(document: Document, entries: Sequence[ExcludeEntry]) -> tuple[Exc
 
 
 def inclusions(document: Document, axes: Axes, catalogue: Catalogue) -> tuple[Inclusion, ...]:
-    """The ``include`` entries; one that adds no combination is a mistake."""
+    """Return the ``include`` entries; complain of one that adds no combination."""
     found = []
     for number, entry in items(document.value, "include", dict):
         where: Location = ("include", number)

@@ -9,7 +9,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def project() -> Path:
-    """The folder that holds ``configs``, ``guests``, ``testcases`` and ``patches``."""
+    """Return the folder that holds ``configs``, ``guests``, ``testcases`` and ``patches``."""
     checkout = _PACKAGE.parent
     if (checkout / "testcases").is_dir() and (checkout / "guests").is_dir():
         return checkout

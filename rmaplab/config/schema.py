@@ -184,7 +184,7 @@ class GuestFile(_Model):
 
 
 class RequiresEntry(_Model):
-    """What a testcase needs."""
+    """The ``requires`` of a testcase file."""
 
     devices: list[str] = []
     nodes: Annotated[int, Field(ge=1)] = 1
@@ -253,7 +253,7 @@ M = TypeVar("M", bound=_Model)
 
 
 def validate(document: Document, model: type[M]) -> M | None:
-    """The document as a model, or None with every mistake noted in the document."""
+    """Return the document as a model, or None with every mistake noted in the document."""
     if document.value is None:
         return None
     try:
@@ -285,7 +285,7 @@ def _message(detail: ErrorDetails, where: Location, model: type[BaseModel]) -> s
 
 
 def _keys_at(model: type[BaseModel], where: Location) -> list[str]:
-    """The keys that a model allows at a location."""
+    """Return the keys that a model allows at a location."""
     current: type[BaseModel] = model
     for part in where:
         if isinstance(part, int):

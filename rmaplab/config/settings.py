@@ -83,5 +83,5 @@ SETTINGS: tuple[HugepageSettings, ...] = (
 
 
 def by_name() -> dict[str, HugepageSettings]:
-    """The settings by their names."""
+    """Return the settings by their names."""
     return {settings.name: settings for settings in SETTINGS}

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a selftest of the kernel tree is known to print: ``NAME.subtests`` beside its YAML file.
+"""The subtests of the kernel tree's selftests: ``NAME.subtests`` beside each YAML file.
 
 A section a kernel version, ``[6.12]``, holds the names of the subtests, one a line; a section
 ``[6.1] exit status`` says that the program of that version prints no KTAP, so that its exit status
-is all there is. ``*`` in a name stands for what differs between runs. A version without a section
-of its own has that of the newest before it.
+is all there is. ``*`` in a name matches the part that differs between runs. A version without a
+section of its own has that of the newest before it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _HEAD = """\
 
 
 def path_of(testcase: Testcase) -> Path:
-    """Where a testcase's list is."""
+    """Return the path of a testcase's list."""
     return testcase.source.with_suffix(".subtests")
 
 
 def series_of(version: str) -> str:
-    """``6.12`` of ``6.12.117``."""
+    """Return the kernel series of a version: ``6.12`` of ``6.12.117``; empty if it has none."""
     match = re.match(r"\d+\.\d+", version)
     return match[0] if match else ""
 
 
 def read(path: Path) -> dict[str, Names]:
-    """The lists of a file by version; none if there is no file. Raises UserError if it is none."""
+    """Return the lists of a file by version; none without a file. Raises UserError if malformed."""
     if not path.exists():
         return {}
     found: dict[str, list[str] | None] = {}
@@ -57,7 +57,7 @@ def read(path: Path) -> dict[str, Names]:
 
 
 def for_version(lists: Mapping[str, Names], version: str) -> tuple[str, Names]:
-    """The section that holds for a tree, and its list; empty and no names if there is none."""
+    """Return the section that holds for a tree's version, and its list; both empty if none does."""
     wanted = version_numbers(series_of(version))
     older = [name for name in lists if version_numbers(name) <= wanted]
     if not older:

@@ -30,7 +30,7 @@ class Document:
     mistakes: list[Diagnostic] = field(default_factory=list)
 
     def line(self, location: Location) -> int:
-        """The line of a location, or of its nearest ancestor that is in the file."""
+        """Return the line of a location, or of its nearest ancestor that is in the file."""
         for end in range(len(location), -1, -1):
             if location[:end] in self.lines:
                 return self.lines[location[:end]]
@@ -41,7 +41,7 @@ class Document:
         self.mistakes.append(Diagnostic(self.path, self.line(location), message))
 
     def check(self) -> None:
-        """Raise FileMistakes with every mistake found so far, in the order of their lines."""
+        """Raise DiagnosticsError with every mistake found so far, in the order of their lines."""
         if self.mistakes:
             unique = sorted(set(self.mistakes), key=lambda mistake: (mistake.line, mistake.message))
             raise DiagnosticsError(unique)
@@ -106,14 +106,14 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node, where: Location, document: 
 
 
 def items(mapping: object, key: str, kind: type[T]) -> list[tuple[int, T]]:
-    """What a list in a mapping has of one type, each with its place; the rest is no list's."""
+    """Return a mapping's list entries of one type with their indices; none if it has no list."""
     value = mapping.get(key) if isinstance(mapping, dict) else None
     found = enumerate(value) if isinstance(value, list) else ()
     return [(number, item) for number, item in found if isinstance(item, kind) and item != ""]
 
 
 def words(value: object, location: Location) -> list[tuple[Location, str]]:
-    """The words at a location, one by itself or a list of them, each with its own location.
+    """Return the words at a location, one by itself or a list, each with its own location.
 
     An entry of the list may be a mapping with a ``name``.
     """

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """The serial console: read through pexpect, kept whole as evidence, watched for a death.
 
-It comes through a pipe, which holds all that a guest says while the lab is busy. What QEMU cannot
-write at once is lost: the kernel's driver of the port waits 10 ms for room and then goes on
-(wait_for_lsr() in 8250_port.c). A socket is full after some 280 writes of one byte.
+The console comes through a pipe, which holds a guest's output while the lab is busy. Bytes that
+QEMU cannot write at once are lost: the kernel's driver of the port waits 10 ms for room and then
+goes on (wait_for_lsr() in 8250_port.c). A socket is full after some 280 writes of one byte.
 
-QEMU writes it a byte at a time, so the lab lets some come together before pexpect reads them.
+QEMU writes a byte at a time, so the lab gathers bytes before pexpect reads them.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ import pexpect.fdpexpect
 
 from rmaplab.collect.splats import complaint_in
 
-# A guest that floods its console fills no disk; what is dropped is counted and said.
+# A guest that floods its console fills no disk; dropped bytes are counted and told.
 KEPT_BYTES = 64 << 20
 _PIPE_BYTES = 1 << 20  # what a user may ask for by default (fs.pipe-max-size)
 _LINES = re.compile(rb"\A.*\n", re.S)  # anchored: a search must not retry at every offset
 _LONG = re.compile(rb"\A.{65536}", re.S)
-# How long bytes come together, and how often is read then before others have their turn.
+# For how many seconds bytes are gathered, and how many reads follow before other tasks run.
 _GATHER_S = 0.01
 _READS = 64
 _DEAD = re.compile(rb"Kernel panic - not syncing")
@@ -80,7 +80,7 @@ class ConsoleLog:
 
 
 class Console:
-    """One guest's console; ``watch`` reads it until it closes."""
+    """A guest's console; ``watch`` reads it until it closes."""
 
     def __init__(self, end: BinaryIO, file: BinaryIO) -> None:
         self.log = ConsoleLog(file)
@@ -97,24 +97,24 @@ class Console:
         self.closed = asyncio.Event()
         """Set once QEMU's end is closed and everything before that was read."""
         self.ended = asyncio.Event()
-        """Set once the kernel has said its last word, or the console is closed."""
+        """Set once the last line of a panic has come, or the console is closed."""
         self.complained = asyncio.Event()
-        """Set once the kernel has complained, ``complaint`` says by the kind how."""
+        """Set once the kernel has complained; ``complaint`` is the kind of the complaint."""
         self.complaint = ""
         self.spoke_at = 0.0
-        """When something was read last, by ``time.monotonic``."""
+        """The time of the last read, by ``time.monotonic``."""
         self.reported = asyncio.Event()
-        """Set once a complaint has come to its end, for those that say so."""
+        """Set once a complaint's last line has come, if complaints of its kind have one."""
         self._awaited = b""
         self._came = asyncio.Event()
 
     def expect(self, words: bytes) -> asyncio.Event:
-        """An event that is set when a line with these words came."""
+        """Return an event that is set when a line with these words came."""
         self._awaited, self._came = words, asyncio.Event()
         return self._came
 
     def forget_complaint(self) -> None:
-        """From now on look for the first complaint again: another cell's."""
+        """Look for a first complaint again from now on: the next cell of a shared guest begins."""
         self.complaint = ""
         self.complained.clear()
         self.reported.clear()
@@ -152,7 +152,7 @@ class Console:
             timer.cancel()
 
     def _read(self, on_panic: Callable[[str], None]) -> bool:
-        """Take what has come; whether the console is closed."""
+        """Take the bytes that have come; returns True once the console is closed."""
         for _ in range(_READS):
             which = self._spawn.expect_list(self._awaited_patterns)
             if which >= 2:
@@ -186,7 +186,7 @@ class Console:
 
 
 def open_pipe() -> tuple[BinaryIO, BinaryIO]:
-    """The console's pipe: the lab's end, not blocking, and QEMU's."""
+    """Open the console's pipe; returns the lab's end, which does not block, and QEMU's end."""
     near, far = os.pipe()
     os.set_blocking(near, False)
     # With too many of them a user other than root gets no more than the default, 64 KB.

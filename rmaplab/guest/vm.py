@@ -2,9 +2,9 @@
 """A running guest: QEMU with its three channels, and the first sign of its death.
 
 Four things can end a guest: its kernel panics (pvpanic's event, or the console's line if it dies
-before the driver is there), it resets itself, QEMU dies, or the agent's channel closes. Whichever
-is seen first settles ``death``; waiting for anything else races against it, so a death is known
-when it happens and not when a limit runs out.
+before the driver is there), it resets itself, QEMU dies, or the agent's channel closes. The first
+of them settles ``death``, and every wait for the guest is a race against ``death``: a death is
+known when it happens and not when a limit runs out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 T = TypeVar("T")
 
 QMP_LIMIT_S = 20.0
-# After a death: how long to wait for the better witness, and for the console's last lines.
+# Seconds to wait after a death for a better witness, and for the console's last lines.
 SETTLE_S = 1.0
 
 # RAM is in files that both sides map, so only the devices' state goes through the stream; events,
@@ -59,7 +59,7 @@ class Monitor(QMPClient):
 
 @dataclass(frozen=True, slots=True)
 class GuestEnd:
-    """How a guest died, and the words of the witness."""
+    """The end of a guest: its cause, and the words of the witness (QMP, console, agent, QEMU)."""
 
     how: EndCause
     detail: str
@@ -74,7 +74,7 @@ class GuestDied(Exception):
 
 
 class LimitReached(Exception):
-    """What was awaited did not come in time; ``how`` is what that means."""
+    """No answer came within a limit; ``how`` is the end that this means for the guest."""
 
     def __init__(self, how: EndCause, limit_s: float) -> None:
         super().__init__(f"no answer within {limit_s:g} s")
@@ -98,7 +98,7 @@ class Vm:
         self._released.set()
 
     def clock(self) -> float:
-        """Seconds of host time that stand still while the guest is held."""
+        """Return seconds of host time; the clock stands still while the guest is held."""
         held = time.monotonic() - self._held_since if self._held_since is not None else 0.0
         return time.monotonic() - self._held_s - held
 
@@ -135,7 +135,11 @@ class Vm:
             self.death.exception()  # retrieved: nobody need await a guest that has said goodbye
 
     async def within(self, limit_s: float, how: EndCause, awaited: Coroutine[Any, Any, T]) -> T:
-        """What is awaited of the guest; else GuestDied, or LimitReached that says ``how``."""
+        """Return an answer of the guest, awaited for at most ``limit_s`` seconds of ``clock``.
+
+        Raises GuestDied if the guest dies first, LimitReached with ``how`` at the limit, and the
+        error of a watch that failed (``fail``).
+        """
         task = asyncio.ensure_future(awaited)
         try:
             await self._until(task, self.clock() + limit_s)
@@ -164,7 +168,7 @@ class Vm:
                 return
 
     async def last_words(self) -> None:
-        """After a death, let the console finish its last words, for a bounded time."""
+        """Wait for the console's last lines after a death, at most SETTLE_S seconds."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.console.ended.wait(), SETTLE_S)
 
@@ -180,22 +184,21 @@ class Vm:
         await self._migrate("migrate", "fd:state")
 
     async def restore(self, inherited_fd: int) -> None:
-        """Take a saved state over; the guest waits for ``go``. Raises InfraError if QEMU cannot."""
+        """Take over a saved state; the guest waits for ``go``. Raises InfraError if QEMU cannot."""
         self._stopped = True
         await self._migrate("migrate-incoming", f"fd:{inherited_fd}")
 
     async def go(self) -> None:
-        """Let a restored guest run; one that booted runs already. InfraError if QEMU cannot."""
+        """Let a restored guest run; a booted one runs already. Raises InfraError if QEMU cannot."""
         if self._stopped:
             await self._execute("cont")
             self._stopped = False
 
     async def warm_up(self, limit_s: float) -> None:
-        """Have a restored guest rehearse a sample, and stand still again until ``go``.
+        """Let a restored guest rehearse a sample, then stop it again until ``go``.
 
-        What every cell needs of that is translated then (TCG), while other guests run. What goes
-        wrong shows again in the guest's turn, if it answers within the limit or not. Raises
-        InfraError if QEMU cannot.
+        TCG translates the code of a sample then, while other guests run. An error of the rehearsal
+        is left out: it shows again in the guest's turn. Raises InfraError if QEMU cannot.
         """
         await self.go()
         with contextlib.suppress(GuestDied, LimitReached):
@@ -243,7 +246,7 @@ class Vm:
             raise InfraError(f"QEMU's {name} failed: {why}")
 
     async def watch_qmp(self, transcript: Transcript) -> None:
-        """Turn QMP's events into deaths."""
+        """Turn QMP's events of a panic, reset or power-off into deaths."""
         while True:
             event: dict[str, Any] = dict(await self.qmp.events.get())
             name, facts = event["event"], event.get("data", {})
@@ -320,7 +323,7 @@ async def running(
 
 
 def _pair(stack: contextlib.AsyncExitStack) -> tuple[socket.socket, socket.socket]:
-    """A connected pair: the lab's end, not blocking, and QEMU's."""
+    """Open a connected pair; returns the lab's end, which does not block, and QEMU's end."""
     near, far = socket.socketpair()
     near.setblocking(False)
     stack.callback(near.close)

@@ -52,7 +52,7 @@ class Limits:
 
 
 class Isolation(enum.StrEnum):
-    """What a cell's guest shares with the others: the moment after boot, nothing, or all."""
+    """The state that a cell's guest shares with others: that after boot, none, or all."""
 
     CLONE = "clone"
     BOOT = "boot"
@@ -60,7 +60,7 @@ class Isolation(enum.StrEnum):
 
 
 class Userspace(enum.StrEnum):
-    """What a guest runs on: the lab's initramfs with the agent alone, or the host's userspace."""
+    """The userspace of a guest: the lab's initramfs with the agent alone, or the host's."""
 
     INITRAMFS = "initramfs"
     HOST = "host"

@@ -26,7 +26,7 @@ class TestcaseKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What a testcase needs; a guest or kernel that lacks one of them makes it a skip."""
+    """The requirements of a testcase; a guest or kernel that lacks one makes it a skip."""
 
     devices: tuple[str, ...] = ()
     nodes: int = 1
@@ -42,7 +42,7 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What makes a testcase of a program of the tree's own mm selftests.
+    """The program of the tree's own mm selftests that a testcase runs.
 
     ``program`` is its name there, ``uid`` whom it runs as, ``prepare`` the files that are written
     before it starts, as run_vmtests.sh does.
@@ -80,7 +80,7 @@ class Testcase:
 
     @property
     def is_script(self) -> bool:
-        """Whether it is no C program, and so not for a guest with an initramfs."""
+        """True if the testcase is no C program, and so not for a guest with an initramfs."""
         return self.upstream is None and self.source.suffix != ".c"
 
 
@@ -250,7 +250,7 @@ class Lab:
         return tuple({one.name: one for one in (*self.testcases, *more)}.values())
 
     def repeats_of(self, testcase: Testcase) -> int:
-        """How often each cell of a testcase is run."""
+        """Return the number of repeats of each cell of a testcase."""
         return self.repeats.get(testcase.name, self.repeat)
 
 
@@ -259,7 +259,7 @@ NO_DEVICE = "none"
 
 
 def place(guest: str, device: str) -> str:
-    """``q35``, or ``q35.none`` where a lab varies the devices."""
+    """Return a guest's name in ids: ``q35``, or ``q35.none`` where a lab varies the devices."""
     return f"{guest}.{device}" if device else guest
 
 

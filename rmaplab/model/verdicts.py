@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What happened to a cell, what we think of it, and how that changed."""
+"""Outcome: the end of a cell. Verdict: the judgement on it. Change: its difference in an A/B."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import enum
 
 
 class Outcome(enum.StrEnum):
-    """What happened to a cell. A cell starts out as LOST: silence is never a pass."""
+    """The end of a cell. A cell starts out as LOST: silence is never a pass."""
 
     COMPLETED = "completed"
     SPLAT = "splat"
@@ -20,12 +20,12 @@ class Outcome(enum.StrEnum):
 
     @property
     def died(self) -> bool:
-        """Whether the guest did not live to the end of the cell."""
+        """True if the guest did not live to the end of the cell."""
         return self in {Outcome.PANIC, Outcome.HANG, Outcome.BOOT_FAILED, Outcome.LOST}
 
 
 class Verdict(enum.StrEnum):
-    """What we think of what happened."""
+    """The judgement on a cell's outcome."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -47,5 +47,5 @@ class Change(enum.StrEnum):
 
     @property
     def is_bad(self) -> bool:
-        """Whether an A/B with such a row must not exit as good news."""
+        """True if an A/B with such a row must not exit with 0."""
         return self in {Change.REGRESSED, Change.NEW_SPLAT, Change.UNSTABLE, Change.MISSING}

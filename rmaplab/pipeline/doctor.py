@@ -36,7 +36,7 @@ class Finding:
 
 
 def examine(cache: Cache) -> list[Finding]:
-    """All checks, in the order in which a user would mend them."""
+    """Return the findings of all checks, in the order in which a user would mend them."""
     findings = list(_commands())
     findings.append(_try("build sandbox", _sandbox, "bubblewrap needs user namespaces: "
                          "sysctl user.max_user_namespaces"))  # fmt: skip
@@ -50,7 +50,7 @@ def examine(cache: Cache) -> list[Finding]:
 
 
 def _drgn() -> Finding:
-    """It is an extra: the lab judges without it."""
+    """Look for drgn, an extra: the lab judges without it."""
     there = importlib.util.find_spec("drgn") is not None
     detail = "reads the memory of guests" if there else "not installed: no reports on memories"
     return Finding("drgn", there, False, detail, "pip install 'rmaplab[postmortem]'")
@@ -103,7 +103,7 @@ def _disk(cache: Cache) -> Finding:
 
 
 def available_mb() -> int:
-    """The host's available memory in MB; 0 if /proc/meminfo does not say."""
+    """Return the host's available memory in MB; 0 if /proc/meminfo does not say."""
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) // 1024

@@ -38,8 +38,10 @@ class Evaluation:
     comparison: Comparison | None
     stale: tuple[Expectation, ...]
     remarks: tuple[str, ...] = ()
-    """What the reader has to know besides verdicts: entries of ``allow`` that do nothing, kernels
-    that complained before any test ran."""
+    """Warnings besides the verdicts, a line each.
+
+    Entries of ``allow`` that do nothing, kernels that complained before any test ran, and so on.
+    """
 
     @property
     def unstable(self) -> tuple[Unstable, ...]:
@@ -53,7 +55,7 @@ class Evaluation:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the command ends with; the graver first."""
+        """The command's exit code; the gravest reason decides."""
         if self.build_errors:
             return ExitCode.BUILD
         if not self.record.is_whole:
@@ -80,10 +82,10 @@ class Evaluation:
 
 @dataclass(slots=True)
 class Observations:
-    """What a lab has in its memory of the run that it carries out.
+    """The part of a run that is in the memory of the lab that carries it out.
 
-    ``cells`` are the plan's that it asks for, ``observations`` what ``observe_cell`` made of those
-    that finished, by id.
+    ``cells`` are those of the plan, ``observations`` the results of ``observe_cell`` by id, for
+    the cells that have finished.
     """
 
     cells: Sequence[Cell]
@@ -91,7 +93,7 @@ class Observations:
 
 
 def observe_cell(folder: RunFolder, cell: Cell) -> Observation:
-    """A cell's Observation, from its evidence; its derived files are written."""
+    """Return a cell's Observation, from its evidence, and write the files derived from it."""
     return cellfiles.save(folder, cell.id, observe(folder.place(cell.id)))
 
 
@@ -138,7 +140,7 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
 def _allowlist_remarks(
     record: RunRecord, judged: Sequence[CellResult], whole: bool
 ) -> Iterator[str]:
-    """The entries that have expired, and after a whole run those that nothing matched."""
+    """Return the entries that have expired, and after a whole run those that nothing matched."""
     idle = unused(record.allowlist, judged) if whole and judged else ()
     for entry in record.allowlist.entries:
         where = f"{record.lab.path}:{entry.line}: allow {entry.pattern!r}"
@@ -149,7 +151,7 @@ def _allowlist_remarks(
 
 
 def _boot_remarks(judged: Sequence[CellResult]) -> list[str]:
-    """Kernels that complained at boot, once each: that is why all their cells fail."""
+    """Return the kernels that complained at boot, once each: all their cells fail for that."""
     found = {
         f"kernel {result.cell.kernel} complains at boot on {result.cell.guest.name}: "
         f"{splat.title}: none of its cells there can pass"
@@ -161,7 +163,7 @@ def _boot_remarks(judged: Sequence[CellResult]) -> list[str]:
 
 
 def _list_remarks(judged: Sequence[CellResult]) -> list[str]:
-    """The selftests of a kernel's tree that print what their lists do not have, once each."""
+    """Return the selftests of a kernel's tree that print subtests not in their lists, once each."""
     found = {
         f"{result.cell.testcase.name} on {result.cell.kernel}: "
         f"{len(subtest.detail.splitlines()) - 1} new subtests, which are not in the list: "

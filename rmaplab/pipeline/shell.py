@@ -49,7 +49,7 @@ def run(
 
 
 def with_virtme(kernel: Kernel) -> Kernel:
-    """The kernel with the Kconfig fragment that its guest needs."""
+    """Return the kernel with the Kconfig fragment that its guest needs."""
     if virtme_config.FRAGMENT in kernel.fragments:
         return kernel
     return replace(kernel, fragments=(*kernel.fragments, virtme_config.FRAGMENT))
@@ -67,7 +67,7 @@ def _greeting(built: Build, guest: Guest, accelerator: Accelerator) -> str:
 
 @contextlib.contextmanager
 def _terminal_restored() -> Iterator[None]:
-    """QEMU makes the terminal raw, and one that was killed leaves it so."""
+    """Restore the terminal's mode: a QEMU that was killed leaves it raw."""
     settings = termios.tcgetattr(sys.stdin)
     try:
         yield

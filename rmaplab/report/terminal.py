@@ -30,7 +30,7 @@ EXCERPT_LINES = 24
 
 
 def show_cells(results: Sequence[CellResult]) -> None:
-    """Cells that are no plain pass, those of one testcase that ended alike in a line; the tally."""
+    """Show the cells that are no plain pass, those that ended alike in one line; then the tally."""
     groups: dict[tuple[str, str, Verdict, str], list[CellResult]] = {}
     for result in results:
         judgement = result.judgement
@@ -55,7 +55,7 @@ def show_cells(results: Sequence[CellResult]) -> None:
 
 
 def show_unstable(results: Sequence[CellResult]) -> None:
-    """The testcases whose repeats differ, with counts, a line for each way."""
+    """Show the testcases whose repeats differ, with counts, a line for each way."""
     groups: dict[tuple[str, str, str], list[Unstable]] = {}
     for one in unstable(results):
         groups.setdefault((one.testcase, one.kernel, one.detail), []).append(one)
@@ -69,7 +69,7 @@ def show_unstable(results: Sequence[CellResult]) -> None:
 
 
 def _table(*titles: str) -> Table:
-    """A table whose last column takes what is left; the others are never folded."""
+    """Make a table whose last column takes the width that is left; the others never fold."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in titles[:-1]:
         table.add_column(title, no_wrap=True)
@@ -78,7 +78,7 @@ def _table(*titles: str) -> Table:
 
 
 def _why(reasons: Sequence[str]) -> str:
-    """The first of several reasons, and how many others there are."""
+    """Return the first of several reasons, and how many others there are."""
     different = list(dict.fromkeys(filter(None, reasons)))
     others = len(different) - 1
     more = f"; {others} more reason{'s' if others > 1 else ''}" if others > 0 else ""
@@ -94,7 +94,7 @@ def _known(result: CellResult) -> bool:
 
 
 def tally(results: Sequence[CellResult]) -> str:
-    """``40 cells: 30 pass, 8 fail (8 known), 2 skip``."""
+    """Return the cells' verdicts as ``40 cells: 30 pass, 8 fail (8 known), 2 skip``."""
     counts = Counter(result.judgement.verdict for result in results)
     known = sum(_known(result) for result in results)
     parts = []
@@ -108,7 +108,7 @@ def tally(results: Sequence[CellResult]) -> str:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """The A/B table, a line for each testcase and way of change; the tally of the rows.
+    """Show the A/B table, a line for each testcase and way of change; then the tally.
 
     report.html and results.json have every row by itself.
     """
@@ -133,7 +133,7 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def _show_splats(comparison: Comparison) -> None:
-    """The new splats with the beginning of their text; the others a line each."""
+    """Show the new splats with the beginning of their text, the others in a line each."""
     for splat in comparison.new_splats:
         where = ", ".join(sorted({row[0] for row in splat.rows}))
         title = escape(f"{printable(splat.title)} [{where}]")
@@ -151,7 +151,7 @@ def _show_splats(comparison: Comparison) -> None:
 
 
 def show_allowed(results: Sequence[CellResult]) -> None:
-    """The splats that failed no cell, each once."""
+    """Show the splats that failed no cell, each once."""
     counts = Counter((s.title, why) for result in results for s, why in result.splats if why)
     for (title, why), cells in counts.items():
         text = f"allowed splat in {cells} cell{'s' if cells > 1 else ''}: {title}: {why}"
@@ -159,7 +159,7 @@ def show_allowed(results: Sequence[CellResult]) -> None:
 
 
 def show_memories(results: Sequence[CellResult], folder: Path) -> None:
-    """What became of memories that were to be kept, and how to look into them."""
+    """Show which guests' memory was saved or could not be, and how to look into it."""
     readable = ""
     for result in results:
         memory = result.observation.memory
@@ -184,7 +184,7 @@ def _by_change(
 
 
 def _where(rows: Sequence[ComparisonRow], everything: Sequence[ComparisonRow]) -> str:
-    """Where a change is seen, if that is not everywhere that its testcase ran."""
+    """Return where a change is seen, unless its testcase shows it everywhere that it ran."""
     whole = sum(row.testcase == rows[0].testcase for row in everything)
     if len(rows) == whole:
         return ""
@@ -192,6 +192,6 @@ def _where(rows: Sequence[ComparisonRow], everything: Sequence[ComparisonRow]) -
 
 
 def comparison_tally(comparison: Comparison) -> str:
-    """``12 rows: 8 fixed, 4 same-pass``."""
+    """Return the rows' changes as ``12 rows: 8 fixed, 4 same-pass``."""
     parts = [f"{comparison.count(c)} {c}" for c in Change if comparison.count(c)]
     return f"{len(comparison.rows)} rows: {', '.join(parts) or 'none'}"

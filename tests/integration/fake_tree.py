@@ -97,7 +97,7 @@ def write(root: Path, files: Mapping[str, str]) -> None:
 
 
 def git(repo: Path, *words: str) -> str:
-    """What git said."""
+    """Return git's output."""
     done = subprocess.run(
         ["git", "-C", str(repo), *words], env=_GIT, capture_output=True, check=True
     )

@@ -64,7 +64,7 @@ def build(tree: Path, fragment: Path, cache: Cache, series: str = "") -> Build:
 
 
 def compiled(made: Build) -> list[str]:
-    """What the compiler was run for, from the build's log."""
+    """Return the files that were compiled, from the build's log."""
     lines = made.log.read_text(encoding="utf-8").splitlines()
     return [line.split()[1] for line in lines if line.startswith("  CC ")]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The same lab on an older kernel."""
+"""The default lab on an older kernel."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from rmaplab.store import memoryfile
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDS = {"selftest/panic": "panic", "selftest/reset": "reset", "selftest/hang": "time"}
-# What comes of them without, by test_misbehaving_guests.py.
+# The ends of these cells without a memory: test_misbehaving_guests.py.
 OUTCOMES = {"selftest/panic": "panic", "selftest/reset": "lost", "selftest/hang": "timeout"}
 EVERY = "|".join([*ENDS, "control/empty"])
 
@@ -43,7 +43,7 @@ def test_a_clone_that_ends_badly_leaves_its_memory(
     with (tmp_path / "elf").open("rb") as file:
         notes = file.read(1 << 16)
     assert notes.startswith(b"\x7fELF")
-    # What vmcoreinfo handed over when the template booted, and the clone took over.
+    # vmcoreinfo is handed over when the template boots, and the clone takes it over.
     assert b"VMCOREINFO" in notes
     assert b"OSRELEASE=6.12" in notes
 

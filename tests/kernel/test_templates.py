@@ -59,9 +59,9 @@ def test_a_damaged_template_is_made_again(
 
 
 def _is(which: str, folder: Path) -> bool:
-    """Whether a template is the one that booted, or the one that has the cell's settings.
+    """Return whether a template is the one that booted, or the one with the cell's settings.
 
-    A third has those that the guest boots with: the ledger is calibrated on it.
+    A third one has the settings that the guest boots with: the ledger is calibrated on it.
     """
     if which == "booted":
         return not (folder / "settled.json").exists()

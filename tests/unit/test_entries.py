@@ -40,7 +40,7 @@ def test_an_exclusive_entry_names_its_page() -> None:
 
 
 def test_a_value_that_a_booted_kernel_had() -> None:
-    # What a 6.12's page_table_check warned about had this in RBX (docs/postmortem.md).
+    # A 6.12's page_table_check warned about an entry that was in RBX (docs/postmortem.md).
     assert decode(0xEFFFFFFFFBD70A06, BEFORE) == Entry(
         Kind.EXCLUSIVE, 0x2147A, "soft-dirty, uffd-wp"
     )

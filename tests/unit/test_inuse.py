@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What goes from the cache by itself: what was not used for longest, while no lab uses it."""
+"""The cache shrinks by itself: the entries go that were not used for longest, in use by no lab."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def test_hostile_text_anywhere_is_still_one_valid_file(tmp_path: Path, text: str
 
 
 def as_text(text: str) -> str:
-    """What a parser makes of line ends (XML 1.0, 2.11)."""
+    """Return a text with its line ends as a parser has them (XML 1.0, 2.11)."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What reaches the terminal: every way there, fed with text that a guest or a patch wrote."""
+"""Every way to the terminal, fed with text that a guest or a patch wrote."""
 
 from __future__ import annotations
 

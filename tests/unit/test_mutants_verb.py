@@ -167,7 +167,7 @@ def test_a_table_needs_a_lab_or_an_earlier_one(command: Command, tmp_path: Path)
 def test_the_kernels_are_named_as_in_an_ab(
     mutants: Command, guests: Show, patches: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a lab file expects of ``base`` then holds for the base, and for no mutant."""
+    """An expectation of ``base`` then holds for the base, and for no mutant."""
     write(patches, HEADERS.replace("base", "patched"), "one")
     seen: list[Kernel] = []
     build = KernelBuilder.build

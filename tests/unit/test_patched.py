@@ -66,7 +66,7 @@ def test_untouched_files_are_shared_with_their_times(
 
 
 def conflicting(repo: Path, tmp_path: Path, files: dict[str, str | None]) -> PatchError:
-    """What is said when base..main is applied to a tree with other files."""
+    """Return the error of base..main applied to a tree with other files."""
     git(repo, "checkout", "--quiet", "-b", "other", "base")
     commit(repo, "meanwhile", files)
     cache = Cache(tmp_path / "cache")

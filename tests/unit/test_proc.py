@@ -20,7 +20,7 @@ from rmaplab.proc import CommandFailed, run
 
 
 def ended(number: int) -> bool:
-    """Whether a process ends within a generous time."""
+    """Return whether a process ends within a generous time."""
     for _ in range(500):
         try:
             state = Path(f"/proc/{number}/stat").read_text(encoding="ascii").rsplit(")", 1)[1]

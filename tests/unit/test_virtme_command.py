@@ -17,7 +17,7 @@ from rmaplab.proc import Finished
 
 from .builders import guest
 
-# What vng 1.42 prints, shortened.
+# The command line that vng 1.42 prints, shortened.
 VNG = (
     "/usr/bin/qemu-system-x86_64", "-name", "rmaplab",
     "-fsdev", "local,id=virtfs5,path=/,security_model=none,readonly=on,multidevs=remap",

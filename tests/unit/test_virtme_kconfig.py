@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What virtme-ng asks of a guest's kernel: read from the tool, kept apart from what is optional."""
+"""The symbols that virtme-ng needs in a guest's kernel: read from the tool, optional ones apart."""
 
 from __future__ import annotations
 

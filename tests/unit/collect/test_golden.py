@@ -25,7 +25,7 @@ LEAST = 25
 
 
 def facts(splat: Splat) -> dict[str, Any]:
-    """What is expected of a splat: all but its text, of which the first line is enough."""
+    """Return the expected facts of a splat: all but its text, of which the first line is enough."""
     found = dataclasses.asdict(splat)
     found["excerpt"] = splat.excerpt.splitlines()[0]
     found["frames"] = list(splat.frames)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Whether a console complains right now: the golden logs do, healthy ones do not."""
+"""A console that complains right now: the golden logs do, healthy ones do not."""
 
 from __future__ import annotations
 
