@@ -20,7 +20,7 @@ def render(
     remarks: Sequence[str] = (),
 ) -> str:
     """The page as Markdown; the same for the same evidence."""
-    lines = [f"# rmaplab: {record.lab.name}", "", *_kernels(record), ""]
+    lines = [f"# rmaplab: {escape(record.lab.name)}", "", *_kernels(record), ""]
     if not record.is_whole:
         lines += ["**Interrupted**: not every cell was run.", ""]
     if record.part:
@@ -41,11 +41,9 @@ def render(
 def _kernels(record: RunRecord) -> list[str]:
     lines = ["| kernel | tree | series | config | build |", "|---|---|---|---|---|"]
     for name, facts in record.kernels.items():
-        lines.append(
-            f"| {name} | {facts.origin} | {facts.series or '-'} | "
-            f"{' '.join(facts.config)} | {facts.key} |"
-        )
-    lines += ["", f"Accelerator: {record.accelerator or 'none ran'}."]
+        cells = (name, facts.origin, facts.series or "-", " ".join(facts.config), facts.key)
+        lines.append("| " + " | ".join(escape(cell) for cell in cells) + " |")
+    lines += ["", f"Accelerator: {escape(record.accelerator or 'none ran')}."]
     return lines
 
 

@@ -22,7 +22,7 @@ from rmaplab.log import log
 from rmaplab.model import Change, ComparedSplat, Comparison, ComparisonRow, SplatChange, Verdict
 from rmaplab.report import html, summary, terminal
 
-from .builders import cell, failed, judgement, lab, observation, record, result, splat
+from .builders import cell, facts, failed, judgement, lab, observation, record, result, splat
 
 PACKAGE = Path(rmaplab.__file__).parent
 # Clears the screen, sets the title, makes a link, reorders what follows; rich's markup and emoji.
@@ -91,7 +91,8 @@ def test_the_tables_of_a_run_show_what_a_guest_wrote_as_escapes(
     said = capsys.readouterr().out
     assert said.count("\\x1b]0;owned\\x07") >= 4
     assert harmless(said)
-    of_lab = record(lab(), [cell().id])
+    kernels = {"base": replace(facts(), origin=HOSTILE, series=HOSTILE)}
+    of_lab = record(lab(), [cell().id], kernels=kernels)
     for page in (
         summary.render(of_lab, [bad], comparison, [HOSTILE]),
         html.render(of_lab, [bad], comparison),
