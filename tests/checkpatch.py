@@ -42,7 +42,8 @@ def complaints(arguments: list[str | Path], root: Path) -> str:
 def main() -> int:
     """Check everything; the tree comes from the lab's cache, or is fetched into it."""
     root = tree.fetch(TREE, Cache()).path
-    sources = sorted([*ROOT.glob("testcases/*/*.[ch]"), *ROOT.glob("guests/*/*.[ch]")])
+    folders = ("testcases/*", "guests/*", "tests/unit")
+    sources = sorted(path for folder in folders for path in ROOT.glob(f"{folder}/*.[ch]"))
     patches = sorted(p for p in ROOT.glob("patches/**/*.patch") if "cover" not in p.name)
     ignore = f"--ignore={','.join(IGNORED)}"
     said = [

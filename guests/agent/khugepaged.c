@@ -62,7 +62,7 @@ static int find_khugepaged(void)
 static int attract(char *area)
 {
 	/* The first huge page behind the one that AREA lies in. */
-	char *huge = PTR_ALIGN(area + 1, hpage_size);
+	char *huge = ptr_align(area + 1, hpage_size);
 
 	/* Nor in one that begins with the area. */
 	if (mprotect(area, page_size, PROT_NONE))

@@ -393,8 +393,7 @@ static bool is_kernel_thread(pid_t pid)
  * Skipping the kernel threads that were there at boot saves most of the walk.
  * It is safe until a PID comes again: so do not do it when in doubt.
  */
-void each_pte(void (*visit)(const struct mapping *m),
-		bool trust_kernel_threads)
+void each_pte(void (*visit)(const struct mapping *m), bool trust_kernel_threads)
 {
 	static pid_t pids[MAX_PROCESSES];
 	int i, nr = list_numbers("/proc", pids, MAX_PROCESSES);

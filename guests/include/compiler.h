@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Macros of the kernel's that C code in a guest uses. */
+/* What the kernel's own code has by its compiler.h and align.h. */
 #ifndef RMAPLAB_COMPILER_H
 #define RMAPLAB_COMPILER_H
 
@@ -9,6 +9,9 @@
 #define __aligned(n)	__attribute__((aligned(n)))
 
 /* The first address from P on that is a multiple of A, a power of two. */
-#define PTR_ALIGN(p, a)	((void *)(((unsigned long)(p) + (a) - 1) & ~((a) - 1UL)))
+static inline void *ptr_align(const void *p, unsigned long a)
+{
+	return (void *)(((unsigned long)p + a - 1) & ~(a - 1));
+}
 
 #endif /* RMAPLAB_COMPILER_H */

@@ -19,7 +19,7 @@
 static char *map_pages(void)
 {
 	char *area = anon_map(2 * HPAGE_SIZE, MADV_NOHUGEPAGE);
-	char *head = PTR_ALIGN(area, HPAGE_SIZE);
+	char *head = ptr_align(area, HPAGE_SIZE);
 
 	pages_fill(head, HPAGE_NR);
 	/* The setting thp-never does not forbid MADV_COLLAPSE, the VMA would. */

@@ -20,7 +20,7 @@
 static void test_khugepaged(void)
 {
 	char *area = anon_map(2 * HPAGE_SIZE, MADV_NOHUGEPAGE);
-	char *head = PTR_ALIGN(area, HPAGE_SIZE);
+	char *head = ptr_align(area, HPAGE_SIZE);
 	int waits = 0;
 
 	pages_fill(head, HPAGE_NR);

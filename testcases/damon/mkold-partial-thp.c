@@ -76,7 +76,7 @@ static void fill_low_memory(void)
 static char *thp_with_others(void)
 {
 	char *area = anon_map((MAX_THPS + 1) * HPAGE_SIZE, MADV_HUGEPAGE);
-	char *head = PTR_ALIGN(area, HPAGE_SIZE);
+	char *head = ptr_align(area, HPAGE_SIZE);
 	int i, n = 0;
 
 	allocate_on(0);

@@ -38,7 +38,7 @@ static long write_all(int who, long seed)
 static int pages_on(int direct, int seed)
 {
 	static char buf[2 * MAX_PAGE_SIZE];
-	char *on_device = PTR_ALIGN(buf, PAGE_SIZE);	/* for O_DIRECT */
+	char *on_device = ptr_align(buf, PAGE_SIZE);	/* for O_DIRECT */
 	int i, n = 0;
 
 	for (i = 0; i < NR; i++) {

@@ -24,7 +24,7 @@ void *dmirror_buffer(unsigned long npages)
 
 	require(npages * PAGE_SIZE <= BOUNCE_SIZE,
 		"more than %lu bytes for the device at once", BOUNCE_SIZE);
-	return PTR_ALIGN(buf, PAGE_SIZE);
+	return ptr_align(buf, PAGE_SIZE);
 }
 
 int dmirror_exclusive(int dev, const void *addr, unsigned long npages)

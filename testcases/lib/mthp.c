@@ -52,7 +52,7 @@ char *mthp_map(int order)
 
 	allow_only(order);
 	area = anon_map(2 * size, 0);
-	head = PTR_ALIGN(area, size);
+	head = ptr_align(area, size);
 	/* Nothing beside it, so that the fault is for this one. */
 	pages_fill(head, 1 << order);
 	if (!is_folio(head, order))

@@ -131,7 +131,7 @@ void learn_exclusive_types(const struct exclusive_sample *sample)
 {
 	uint32_t types = exclusive_types_in(sample);
 
-	require(types, "EXCLUSIVE on pagemap=%#llx left %#llx, and %#llx after mprotect: no exclusive entries",
+	require(types, "EXCLUSIVE on pagemap=%#llx left %#llx, mprotect %#llx",
 		(unsigned long long)sample->present,
 		(unsigned long long)sample->writable,
 		(unsigned long long)sample->readable);

@@ -104,7 +104,7 @@ char *hpage_area(void)
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	require_errno(area != MAP_FAILED, "mmap of 2 huge pages");
-	return PTR_ALIGN(area, HPAGE_SIZE);
+	return ptr_align(area, HPAGE_SIZE);
 }
 
 char *hpage_hole(int nr)
@@ -113,7 +113,7 @@ char *hpage_hole(int nr)
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	require_errno(area != MAP_FAILED, "mmap of %d huge pages", nr + 1);
-	return PTR_ALIGN(area, HPAGE_SIZE);
+	return ptr_align(area, HPAGE_SIZE);
 }
 
 char *thp_map(void)

@@ -2,7 +2,8 @@
 /*
  * Pages with a long-term pin stay where they are, and stay this process's.
  *
- * move: move_pages() does not move a pinned page; PFN, mapping and data are as before, and the pin sees what is written later.
+ * move: move_pages() does not move a pinned page; PFN, mapping and data are as
+ * before, and the pin sees what is written later.
  * reclaim: ordinary pages are swapped out, the pinned ones are not.
  * fork: a child gets copies of what is pinned; a write of the parent goes to the
  * pinned page still, and the child does not see it.  Unpinned, the pages can be

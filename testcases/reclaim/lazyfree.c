@@ -75,9 +75,8 @@ static void test_clean(void)
 	freed = vmstat("pglazyfreed") - freed;
 	check(freed >= NR, "pglazyfreed rose by %lld", freed);
 	check_rss_anon();
-	check_eq("pages that read as zeroes", sharers_call(zero_pages,
-							  (long)addr),
-		 NR * sharers_nr());
+	check_eq("pages that read as zeroes",
+		 sharers_call(zero_pages, (long)addr), NR * sharers_nr());
 	sharers_end();
 }
 

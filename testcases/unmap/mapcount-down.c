@@ -4,9 +4,10 @@
  *
  * 16 processes share pages: anonymous, of a tmpfs file, of a PMD-mapped THP.
  * They give them up one after the other, in turn by munmap, MADV_DONTNEED,
- * mremap to a shorter size, mapping something else over them, and exit.  After each the mapcount of every page is one lower and the PTEs that
- * map it are as many.  The last one has them intact; when it unmaps them too,
- * the mapcount is 0.
+ * mremap to a shorter size, mapping something else over them, and exit.  After
+ * each the mapcount of every page is one lower and the PTEs that map it are as
+ * many.  The last one has them intact; when it unmaps them too, the mapcount is
+ * 0.
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>

@@ -153,6 +153,13 @@ def test_only_an_architectures_header_names_it() -> None:
     assert named == {"arch_x86_64.h"}
 
 
+def test_no_other_file_of_the_agent_spells_an_event_or_a_key() -> None:
+    literal = re.compile(r"\b(?:event_\w+|put_hex)\(\"")
+    assert [
+        path.name for path in AGENT.glob("*.c") if literal.search(path.read_text("utf-8"))
+    ] == []
+
+
 # -- what the library asks of the kernel and of the agent --------------------------------------
 
 _SIZES = """\

@@ -2,7 +2,7 @@
 """Whose splat it is, by the marks on the console.
 
 The agent writes ``rmaplab: ready``, ``rmaplab: begin PROGRAM`` and ``rmaplab: end PROGRAM`` to
-/dev/kmsg (guests/agent/agent.c:kmsg_mark); a testcase writes ``rmaplab: subtest NAME``
+/dev/kmsg (guests/agent/console.c:kmsg_mark); a testcase writes ``rmaplab: subtest NAME``
 (testcases/lib/ktap.c). A workload may write there too, so who printed a mark decides whether it
 counts: printk notes the caller itself (CONFIG_PRINTK_CALLER), and the agent is whoever said ready,
 which was before any workload ran; ``T1`` where it is PID 1. A subtest's mark counts from anybody,
