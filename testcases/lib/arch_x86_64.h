@@ -13,13 +13,18 @@ static inline uint64_t instruction_clock(void)
 }
 
 /*
- * What pte_pfn() makes of a swap PTE whose offset is PFN, as a device-exclusive
- * entry's is: arch/x86/include/asm/pgtable_64.h, SWP_OFFSET_SHIFT is 14, of which
- * pte_pfn() drops 12, and the type's 5 bits are behind the offset.
+ * The result of pte_pfn() for a swap PTE whose offset is PFN, as that of a
+ * device-exclusive entry is.  The inverted offset begins at bit 9
+ * (SWP_OFFSET_FIRST_BIT in arch/x86/include/asm/pgtable_64.h); pte_pfn() inverts
+ * it back (protnone_mask()) and drops 12 bits.
  */
 static inline uint64_t exclusive_pte_pfn(uint64_t pfn)
 {
 	return pfn >> 3;
 }
+
+/* Instructions of one byte; uprobes write the latter. */
+#define INSN_NOP		0x90
+#define INSN_BREAKPOINT		0xcc	/* int3 */
 
 #endif /* RMAPLAB_ARCH_X86_64_H */

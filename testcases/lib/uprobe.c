@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A uprobe through perf_event_open(2): kernel/events/uprobes.c writes int3. */
+/* A uprobe through perf_event_open(2): kernel/events/uprobes.c. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>

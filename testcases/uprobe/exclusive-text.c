@@ -13,19 +13,18 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "rmaplab.h"
 
 #define TEXT	"/tmp/uprobe-text"
 #define OFFSET	0x40
-#define NOP	0x90
-#define INT3	0xcc
 
 static int make_file(void)
 {
 	int fd = open(TEXT, O_RDWR | O_CREAT | O_CLOEXEC, 0755);
 	char page[PAGE_SIZE];
 
-	memset(page, NOP, sizeof(page));
+	memset(page, INSN_NOP, sizeof(page));
 	require_errno(fd >= 0 && write(fd, page, PAGE_SIZE) == (ssize_t)PAGE_SIZE,
 		      TEXT);
 	return fd;
@@ -37,7 +36,7 @@ static int bytes_changed(const volatile unsigned char *text)
 	int n = 0;
 
 	for (i = 1; i < PAGE_SIZE; i++)
-		n += i != OFFSET && text[i] != NOP;
+		n += i != OFFSET && text[i] != INSN_NOP;
 	return n;
 }
 
@@ -62,13 +61,13 @@ static void test_uprobe(void)
 	require(probe >= 0, "perf_event_open: %s", strerror(-probe));
 	check(!dmirror_has_exclusive(dev, (void *)text),
 	      "the device still has access to probed text");
-	check_eq("byte at the probe", text[OFFSET], INT3);
+	check_eq("byte at the probe", text[OFFSET], INSN_BREAKPOINT);
 	check_eq("byte written before", text[0], 1);
 	check_eq("other bytes changed", bytes_changed(text), 0);
 	check_eq("mapcount", page_facts((void *)text).count, 1);
 	watch_pfn(page_facts((void *)text).pfn);
 	close(probe);
-	check_eq("byte after the probe", text[OFFSET], NOP);
+	check_eq("byte after the probe", text[OFFSET], INSN_NOP);
 	check_eq("byte written before", text[0], 1);
 	check_rss_anon();
 }
