@@ -15,6 +15,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from rmaplab.model.architecture import ARCHITECTURES, DEFAULT, Architecture, architecture_of
+
 
 @dataclass(frozen=True)
 class Package:
@@ -27,7 +29,7 @@ class Package:
     modules: tuple[str, ...] = ()
 
     def installed(self) -> bool:
-        """Whether everything that the lab wants of the package is there."""
+        """Return whether everything that the lab needs of the package is there."""
         return (
             all(shutil.which(command, path=_PATH) for command in self.commands)
             and all(Path(file).exists() for file in self.files)
@@ -37,7 +39,7 @@ class Package:
 
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
-PACKAGES = (
+_COMMON = (
     Package("gcc", "compiles kernels", ("gcc",)),
     Package("make", "builds kernels", ("make",)),
     Package("libc6-dev", "headers for the kernel's host programs", (), ("/usr/include/stdio.h",)),
@@ -51,27 +53,36 @@ PACKAGES = (
     Package("perl", "checkpatch, and scripts of older kernels", ("perl",)),
     Package("cpio", "packs the guests' initramfs", ("cpio",)),
     Package("xz-utils", "unpacks the kernel source", ("xz",)),
-    Package("musl-tools", "small static binaries for the guests", ("musl-gcc",)),
     Package("git", "applies patch series", ("git",)),
     Package("bubblewrap", "keeps a series' Makefiles away from this host", ("bwrap",)),
-    Package("qemu-system-x86", "runs the guests", ("qemu-system-x86_64",)),
     Package("util-linux", "ties child processes to the lab", ("setpriv",)),
     Package("python3-venv", "the lab's virtual environment", (), (), ("venv", "ensurepip")),
 )
 
 
+def packages(architecture: Architecture) -> tuple[Package, ...]:
+    """Return the packages that a lab with guests of an architecture needs."""
+    own = (Package(one.name, one.why, one.commands) for one in architecture.packages)
+    return (*_COMMON, *own)
+
+
+PACKAGES = packages(architecture_of(DEFAULT))
+"""The packages that the lab needs for guests that name no architecture."""
+
+
 def package_of(command: str) -> str:
-    """The Debian package that brings a command; the command's own name if it is none of ours."""
-    return next((package.name for package in PACKAGES if command in package.commands), command)
+    """Return the Debian package that brings a command; the command itself if none is known."""
+    known = (package for row in ARCHITECTURES.values() for package in packages(row))
+    return next((package.name for package in known if command in package.commands), command)
 
 
 def missing() -> list[Package]:
-    """The packages that are not there."""
+    """Return the packages of ``PACKAGES`` that are not installed."""
     return [package for package in PACKAGES if not package.installed()]
 
 
 def main(words: list[str]) -> int:
-    """Say what is missing and, with ``--install``, install it; 69 if that fails."""
+    """Print what is missing and, with ``--install``, install it. Returns 69 if that fails."""
     wanted = missing()
     if not wanted:
         return 0

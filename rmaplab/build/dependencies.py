@@ -14,7 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_FOLDERS = ("arch/x86", "init", "mm", "kernel", "lib", "drivers", "fs", "crypto", "block", "net",
+from rmaplab.model import Architecture
+
+_FOLDERS = ("init", "mm", "kernel", "lib", "drivers", "fs", "crypto", "block", "net",
             "security", "virt", "sound", "certs", "io_uring", "usr", "rust")  # fmt: skip
 _TOKEN = re.compile(r'\s*(&&|\|\||!=|!|\(|\)|=|"[^"]*"|\$\([^()]*\)|[\w.-]+)')
 
@@ -28,9 +30,9 @@ class Definition:
     has_prompt: bool
 
 
-def explain(symbol: str, tree: Path, config: Mapping[str, str]) -> str:
-    """One line on why a symbol is not what was asked, or an empty string if that is not clear."""
-    definitions = list(_definitions(symbol, tree))
+def explain(symbol: str, tree: Path, config: Mapping[str, str], architecture: Architecture) -> str:
+    """Explain in a line why a symbol is not as requested; an empty string if that is not clear."""
+    definitions = list(_definitions(symbol, tree, architecture))
     if not definitions:
         return "this tree has no such symbol"
     reasons = []
@@ -44,25 +46,28 @@ def explain(symbol: str, tree: Path, config: Mapping[str, str]) -> str:
     return "; ".join(reasons)
 
 
-def declared(symbols: Iterable[str], tree: Path) -> frozenset[str]:
-    """Those of the symbols that a tree's Kconfig files have an entry for."""
+def declared(symbols: Iterable[str], tree: Path, architecture: Architecture) -> frozenset[str]:
+    """Return those of the symbols that a tree's Kconfig files have an entry for."""
     wanted = frozenset(symbols)
     entry = re.compile(r"^(?:menu)?config\s+(\w+)\s*$", re.M)
     return frozenset(
-        name for _, text in _kconfig_files(tree) for name in entry.findall(text) if name in wanted
+        name
+        for _, text in _kconfig_files(tree, architecture)
+        for name in entry.findall(text)
+        if name in wanted
     )
 
 
-def _kconfig_files(tree: Path) -> Iterator[tuple[Path, str]]:
-    for folder in _FOLDERS:
+def _kconfig_files(tree: Path, architecture: Architecture) -> Iterator[tuple[Path, str]]:
+    for folder in (architecture.kernel_folder, *_FOLDERS):
         for path in sorted((tree / folder).rglob("Kconfig*")):
             if path.is_file():
                 yield path, path.read_text(encoding="utf-8", errors="replace")
 
 
-def _definitions(symbol: str, tree: Path) -> Iterator[Definition]:
+def _definitions(symbol: str, tree: Path, architecture: Architecture) -> Iterator[Definition]:
     needle = re.compile(rf"^(menu)?config\s+{re.escape(symbol)}\s*$", re.M)
-    for path, text in _kconfig_files(tree):
+    for path, text in _kconfig_files(tree, architecture):
         if needle.search(text):
             yield from _read(symbol, text, str(path.relative_to(tree)))
 

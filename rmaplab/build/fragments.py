@@ -9,12 +9,12 @@ way to test something else than was asked (tools/testing/kunit/kunit_kernel.py c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
-from rmaplab.model import ConfigSymbol, Kconfig, version_numbers
+from rmaplab.model import Architecture, ConfigSymbol, Kconfig, version_numbers
 from rmaplab.store.cache import digest_of
 
 _SET = re.compile(r'CONFIG_(\w+)=("[^"]*"|\S+?)\s*(?:#\s*(.*))?$')
@@ -22,22 +22,23 @@ _NOT_SET = re.compile(r"# CONFIG_(\w+) is not set\s*$")
 _SINCE = re.compile(r"since (\d+(?:\.\d+)+)")
 
 
-def read(paths: Iterable[Path], version: str) -> Kconfig:
-    """The request of several fragments for a kernel version; a later fragment wins.
+def read(paths: Iterable[Path], version: str, architecture: Architecture) -> Kconfig:
+    """Return the request of several fragments for a kernel version; a later fragment wins.
 
-    Raises FileMistakes with every line that is no Kconfig request.
+    What only an architecture has is in a file of the fragment's name in the architecture's folder
+    beside it, which is read after it. Raises DiagnosticsError with every line that is no Kconfig
+    request, UserError if a fragment cannot be read.
     """
     symbols: dict[str, ConfigSymbol] = {}
     mistakes: list[Diagnostic] = []
-    names: list[str] = []
-    for path in paths:
-        names.append(path.stem)
+    paths = list(paths)
+    for path, name in _files(paths, architecture.kconfig_folder):
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error
         for number, line in enumerate(text.splitlines(), start=1):
-            symbol = _symbol(line, path, number)
+            symbol = _symbol(line, name, number)
             if symbol is None and line.strip() and not line.startswith("#"):
                 mistakes.append(
                     Diagnostic(path, number, f"not a Kconfig request: {line.strip()!r}")
@@ -48,10 +49,19 @@ def read(paths: Iterable[Path], version: str) -> Kconfig:
         raise DiagnosticsError(mistakes, hint="write CONFIG_X=y or # CONFIG_X is not set")
     ordered = tuple(symbols.values())
     return Kconfig(
-        fragments=tuple(names),
+        fragments=tuple(path.stem for path in paths),
         symbols=ordered,
         digest=digest(ordered),
     )
+
+
+def _files(paths: Iterable[Path], folder: str) -> Iterator[tuple[Path, str]]:
+    """Yield each file of the fragments and the name that mistakes in it are told by."""
+    for path in paths:
+        yield path, path.stem
+        own = path.parent / folder / path.name
+        if own.exists():
+            yield own, f"{folder}/{path.stem}"
 
 
 def digest(symbols: Iterable[ConfigSymbol]) -> str:
@@ -59,12 +69,12 @@ def digest(symbols: Iterable[ConfigSymbol]) -> str:
     return digest_of(*(f"{symbol.name}={symbol.value}" for symbol in symbols))
 
 
-def _symbol(line: str, path: Path, number: int) -> ConfigSymbol | None:
+def _symbol(line: str, fragment: str, number: int) -> ConfigSymbol | None:
     if match := _NOT_SET.match(line):
-        return ConfigSymbol(match[1], "n", path.stem, number)
+        return ConfigSymbol(match[1], "n", fragment, number)
     if match := _SET.match(line):
         since = _SINCE.search(match[3] or "")
-        return ConfigSymbol(match[1], match[2], path.stem, number, since[1] if since else "")
+        return ConfigSymbol(match[1], match[2], fragment, number, since[1] if since else "")
     return None
 
 

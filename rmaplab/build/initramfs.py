@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.errors import InfraError
 from rmaplab.log import log
-from rmaplab.model import Testcase
+from rmaplab.model import X86_64, Architecture, Testcase
 from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
 
-COMPILER = "musl-gcc"
-# musl-gcc hides the host's headers; the kernel's UAPI headers are needed behind musl's own.
-FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s",
-         "-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu")  # fmt: skip
+FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s")
 ARCHIVE = "initramfs.cpio"
 CHECKSUM = f"{ARCHIVE}.sha256"
 
@@ -43,12 +40,26 @@ def program_path(testcase: Testcase) -> str:
     return f"/bin/{testcase.name}"
 
 
-def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
-    """Return the initramfs of the agent in ``root/guests/agent`` and the testcases that are in C.
+def compiler(architecture: Architecture) -> tuple[str, ...]:
+    """Return the command that links a program of a guest statically."""
+    # musl-gcc hides the host's headers; the kernel's UAPI headers are needed behind musl's own.
+    headers = ("/usr/include", f"/usr/include/{architecture.triplet}")
+    behind = (word for folder in headers for word in ("-idirafter", folder))
+    return (architecture.compiler, *FLAGS, *behind)
+
+
+def build(
+    root: Path,
+    testcases: Iterable[Testcase],
+    cache: Cache,
+    architecture: Architecture = X86_64,
+) -> Path:
+    """Return the initramfs with the agent of ``root/guests/agent`` and the testcases in C.
 
     Raises InfraError with the compiler's message if a program does not compile.
     """
-    proc.require(COMPILER)
+    proc.require(architecture.compiler)
+    command = compiler(architecture)
     proc.require("cpio")
     agent, library = root / "guests/agent", root / "testcases/lib"
     common = root / "guests/include"
@@ -68,14 +79,14 @@ def build(root: Path, testcases: Iterable[Testcase], cache: Cache) -> Path:
         for part in (str(path.relative_to(root)), path.read_bytes())
     ]
     paths = [program.guest_path for program in programs]
-    key = digest_of("initramfs", version, *FLAGS, *paths, *contents)
+    key = digest_of("initramfs", architecture.name, version, *command, *paths, *contents)
 
     def make(folder: Path) -> None:
         with log.step(f"compiling the agent and {len(programs) - 1} workloads"):
             content = folder / "root"
-            objects = _compile_shared(shared, (library, common), folder)
+            objects = _compile_shared(shared, [*command, *_include((library, common))], folder)
             for program in programs:
-                _compile(program, content, objects)
+                _compile(program, content, objects, command)
             _seal(content, folder)
 
     return cache.entry("initramfs", key, make, is_whole=_is_whole) / ARCHIVE
@@ -136,26 +147,28 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _compile_shared(
-    sources: Iterable[Path], includes: tuple[Path, ...], folder: Path
+    sources: Iterable[Path], command: Sequence[str], folder: Path
 ) -> dict[Path, Path]:
     """Compile the files of the testcase library, each once, and return their objects."""
     objects: dict[Path, Path] = {}
     (folder / "lib").mkdir()
     for source in sources:
         objects[source] = folder / "lib" / f"{source.stem}.o"
-        _run([*_cc(includes), "-c", str(source), "-o", str(objects[source])])
+        _run([*command, "-c", str(source), "-o", str(objects[source])])
     return objects
 
 
-def _compile(program: Program, content: Path, objects: dict[Path, Path]) -> None:
+def _compile(
+    program: Program, content: Path, objects: dict[Path, Path], command: Sequence[str]
+) -> None:
     target = content / program.guest_path.lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
     inputs = [str(objects.get(source, source)) for source in program.sources]
-    _run([*_cc(program.includes), *inputs, "-o", str(target)])
+    _run([*command, *_include(program.includes), *inputs, "-o", str(target)])
 
 
-def _cc(includes: tuple[Path, ...]) -> list[str]:
-    return [COMPILER, *FLAGS, *(f"-I{folder}" for folder in includes)]
+def _include(folders: Iterable[Path]) -> list[str]:
+    return [f"-I{folder}" for folder in folders]
 
 
 def _run(argv: list[str]) -> None:

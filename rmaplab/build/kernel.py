@@ -9,6 +9,7 @@ their objects go: an object that make left alone would be the base's code under 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -20,18 +21,19 @@ from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.build import dependencies, fragments, sandbox, virtme
+from rmaplab.build.lines import VMLINUX
 from rmaplab.errors import BuildError, InfraError
 from rmaplab.log import log
-from rmaplab.model import Build, Kconfig, Kernel, Series, Tree
+from rmaplab.model import Architecture, Build, Kconfig, Kernel, Series, Tree
 from rmaplab.source import patched
 from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
 
 # Part of every key: raise it when the way kernels are built changes.
 RECIPE = "1"
 OBJECTS = "obj"
-IMAGE = "bzImage"
 _TOUCHED = "touched"
-_TOOLS = ("gcc", "ld", "make", "bwrap", "flex", "bison", "bc")
+_COMPILER = ("gcc", "ld")
+_HOST_TOOLS = (*_COMPILER, "make", "bwrap", "flex", "bison", "bc")
 _SHOWN_ERRORS = 5
 _FULL_DISK_BYTES = 16 << 20
 _NO_SPACE = "No space left on device"
@@ -73,6 +75,7 @@ class Request:
         return digest_of(
             "build",
             RECIPE,
+            self.kernel.arch,
             self.tree.digest,
             self.kconfig.digest,
             self.toolchain,
@@ -92,6 +95,7 @@ class _BuildDir:
 
     source: Path
     folder: Path
+    architecture: Architecture
     jobs: int
 
     @property
@@ -103,12 +107,16 @@ class _BuildDir:
         return self.folder / "build.log"
 
 
-def toolchain() -> str:
-    """The identity of compiler, linker and make. Raises InfraError that names what is missing."""
-    for tool in _TOOLS:
+def toolchain(architecture: Architecture) -> str:
+    """Return the identity of an architecture's compiler and linker, and of make.
+
+    Raises InfraError that names what is missing.
+    """
+    compiler = [f"{architecture.cross_compile}{tool}" for tool in _COMPILER]
+    for tool in (*_HOST_TOOLS, *compiler):
         proc.require(tool)
     return "; ".join(
-        proc.run([tool, "--version"]).text.splitlines()[0] for tool in ("gcc", "ld", "make")
+        proc.run([tool, "--version"]).text.splitlines()[0] for tool in (*compiler, "make")
     )
 
 
@@ -123,11 +131,11 @@ def request(
 
     Raises FileMistakes for a broken fragment.
     """
-    kconfig = fragments.read(config, tree.version)
+    kconfig = fragments.read(config, tree.version, kernel.architecture)
     if virtme.FRAGMENT in kconfig.fragments:
-        kconfig = virtme.extend(kconfig, tree.path)
+        kconfig = virtme.extend(kconfig, tree.path, kernel.architecture)
     whole = dataclasses.replace(series, patches=(*onto.patches, *series.patches))
-    return Request(kernel, tree, whole, kconfig, toolchain(), onto)
+    return Request(kernel, tree, whole, kconfig, toolchain(kernel.architecture), onto)
 
 
 def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Build:
@@ -140,11 +148,13 @@ def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Bu
     survive or the compiler failed, InfraError if the sandbox cannot run.
     """
     began = time.monotonic()
+    image = wanted.kernel.architecture.image
+    is_whole = functools.partial(_is_whole, image=image)
     name = f"{wanted.key}-{OBJECTS}" if keep and wanted.series.patches else wanted.key
     if name == wanted.key and not cache.path("builds", name).exists():
         with_objects = f"{name}-{OBJECTS}"  # has all that is needed here, too
-        name = with_objects if _is_whole(cache.path("builds", with_objects)) else name
-    existed = _is_whole(cache.path("builds", name))
+        name = with_objects if is_whole(cache.path("builds", with_objects)) else name
+    existed = is_whole(cache.path("builds", name))
     if not existed and wanted.series.patches:
         # Before the base's minutes: does the series apply at all?
         patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
@@ -155,7 +165,7 @@ def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Bu
     def make(half: Path) -> None:
         made = time.monotonic()
         source = patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
-        site = _BuildDir(source, half, jobs)
+        site = _BuildDir(source, half, wanted.kernel.architecture, jobs)
         try:
             _make(wanted, site, start_from)
             _keep(wanted, site, made, with_objects=keep or not wanted.series.patches)
@@ -163,13 +173,13 @@ def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Bu
             error.evidence = _keep_failed_log(site, cache)
             raise
 
-    folder = cache.entry("builds", name, make, is_whole=_is_whole)
+    folder = cache.entry("builds", name, make, is_whole=is_whole)
     facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     return Build(
         key=wanted.key,
         kernel=wanted.kernel.name,
         folder=folder,
-        image=folder / IMAGE,
+        image=folder / image,
         config=folder / "config",
         log=folder / "build.log",
         release=facts["release"],
@@ -179,22 +189,22 @@ def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Bu
     )
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_whole(folder: Path, image: str) -> bool:
     """Whether a cached build is there and its image is the one that was built.
 
     A build of an earlier version of the lab has no checksum and is believed.
     """
-    image = file_sha256(folder / IMAGE)
+    found = file_sha256(folder / image)
     try:
         facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return image != "" and isinstance(facts, dict) and facts.get("sha256", image) == image
+    return found != "" and isinstance(facts, dict) and facts.get("sha256", found) == found
 
 
 def configure(wanted: Request, source: Path, folder: Path) -> None:
     """Only configure a kernel, in an empty folder. Raises BuildError if a symbol was dropped."""
-    site = _BuildDir(source, folder, 1)
+    site = _BuildDir(source, folder, wanted.kernel.architecture, 1)
     site.objects.mkdir()
     _configure(wanted, site)
 
@@ -209,7 +219,7 @@ def _make(wanted: Request, site: _BuildDir, start_from: Path | None) -> None:
         touched = _touch(site, wanted.own)
         (site.folder / _TOUCHED).write_text(repr(touched), encoding="utf-8")
         _configure(wanted, site)
-        _run_make([IMAGE], site)
+        _run_make([site.architecture.image], site)
     _check_recompiled(wanted.own, site.objects, touched)
 
 
@@ -265,7 +275,7 @@ def _configure(wanted: Request, site: _BuildDir) -> None:
         return
     lines = []
     for drop in lost:
-        why = dependencies.explain(drop.symbol.name, site.source, final)
+        why = dependencies.explain(drop.symbol.name, site.source, final, site.architecture)
         lines.append(
             f"  CONFIG_{drop.symbol.name}: wanted {drop.symbol.value}, got {drop.got or 'nothing'}"
             f" ({drop.symbol.fragment}.config:{drop.symbol.line})" + (f": {why}" if why else "")
@@ -279,7 +289,9 @@ def _configure(wanted: Request, site: _BuildDir) -> None:
 
 def _run_make(targets: Sequence[str], site: _BuildDir) -> None:
     argv = sandbox.command(
-        sandbox.make(targets, jobs=site.jobs), source=site.source, build=site.objects
+        sandbox.make(targets, site.architecture, jobs=site.jobs),
+        source=site.source,
+        build=site.objects,
     )
     with site.log_file.open("ab") as output:
         done = proc.run(argv, output=output, check=False)
@@ -354,8 +366,8 @@ def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
 
 def _keep(wanted: Request, site: _BuildDir, began: float, *, with_objects: bool) -> None:
     """Move the products beside the build log; only a base keeps its build folder."""
-    folder, objects = site.folder, site.objects
-    (objects / "arch/x86/boot" / IMAGE).rename(folder / IMAGE)
+    folder, objects, architecture = site.folder, site.objects, site.architecture
+    (objects / architecture.image_path).rename(folder / architecture.image)
     config = (objects / ".config").read_text(encoding="utf-8")
     (folder / "config").write_text(config, encoding="utf-8")
     (folder / "fragments.diff").write_text(_requested(wanted.kconfig, config), encoding="utf-8")
@@ -365,14 +377,14 @@ def _keep(wanted: Request, site: _BuildDir, began: float, *, with_objects: bool)
         "tree": wanted.tree.origin,
         "series": wanted.series.name,
         "toolchain": wanted.toolchain,
-        "sha256": file_sha256(folder / IMAGE),
+        "sha256": file_sha256(folder / architecture.image),
         "seconds": round(time.monotonic() - began, 1),
     }
     (folder / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     if not with_objects:
         # Frames and memory are read with it; a base has it in its build folder.
         if "CONFIG_DEBUG_INFO=y" in config.splitlines():
-            (objects / "vmlinux").rename(folder / "vmlinux")
+            (objects / VMLINUX).rename(folder / VMLINUX)
         remove(objects)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rmaplab.model import ARCHITECTURES, Architecture
+
 SOURCE = "/kernel/source"
 BUILD = "/kernel/build"
 
@@ -26,6 +28,12 @@ ENVIRONMENT: Mapping[str, str] = {
     "KBUILD_BUILD_VERSION": "1",
 }
 
+# Of a host of any architecture: those that this host has are in the sandbox.
+_ROOT_FOLDERS = tuple(
+    dict.fromkeys(
+        ["bin", "sbin", *(name for row in ARCHITECTURES.values() for name in row.library_folders)]
+    )
+)
 _ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "debian_version")
 
 
@@ -46,7 +54,7 @@ def command(
     """
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
              "--ro-bind", "/usr", "/usr"]  # fmt: skip
-    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+    for name in _ROOT_FOLDERS:
         place = root / name
         if place.is_symlink():
             words += ["--symlink", f"usr/{name}", f"/{name}"]
@@ -75,9 +83,19 @@ def reader(argv: Sequence[str]) -> list[str]:
             "--", *argv]  # fmt: skip
 
 
-def make(targets: Sequence[str], *, jobs: int) -> list[str]:
-    """The make command line for the sandbox's paths."""
-    return ["make", "-C", SOURCE, f"O={BUILD}", "ARCH=x86_64", f"-j{jobs}", *targets]
+def make(targets: Sequence[str], architecture: Architecture, *, jobs: int) -> list[str]:
+    """Return the make command line for the sandbox's paths; ``jobs`` compilers run at once."""
+    return ["make", "-C", SOURCE, *variables(architecture), f"-j{jobs}", *targets]
+
+
+def variables(architecture: Architecture) -> list[str]:
+    """Return the variables that tell make where to build, and for which architecture."""
+    cross = architecture.cross_compile
+    return [
+        f"O={BUILD}",
+        f"ARCH={architecture.make_arch}",
+        *([f"CROSS_COMPILE={cross}"] if cross else []),
+    ]
 
 
 def tree_path(text: str) -> str:

@@ -20,7 +20,7 @@ from rmaplab.build import sandbox
 from rmaplab.build.kernel import Request, first_errors
 from rmaplab.errors import BuildError
 from rmaplab.log import log
-from rmaplab.model import Patch
+from rmaplab.model import ARCHITECTURES, Architecture, Patch
 from rmaplab.source import patched
 from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
 
@@ -62,7 +62,7 @@ class Selftests:
         """Why a program cannot be there: the tree has none, or the host lacks a library."""
         if program in self.programs:
             return ""
-        source = re.sub(r"_(32|64)$", "", program) + ".c"
+        source = f"{_without_word_size(program)}.c"
         if source not in self.sources:
             return f"the tree has no {self.folder or f'{PLACE}/mm'}/{source}"
         if program in self.lacks:
@@ -76,12 +76,19 @@ class Selftests:
         return self.errors.get(program, f"{self.folder}/Makefile does not make it")
 
 
+def _without_word_size(program: str) -> str:
+    suffixes = [suffix for row in ARCHITECTURES.values() for suffix in row.word_suffixes]
+    return next((program.removesuffix(s) for s in suffixes if program.endswith(s)), program)
+
+
 def build(wanted: Request, cache: Cache, *, jobs: int) -> Selftests:
     """All programs of a kernel's tree that can be built, from the cache or built now.
 
     A program that does not compile is no error here. Raises PatchError as a kernel's build does,
     BuildError if the tree's headers cannot be made, InfraError if the sandbox cannot run.
     """
+
+    architecture = wanted.kernel.architecture
 
     def make(entry: Path) -> None:
         source = patched.source_of(wanted.tree, wanted.series, cache)
@@ -90,7 +97,7 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Selftests:
         facts: dict[str, object] = {"folder": f"{PLACE}/{name}" if name else ""}
         if name:
             with log.step(f"building the {name} selftests of {wanted.tree.version}"):
-                facts |= _make(source, name, entry, jobs)
+                facts |= _make(source, name, entry, architecture, jobs)
         (entry / "selftests.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
     entry = cache.entry("selftests", _key(wanted), make, is_whole=_is_whole)
@@ -109,7 +116,7 @@ def _key(wanted: Request) -> str:
                  if Path("/usr/include", header).exists()]  # fmt: skip
     patches = [patch.digest for patch in wanted.series.patches if matters(patch)]
     return digest_of(
-        "selftests", RECIPE, LINKING, wanted.tree.digest, wanted.toolchain,
+        "selftests", RECIPE, wanted.kernel.arch, LINKING, wanted.tree.digest, wanted.toolchain,
         str(sorted(sandbox.ENVIRONMENT.items())), *libraries, *patches,
     )  # fmt: skip
 
@@ -128,7 +135,9 @@ def _is_whole(entry: Path) -> bool:
     return all(file_sha256(entry / "programs" / name) == sha for name, sha in programs.items())
 
 
-def _make(source: Path, name: str, entry: Path, jobs: int) -> dict[str, object]:
+def _make(
+    source: Path, name: str, entry: Path, architecture: Architecture, jobs: int
+) -> dict[str, object]:
     objects, copy = entry / "obj", entry / name
     objects.mkdir()
     shutil.copytree(source / PLACE / name, copy, symlinks=True)
@@ -136,10 +145,11 @@ def _make(source: Path, name: str, entry: Path, jobs: int) -> dict[str, object]:
         (copy / file).unlink(missing_ok=True)  # a series could have made it a link to anywhere
         (copy / file).write_text(text, encoding="utf-8")
     place = f"{sandbox.SOURCE}/{PLACE}"
-    headers = sandbox.make(["headers"], jobs=jobs)
+    headers = sandbox.make(["headers"], architecture, jobs=jobs)
     tests = [
-        "make", "--keep-going", "--output-sync=target", "-C", place, f"O={sandbox.BUILD}",
-        "ARCH=x86_64", f"TARGETS={name}", f"USERCFLAGS={LINKING}", f"-j{jobs}",
+        "make", "--keep-going", "--output-sync=target", "-C", place,
+        *sandbox.variables(architecture),
+        f"TARGETS={name}", f"USERCFLAGS={LINKING}", f"-j{jobs}",
     ]  # fmt: skip
     over = {f"{place}/{name}": copy}
     with (entry / "build.log").open("wb") as output:

@@ -7,7 +7,7 @@ list of what a guest can do without that contradicts the lab's own fragments (``
 swap on zram needs). The architecture's section and all after it are what a guest needs.
 
 The tool appends its request to a ``.config`` and checks nothing. Here every symbol has to survive,
-but those that a tree of this version does not have and those of ``NOT_WANTED``; both are left out
+but those that a tree of this version does not have and those of ``not_wanted()``; both are left out
 by name, with the reason, in the build's ``fragments.diff``.
 """
 
@@ -22,37 +22,43 @@ from rmaplab import proc
 from rmaplab.build import dependencies
 from rmaplab.build.fragments import digest
 from rmaplab.errors import InfraError
-from rmaplab.model import ConfigSymbol, Kconfig, LeftOutSymbol
+from rmaplab.model import Architecture, ConfigSymbol, Kconfig, LeftOutSymbol
 
 FRAGMENT = "virtme"
 TOOL = "virtme-configkernel"
-_COMMAND = (TOOL, "--dry-run", "--arch", "x86_64")
 _SECTION = "##:"
 _FIRST_NEEDED = "##: Arch-specific options"
 _SET = re.compile(r'CONFIG_(\w+)=("[^"]*"|\S+)$')
 _NOT_SET = re.compile(r"# CONFIG_(\w+) is not set$")
 
 _NESTING = "for guests inside the guest; it depends on VIRTUALIZATION, which the tool leaves out"
-NOT_WANTED: Mapping[str, str] = {
-    "KVM": _NESTING,
-    "KVM_INTEL": _NESTING,
-    "KVM_AMD": _NESTING,
-    "DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT": "no guest needs it: the fragment debuginfo has DWARF",
-}
-"""What the tool requests and the lab does not, and why."""
 
 
-def extend(kconfig: Kconfig, tree: Path) -> Kconfig:
-    """A request that names the fragment ``virtme``, with what the tool asks of a guest's kernel.
+def command(architecture: Architecture) -> list[str]:
+    """Return the command that prints the request for an architecture."""
+    return [TOOL, "--dry-run", "--arch", architecture.vng]
+
+
+def not_wanted(architecture: Architecture) -> Mapping[str, str]:
+    """Return the symbols that the tool requests and the lab does not, with the reasons."""
+    return {
+        **dict.fromkeys(architecture.kvm_symbols, _NESTING),
+        "DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT": "no guest needs it: the fragment debuginfo has DWARF",
+    }
+
+
+def extend(kconfig: Kconfig, tree: Path, architecture: Architecture) -> Kconfig:
+    """Add what the tool asks of a guest's kernel to a request that names the fragment ``virtme``.
 
     The fragments' own files win. Raises InfraError if the tool is missing or not understood.
     """
-    asked = parse(proc.run(_COMMAND).text.splitlines())
-    known = dependencies.declared(asked, tree)
+    asked = parse(proc.run(command(architecture)).text.splitlines())
+    known = dependencies.declared(asked, tree, architecture)
+    unwanted = not_wanted(architecture)
     left_out = tuple(
         LeftOutSymbol(name, value, why)
         for name, value in asked.items()
-        if (why := _why_not(name, value, known))
+        if (why := unwanted.get(name) or _unknown(name, value, known))
     )
     dropped = {symbol.name for symbol in left_out}
     symbols = {
@@ -91,8 +97,6 @@ def parse(lines: Iterable[str]) -> dict[str, str]:
     return asked
 
 
-def _why_not(name: str, value: str, known: frozenset[str]) -> str:
-    if name in NOT_WANTED:
-        return NOT_WANTED[name]
+def _unknown(name: str, value: str, known: frozenset[str]) -> str:
     # Not to have what is to be off is as good as having it off, and is checked as such.
     return "this tree has no such symbol" if value != "n" and name not in known else ""

@@ -11,8 +11,9 @@ from rmaplab.collect.splats import SEVERITIES
 from rmaplab.config import schema, settings, yamlsource
 from rmaplab.config.paths import project
 from rmaplab.config.yamlsource import Document
-from rmaplab.errors import Diagnostic, DiagnosticsError
+from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
 from rmaplab.model import (
+    Architecture,
     Device,
     Dimm,
     Guest,
@@ -29,6 +30,7 @@ from rmaplab.model import (
     Vmtest,
     Walker,
     Write,
+    architecture_of,
 )
 from rmaplab.text import near_miss
 
@@ -256,7 +258,9 @@ def _guest(document: Document) -> Guest | None:
     if entry is None:
         return None
     _check_devices(document, ("devices",), entry.devices)
-    _check_memory(document, entry)
+    architecture = architecture_of(entry.arch)
+    _check_machine(document, entry, architecture)
+    _check_memory(document, entry, architecture)
     cpus = sorted(cpu for node in entry.nodes for cpu in node.cpus)
     if not cpus or cpus != list(range(len(cpus))):
         document.complain(("nodes",), f"the nodes' cpus have to be 0 to N-1, each once; got {cpus}")
@@ -284,12 +288,27 @@ def _guest(document: Document) -> Guest | None:
         userspace=Userspace(entry.userspace),
         dimms=tuple(Dimm(dimm.memory_mb, dimm.node) for dimm in entry.dimms),
         reserved_mb=entry.reserved_mb,
+        arch=entry.arch,
     )
 
 
-def _check_memory(document: Document, entry: schema.GuestFile) -> None:
-    """Check those rules of a guest's memory that involve several fields."""
+def _check_machine(document: Document, entry: schema.GuestFile, architecture: Architecture) -> None:
+    try:
+        architecture.machine(entry.machine)
+    except UserError as error:
+        document.complain(("machine",), f"machine: {error.message}")
+
+
+def _check_memory(document: Document, entry: schema.GuestFile, architecture: Architecture) -> None:
+    """Check those rules of a guest's memory that involve several fields, or the architecture."""
+    block = architecture.memory_block_mb
     for number, dimm in enumerate(entry.dimms):
+        if dimm.memory_mb % block:
+            document.complain(
+                ("dimms", number, "memory_mb"),
+                f"dimms.{number}.memory_mb: memory is plugged in blocks of {block} MB, "
+                f"got {dimm.memory_mb}",
+            )
         if dimm.node >= len(entry.nodes):
             document.complain(("dimms", number), f"there is no node {dimm.node}")
     if entry.reserved_mb >= sum(node.memory_mb for node in entry.nodes):

@@ -70,7 +70,10 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
     lab = Lab(
         name=entry.name,
         path=path.resolve(),
-        kernels=tuple(Kernel(e.name, e.tree, e.series, tuple(e.config)) for e in entry.kernels),
+        kernels=tuple(
+            Kernel(e.name, e.tree, e.series, tuple(e.config), arch=entry.arch)
+            for e in entry.kernels
+        ),
         guests=guests,
         settings=settings,
         testcases=testcases,
@@ -86,6 +89,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         allowances=_allowances(document, entry.allow),
         postmortem=_keep_memory(entry.postmortem),
     )
+    _check_architectures(document, lab)
     _check_rows(document, lab)
     document.check()
     return lab
@@ -130,6 +134,17 @@ def _repeats(
         if repeat is not None:
             found.update(dict.fromkeys(names, repeat))
     return found
+
+
+def _check_architectures(document: Document, lab: Lab) -> None:
+    """Check that the kernels boot on every guest, also on those that the lab includes."""
+    arch = lab.kernels[0].arch
+    included = [guest for one in lab.inclusions for guest in one.guests]
+    for guest in dict.fromkeys((*lab.guests, *included)):
+        if guest.arch != arch:
+            document.complain(
+                ("guests",), f"the guest {guest.name} is {guest.arch}, the kernels are {arch}"
+            )
 
 
 def _check_rows(document: Document, lab: Lab) -> None:

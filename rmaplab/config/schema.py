@@ -10,17 +10,28 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rmaplab.config.yamlsource import Document, Location
-from rmaplab.model import MemoryDumpPolicy
+from rmaplab.model import ARCHITECTURES, MemoryDumpPolicy
+from rmaplab.model.architecture import DEFAULT
 from rmaplab.text import near_miss
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Pattern = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(gt=0, le=86400, strict=False)]
 Repeat = Annotated[int, Field(ge=1, le=10000)]
+
+
+def _architecture(name: str) -> str:
+    if name not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise PydanticCustomError("architecture", "unknown architecture: {known}", {"known": known})
+    return name
+
+
+Architecture = Annotated[str, AfterValidator(_architecture)]
 
 
 def _listed(value: object) -> object:
@@ -123,6 +134,7 @@ class LabFile(_Model):
     """A lab file."""
 
     name: Name
+    arch: Architecture = DEFAULT
     kernels: Annotated[list[KernelEntry], Field(min_length=1)]
     guests: Annotated[list[Pattern], Field(min_length=1)]
     settings: Annotated[list[Pattern], Field(min_length=1)]
@@ -151,9 +163,9 @@ class NodeEntry(_Model):
 
 
 class DimmEntry(_Model):
-    """A DIMM of a guest profile; a memory block of x86 is 128 MB."""
+    """A DIMM of a guest profile: whole memory blocks of its architecture, in MB."""
 
-    memory_mb: Annotated[int, Field(ge=128, le=1 << 20, multiple_of=128)]
+    memory_mb: Annotated[int, Field(ge=1, le=1 << 20)]
     node: Annotated[int, Field(ge=0)] = 0
 
 
@@ -169,7 +181,8 @@ class GuestFile(_Model):
     """A guest profile."""
 
     summary: str
-    machine: Literal["q35", "pc"]
+    arch: Architecture = DEFAULT
+    machine: str
     cpu: str
     nodes: Annotated[list[NodeEntry], Field(min_length=1)]
     dimms: list[DimmEntry] = []

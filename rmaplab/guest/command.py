@@ -8,23 +8,20 @@ poll for, and QEMU's end closes with QEMU.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmaplab.evidence.names import CONSOLE_LOG
 from rmaplab.evidence.protocol import AGENT_PORT
-from rmaplab.model import Guest
+from rmaplab.model import Guest, Kernel
 
-QEMU = "qemu-system-x86_64"
-
+INIT = "/init"
+RANDOM = "random.trust_cpu=on"
 # The kernel stops at the first oops, so that a guest whose state is in doubt measures nothing
 # more, and stays stopped after a panic, so that the lab decides when it ends.
-# no_timer_check: the kernel counts timer interrupts against a calibrated delay at boot and panics
-# if too few came ("IO-APIC + timer doesn't work"), which under TCG on a busy host is chance; KVM
-# guests skip the check by themselves (arch/x86/kernel/kvm.c).
-CMDLINE = ("console=ttyS0", "oops=panic", "panic=0", "rdinit=/init", "random.trust_cpu=on",
-           "ignore_loglevel", "no_timer_check")  # fmt: skip
+CMDLINE = ("oops=panic", "panic=0", RANDOM, "ignore_loglevel")
+"""The kernel parameters of every cell's guest; more come with its architecture and userspace."""
 
 # A guest that panics goes on, one that resets or powers off is paused: its memory is still there
 # then. vmcoreinfo hands over where the kernel's data is in it (docs/specs/vmcoreinfo.rst of QEMU).
@@ -61,11 +58,6 @@ ICOUNT_SLOWDOWN = 3.0
 _CONSOLE_SET = 1
 CONSOLE = f"file,id=console,path=/dev/fdset/{_CONSOLE_SET},append=on"
 """The character device of the serial console, on the pipe that ``console_fd`` lends."""
-
-
-# What no guest uses: devices that QEMU would make and restore for each clone, and a PS/2 mouse that
-# the kernel is still looking for while the first cell runs.
-_WITHOUT = ("sata=off", "smbus=off", "vmport=off", "i8042=off")
 
 
 def slowdown(guest: Guest, accelerator: Accelerator) -> float:
@@ -134,10 +126,15 @@ def ram_files(guest: Guest, folder: Path) -> list[tuple[Path, int]]:
     ]
 
 
+def emulators(which: Iterable[Guest | Kernel]) -> tuple[str, ...]:
+    """Return the QEMU binaries of guests or kernels, each once."""
+    return tuple(dict.fromkeys(one.architecture.qemu for one in which))
+
+
 def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
     """The argument list that starts a guest."""
     return [
-        QEMU,
+        guest.architecture.qemu,
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         *machine(guest, launch.accelerator),
         *memory(guest, launch),
@@ -175,7 +172,8 @@ def machine(guest: Guest, accelerator: Accelerator) -> list[str]:
     accel = str(accelerator)
     if accelerator is Accelerator.TCG:
         accel += ",thread=multi" if guest.cpus > 1 else ",thread=single"
-    kind = ",".join([guest.machine, *_WITHOUT])
+    model = guest.architecture.machine(guest.machine)
+    kind = ",".join([model.name, *model.options])
     if not _is_numa(guest):
         kind += ",memory-backend=node0"
     if _has_hmat(guest):
@@ -256,7 +254,13 @@ def _kernel(guest: Guest, launch: Launch) -> list[str]:
 def _boot(guest: Guest, launch: Launch) -> list[str]:
     # A DIMM in ZONE_MOVABLE can be offlined again.
     dimms = ["memhp_default_state=online_movable"] if guest.dimms else []
-    line = " ".join([*CMDLINE, *dimms, *guest.cmdline])
+    architecture = guest.architecture
+    line = " ".join(
+        [
+            f"console={architecture.console}", f"rdinit={INIT}",
+            *CMDLINE, *architecture.cmdline, *dimms, *guest.cmdline,
+        ]
+    )  # fmt: skip
     return ["-kernel", str(launch.image), "-initrd", str(launch.initramfs), "-append", line]
 
 
@@ -264,7 +268,7 @@ def reproduce(guest: Guest, launch: Launch) -> list[str]:
     """The same guest for a person at a terminal: console on standard output, agent on a socket."""
     launch = replace(launch, ram=None, state=None)
     return [
-        QEMU,
+        guest.architecture.qemu,
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         *machine(guest, launch.accelerator),
         *memory(guest, launch),

@@ -12,25 +12,21 @@ each hugepage settings, with those applied, read back and sampled.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.errors import InfraError, KernelError
+from rmaplab.errors import KernelError
 from rmaplab.evidence.ends import EndCause
 from rmaplab.evidence.names import CONSOLE_LOG, QEMU_LOG, TRANSCRIPT
 from rmaplab.evidence.protocol import REQUEST_BYTES
 from rmaplab.guest import prepare
-from rmaplab.guest.accel import Probe
-from rmaplab.guest.command import QEMU, Channels, Launch, qemu, ram_files, slowdown
+from rmaplab.guest.command import Channels, Launch, qemu, ram_files, slowdown
 from rmaplab.guest.settings import GuestSetup, apply_settings
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import GuestDied, LimitReached, Vm, running
@@ -56,11 +52,11 @@ class BootFailed(KernelError):
 
 def key(guest: Guest, launch: Launch, held: tuple[str, ...]) -> str:
     """The content address of a template: whatever could make a clone behave otherwise is in it."""
-    version = proc.run([QEMU, "--version"]).text.splitlines()[0]
+    version = proc.run([guest.architecture.qemu, "--version"]).text.splitlines()[0]
     place = Path("/ram")
     argv = qemu(guest, dataclasses.replace(launch, ram=place, state=None), Channels(0, 0, 0))
     return digest_of(
-        "template", RECIPE, version, *argv, str(guest.swap_mb), *held,
+        "template", RECIPE, guest.arch, version, *argv, str(guest.swap_mb), *held,
         # Their nodes are checked when the template is made, and never again in its clones.
         *(f"device {device.name}" for device in guest.devices),
         _cpu_model() if launch.accelerator == "kvm" else "",
@@ -180,23 +176,6 @@ async def _save(
     for name in (TRANSCRIPT, CONSOLE_LOG, QEMU_LOG):
         shutil.copy2(folder / name, scratch / name)
     raise BootFailed(f"guest {guest.name}: {detail}", scratch)
-
-
-def trial(guest: Guest, launch: Launch) -> Probe:
-    """Whether a guest boots to its agent on an accelerator."""
-    with tempfile.TemporaryDirectory(prefix="rmaplab-trial-") as scratch:
-        return asyncio.run(_trial(guest, launch, Path(scratch)))
-
-
-async def _trial(guest: Guest, launch: Launch, folder: Path) -> Probe:
-    began = time.monotonic()
-    with Transcript(folder / TRANSCRIPT) as transcript:
-        try:
-            async with running(guest, launch, folder=folder, transcript=transcript) as vm:
-                await prepare.boot(vm, launch.accelerator, transcript, ())
-        except (GuestDied, LimitReached, prepare.Unusable, InfraError) as error:
-            return Probe(False, f"a kernel did not boot: {error}")
-    return Probe(True, f"a kernel booted in {time.monotonic() - began:.1f} s")
 
 
 async def _write_state(vm: Vm, path: Path) -> None:

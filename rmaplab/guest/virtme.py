@@ -22,18 +22,12 @@ from rmaplab.errors import InfraError
 from rmaplab.evidence.protocol import AGENT_PORT
 from rmaplab.guest import command
 from rmaplab.guest.command import Accelerator, Channels, Launch
-from rmaplab.model import Guest
+from rmaplab.model import Architecture, Guest
 
 VNG = "vng"
 PROGRAMS = "/run/rmaplab"
 """Where a virtme guest has the agent, as ``init``, and the workloads, below ``bin``."""
 
-# The agent's complaints go to the console, like those of a fast guest's.
-_START_AGENT = f"exec {PROGRAMS}/init </dev/null >/dev/ttyS0 2>&1"
-# vng names the console and the init itself.
-_CMDLINE = tuple(word for word in command.CMDLINE if not word.startswith(("console=", "rdinit=")))
-# What a person wants of a guest: it runs on any host, and says no more than vng has it say.
-_SHELL_CMDLINE = ("no_timer_check", "random.trust_cpu=on")
 # The profile says these.
 _MACHINE = frozenset({"-machine", "-accel", "-cpu", "-smp", "-m"})
 _CONSOLE = "console"
@@ -62,14 +56,20 @@ def ask(guest: Guest, image: Path, programs: Path) -> tuple[str, ...]:
 
     Raises InfraError if vng does not say.
     """
+    architecture = guest.architecture
     return _dry_run(
         [
             *_run(image), "--disable-kvm", "--name", "rmaplab", "--cwd", "/",
             "--rodir", shlex.quote(f"{PROGRAMS}={programs}"),
-            "--append", shlex.join([*_CMDLINE, *guest.cmdline]),
-            "--exec", _START_AGENT,
+            "--append", shlex.join([*command.CMDLINE, *architecture.cmdline, *guest.cmdline]),
+            "--exec", _start_agent(architecture),
         ]
     )  # fmt: skip
+
+
+def _start_agent(architecture: Architecture) -> str:
+    # The agent's complaints go to the console, like those of a fast guest's.
+    return f"exec {PROGRAMS}{command.INIT} </dev/null >/dev/{architecture.console} 2>&1"
 
 
 def shell(
@@ -80,10 +80,12 @@ def shell(
     Raises InfraError if vng does not say how to start it.
     """
     size = f"virtme_stty_con=rows {terminal.lines} cols {terminal.columns} iutf8"
+    # It runs on any host, and says no more than vng has it say.
+    cmdline = (*guest.architecture.cmdline, command.RANDOM, *guest.cmdline, size)
     vng = _dry_run(
         [
             *_run(image), "--disable-kvm", "--name", f"rmaplab-{guest.name}",
-            "--append", shlex.join([*_SHELL_CMDLINE, *guest.cmdline, size]),
+            "--append", shlex.join(cmdline),
         ]
     )  # fmt: skip
     return [vng[0], *_on_profile(vng, guest, accelerator)]

@@ -7,6 +7,15 @@ seconds, sizes carry their unit in the name.
 
 from __future__ import annotations
 
+from rmaplab.model.architecture import (
+    ARCHITECTURES,
+    X86_64,
+    Architecture,
+    BootProbe,
+    DebianPackage,
+    Machine,
+    architecture_of,
+)
 from rmaplab.model.evidence import (
     FREE,
     LAB_SUBTEST,
@@ -83,6 +92,7 @@ from rmaplab.model.verdicts import (
 from rmaplab.model.version import version_numbers
 
 __all__ = [
+    "ARCHITECTURES",
     "FIELDS",
     "FREE",
     "LAB_SUBTEST",
@@ -90,8 +100,11 @@ __all__ = [
     "NO_REPORT",
     "OWNER_BOOT",
     "OWNER_GAP",
+    "X86_64",
     "Allowance",
     "Allowlist",
+    "Architecture",
+    "BootProbe",
     "Build",
     "Cell",
     "CellResult",
@@ -102,6 +115,7 @@ __all__ = [
     "ConfigSymbol",
     "CounterChange",
     "CounterSample",
+    "DebianPackage",
     "Device",
     "Dimm",
     "Exclusion",
@@ -120,6 +134,7 @@ __all__ = [
     "Lab",
     "LeftOutSymbol",
     "Limits",
+    "Machine",
     "MemoryDumpPolicy",
     "NumaNode",
     "Observation",
@@ -144,6 +159,7 @@ __all__ = [
     "Vmtest",
     "Walker",
     "Write",
+    "architecture_of",
     "matches",
     "names_of",
     "place",

@@ -6,6 +6,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from rmaplab.model.architecture import DEFAULT, Architecture, architecture_of
+
 
 @dataclass(frozen=True, slots=True)
 class NumaNode:
@@ -75,6 +77,7 @@ class Userspace(enum.StrEnum):
 class Guest:
     """The shape of a virtual machine.
 
+    ``arch`` is the name of its architecture.
     With ``icount`` guest time is the count of its instructions (QEMU's -icount): exact mode.
     ``reserved_mb`` is the memory that kernel parameters keep from the page allocator.
     """
@@ -94,6 +97,12 @@ class Guest:
     userspace: Userspace = Userspace.INITRAMFS
     dimms: tuple[Dimm, ...] = ()
     reserved_mb: int = 0
+    arch: str = DEFAULT
+
+    @property
+    def architecture(self) -> Architecture:
+        """The row of the guest's architecture. Raises UserError if there is none."""
+        return architecture_of(self.arch)
 
     @property
     def memory_mb(self) -> int:

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rmaplab.model.architecture import DEFAULT, Architecture, architecture_of
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
@@ -86,7 +88,8 @@ class Kconfig:
 class Kernel:
     """A kernel that a lab asks for: a tree, a series on top of it, a configuration.
 
-    ``onto`` is a series between the two, whose build the kernel's own starts from.
+    ``onto`` is a series between the two, whose build the kernel's own starts from; ``arch`` the
+    name of the kernel's architecture.
     """
 
     name: str
@@ -94,6 +97,12 @@ class Kernel:
     series: str
     fragments: tuple[str, ...]
     onto: str = ""
+    arch: str = DEFAULT
+
+    @property
+    def architecture(self) -> Architecture:
+        """The row of the kernel's architecture. Raises UserError if there is none."""
+        return architecture_of(self.arch)
 
 
 @dataclass(frozen=True, slots=True)

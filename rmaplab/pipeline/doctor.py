@@ -16,6 +16,8 @@ from rmaplab.build import sandbox
 from rmaplab.errors import RmaplabError
 from rmaplab.guest import accel
 from rmaplab.guest.command import Accelerator
+from rmaplab.model.architecture import DEFAULT, architecture_of
+from rmaplab.pipeline.hostmemory import available_mb
 from rmaplab.prerequisites import PACKAGES
 from rmaplab.store.cache import Cache
 
@@ -40,8 +42,11 @@ def examine(cache: Cache) -> list[Finding]:
     findings = list(_commands())
     findings.append(_try("build sandbox", _sandbox, "bubblewrap needs user namespaces: "
                          "sysctl user.max_user_namespaces"))  # fmt: skip
-    findings.append(_try("QEMU with TCG", lambda: _probe(Accelerator.TCG), ""))
-    kvm = _try("QEMU with KVM", lambda: _probe(Accelerator.KVM), "without KVM the lab uses TCG")
+    row = architecture_of(DEFAULT)
+    findings.append(_try("QEMU with TCG", lambda: _works(accel.probe(Accelerator.TCG, row)), ""))
+    kvm = _try(
+        "QEMU with KVM", lambda: _works(accel.examine(row, cache)), "without KVM the lab uses TCG"
+    )
     findings.append(Finding(kvm.name, kvm.ok, False, kvm.detail, kvm.hint))
     findings.append(_disk(cache))
     findings.append(_memory())
@@ -84,8 +89,7 @@ def _sandbox() -> str:
     return f"runs {done.text.splitlines()[0]}"
 
 
-def _probe(accelerator: Accelerator) -> str:
-    answer = accel.probe(accelerator)
+def _works(answer: accel.Probe) -> str:
     if not answer.works:
         raise RmaplabError(answer.detail)
     return answer.detail
@@ -100,14 +104,6 @@ def _disk(cache: Cache) -> Finding:
     detail = f"{cache.root}: {free:.0f} GB free" + ("" if writable else ", not writable")
     hint = f"the lab wants {DISK_GB:g} GB; set RMAPLAB_CACHE to another place"
     return Finding("cache", writable and free >= DISK_GB, True, detail, hint)
-
-
-def available_mb() -> int:
-    """Return the host's available memory in MB; 0 if /proc/meminfo does not say."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) // 1024
-    return 0
 
 
 def _memory() -> Finding:

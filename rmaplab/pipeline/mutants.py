@@ -94,7 +94,8 @@ def run(
     Raises KernelError if a base cannot be built, InfraError if the lab cannot work here,
     Interrupted if the user ended it.
     """
-    proc.require(command.QEMU)
+    for emulator in command.emulators(kernel for lab in asked.labs for kernel in lab.kernels):
+        proc.require(emulator)
     finished = {result.mutant.title for result in done}
     table = _Table(asked, folder, builder)
     waiting = [mutant for mutant in asked.mutants if mutant.title not in finished]

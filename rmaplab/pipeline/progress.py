@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from rmaplab.log import log
 from rmaplab.model import CellResult, Verdict
-from rmaplab.report.plan import duration
+from rmaplab.report.duration import duration
 from rmaplab.schedule import Remaining
 from rmaplab.text import printable
 

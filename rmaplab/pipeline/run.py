@@ -7,19 +7,18 @@ import asyncio
 import contextlib
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.build import fragments, initramfs
 from rmaplab.errors import InfraError, Interrupted, KernelError, RmaplabError, UserError
-from rmaplab.guest import accel, command, template
-from rmaplab.guest.command import Accelerator, Launch
+from rmaplab.guest import accel, command
+from rmaplab.guest.command import Launch
 from rmaplab.log import log
 from rmaplab.model import Build, Cell, Lab, Observation
 from rmaplab.pipeline import calibration, host, postrun, upstream
-from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import (
     Evaluation,
     Observations,
@@ -27,6 +26,7 @@ from rmaplab.pipeline.evaluate import (
     observe_cell,
     write_reports,
 )
+from rmaplab.pipeline.hostmemory import available_mb
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.runner import Runner
 from rmaplab.pipeline.templates import Templates
@@ -75,7 +75,8 @@ def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
         sample=asked.sample,
         alike=asked.comparison is not None,
     )
-    proc.require(command.QEMU)  # before the minutes that a kernel takes
+    for emulator in command.emulators(cell.guest for cell in chosen.cells):
+        proc.require(emulator)  # before the minutes that a kernel takes
     folder = RunFolder.create(asked.output, asked.lab.name)
     record = RunRecord(
         lab=asked.lab,
@@ -85,7 +86,7 @@ def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
         comparison=asked.comparison,
         accelerator=asked.accelerator,
         host=_host(),
-        tools=_tools(),
+        tools=_tools(command.emulators(cell.guest for cell in chosen.cells)),
         lab_cells=plan(asked.lab).size,
         narrowed=narrowing(asked.filter, asked.sample),
     )
@@ -160,18 +161,16 @@ def _carry_out(
         return
     builds = builder.build(record.lab, on_facts)
     selftest_builds = upstream.selftest_builds(record.lab, cells, builder)
+    architecture = record.lab.kernels[0].architecture
     archive = initramfs.build(
-        builder.catalogue.root, builder.catalogue.testcases.values(), builder.cache
+        builder.catalogue.root,
+        builder.catalogue.testcases.values(),
+        builder.cache,
+        architecture,
     )
     for build in builds.values():
         _keep_build(folder, build)
-    image = next(iter(builds.values())).image
-    trial = Launch(image, archive, Accelerator.KVM)
-    accelerator = accel.choose(
-        _able(record.accelerator, cells),
-        builder.cache,
-        lambda: template.trial(cells[0].guest, trial),
-    )
+    accelerator = accel.choose(_able(record.accelerator, cells), architecture, builder.cache)
     record.accelerator = str(accelerator)
     folder.write_record(record)
     everything = plan(record.lab).cells  # or each filter would have guests of its own
@@ -310,9 +309,9 @@ def _host() -> dict[str, str]:
     }
 
 
-def _tools() -> dict[str, str]:
+def _tools(emulators: Iterable[str]) -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for name in (command.QEMU, "gcc", "bwrap", "git"):
+    for name in (*emulators, "gcc", "bwrap", "git"):
         if proc.which(name):
             found[name] = (proc.run([name, "--version"]).text.splitlines() or [""])[0]
     return found

@@ -24,9 +24,9 @@ from rmaplab.judge import judge
 from rmaplab.log import log
 from rmaplab.model import Build, Cell, CellResult, Isolation, Judgement
 from rmaplab.pipeline import host
-from rmaplab.pipeline.doctor import available_mb
 from rmaplab.pipeline.evaluate import Observations, observe_cell
 from rmaplab.pipeline.host import Launches
+from rmaplab.pipeline.hostmemory import available_mb
 from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.templates import Templates

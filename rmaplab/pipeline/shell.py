@@ -9,16 +9,13 @@ import sys
 import termios
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import initramfs
 from rmaplab.build import kernel as build_kernel
 from rmaplab.build import virtme as virtme_config
-from rmaplab.errors import InfraError
-from rmaplab.guest import accel, command, template, virtme
-from rmaplab.guest.accel import Probe
-from rmaplab.guest.command import Accelerator, Launch
+from rmaplab.errors import InfraError, UserError
+from rmaplab.guest import accel, virtme
+from rmaplab.guest.command import Accelerator
 from rmaplab.log import log
 from rmaplab.model import Build, Guest, Kernel
 from rmaplab.pipeline.kernels import KernelBuilder
@@ -31,14 +28,12 @@ def run(
 
     Raises KernelError if the kernel cannot be built, InfraError if QEMU did not end by itself.
     """
-    proc.require(command.QEMU)
+    if guest.arch != kernel.arch:
+        raise UserError(f"the guest {guest.name} is {guest.arch}, the kernel is {kernel.arch}")
+    proc.require(guest.architecture.qemu)
     request = builder.request(with_virtme(kernel))
     built = build_kernel.build(request, builder.cache, jobs=builder.jobs)
-
-    def trial() -> Probe:
-        return template.trial(guest, Launch(built.image, _archive(builder), Accelerator.KVM))
-
-    accelerator = accel.choose(asked, builder.cache, trial)
+    accelerator = accel.choose(asked, guest.architecture, builder.cache)
     argv = virtme.shell(guest, built.image, accelerator, terminal)
     log.info(_greeting(built, guest, accelerator))
     with _terminal_restored():
@@ -53,12 +48,6 @@ def with_virtme(kernel: Kernel) -> Kernel:
     if virtme_config.FRAGMENT in kernel.fragments:
         return kernel
     return replace(kernel, fragments=(*kernel.fragments, virtme_config.FRAGMENT))
-
-
-def _archive(builder: KernelBuilder) -> Path:
-    return initramfs.build(
-        builder.catalogue.root, builder.catalogue.testcases.values(), builder.cache
-    )
 
 
 def _greeting(built: Build, guest: Guest, accelerator: Accelerator) -> str:

@@ -1,35 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Page table entries of x86-64, as the memory has them."""
+"""Page table entries as the memory has them; an architecture's module decodes them."""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
-PRESENT = 1 << 0
-_WRITE = 1 << 1
-_USER = 1 << 2
-_ACCESSED = 1 << 5
-_DIRTY = 1 << 6
-HUGE = 1 << 7
-_PROTNONE = 1 << 8
-FRAME = 0x000F_FFFF_FFFF_F000
-"""The bits of a present entry that hold a physical address."""
-# What the low bits mean in a swap entry (arch/x86/include/asm/pgtable_types.h).
-_SWP_SOFT_DIRTY = 1 << 1
-_SWP_UFFD_WP = 1 << 2
-_SWP_EXCLUSIVE = 1 << 3
-# arch/x86/include/asm/pgtable_64.h: 5 bits of type, then the offset, inverted.
-_TYPE_SHIFT = 59
-_OFFSET_SHIFT = 14
 _TYPES = 32
-# include/linux/swapops.h: the PFN in a swap entry's offset; above it are flags.
-_PFN_MASK = (1 << 34) - 1
-_U64 = (1 << 64) - 1
+"""The types of swap entries: 5 bits, MAX_SWAPFILES_SHIFT of include/linux/swap.h."""
+U64 = (1 << 64) - 1
 
 
 class Kind(enum.StrEnum):
-    """What an entry is."""
+    """The kind of a page table entry."""
 
     NONE = "none"
     PRESENT = "present"
@@ -43,12 +27,12 @@ class Kind(enum.StrEnum):
 
     @property
     def has_page(self) -> bool:
-        """Whether it names a page."""
+        """Return whether an entry of this kind names a page."""
         return self not in {Kind.NONE, Kind.MARKER, Kind.SWAP}
 
     @property
     def maps(self) -> bool:
-        """Whether it maps the page that it names, so that it counts in its mapcount.
+        """Return whether an entry of this kind maps its page, so that the mapcount counts it.
 
         A migration entry does not (mm/rmap.c:try_to_migrate_one drops the mapcount); whether a
         device-exclusive one does depends on the kernel, and it should.
@@ -58,7 +42,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry: the page that it names, if it names one, and what its other bits say."""
+    """A decoded entry: ``pfn`` is the page's that it names, ``flags`` names its other bits."""
 
     kind: Kind
     pfn: int = 0
@@ -67,18 +51,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class SwapTypes:
-    """Which types of swap entries are what, by how many swap areas a kernel allows.
+    """The meaning of each type of swap entry, which follows from the number of swap areas.
 
-    ``areas`` is MAX_SWAPFILES of include/linux/swap.h: above them come hwpoison, three kinds of
-    migration entries, the device's, and markers, so the number of the device's follows. Four of
-    those are two for private memory and two for exclusive access, three are two and one (since
-    6.15).
+    ``areas`` is MAX_SWAPFILES of include/linux/swap.h. Above the areas come hwpoison, three types
+    of migration entries, the device's types, and markers. A device has four types, two for private
+    memory and two for exclusive access, or since 6.15 three, two and one.
     """
 
     areas: int
 
     def kind(self, number: int) -> Kind:
-        """What a swap entry of that type is."""
+        """Return the kind of a swap entry by the number of its type."""
         if number < self.areas:
             return Kind.SWAP
         if number == self.areas:
@@ -90,33 +73,28 @@ class SwapTypes:
         return Kind.MARKER if number == _TYPES - 1 else Kind.EXCLUSIVE
 
 
-def decode(value: int, types: SwapTypes) -> Entry:
-    """What the value of an entry of any level means."""
-    if not value:
-        return Entry(Kind.NONE)
-    if value & PRESENT:
-        return Entry(Kind.PRESENT, (value & FRAME) >> 12, _present_flags(value))
-    if value & _PROTNONE:
-        # arch/x86/include/asm/pgtable-invert.h: the PFN of what is not present is inverted.
-        return Entry(Kind.PROT_NONE, (~value & FRAME) >> 12, _present_flags(value))
-    kind = types.kind(value >> _TYPE_SHIFT)
-    offset = ((~value << 5) & _U64) >> _OFFSET_SHIFT
-    return Entry(kind, offset & _PFN_MASK if kind.has_page else 0, _swap_flags(value))
+@dataclass(frozen=True, slots=True)
+class PageTables:
+    """The page tables of an architecture: the form of a table, and how an entry is read.
+
+    A table has ``1 << bits`` entries of 8 bytes; ``user_entries`` of a top table are user space's.
+    There are ``levels`` levels, and one more if the kernel's variable ``more_levels`` is true.
+    ``is_leaf`` says whether the entry with a value at a level (0 is the PTEs') maps a page or is a
+    swap entry, ``is_table`` whether it names a table, and ``frame`` gives its physical address.
+    ``decode`` decodes the value of a leaf.
+    """
+
+    page_bytes: int
+    bits: int
+    user_entries: int
+    levels: int
+    more_levels: str
+    is_leaf: Callable[[int, int], bool]
+    is_table: Callable[[int], bool]
+    frame: Callable[[int], int]
+    decode: Callable[[int, SwapTypes], Entry]
 
 
-def _present_flags(value: int) -> str:
-    names = {_WRITE: "write", _ACCESSED: "young", _DIRTY: "dirty"}
-    return _named(value, names)
-
-
-def _swap_flags(value: int) -> str:
-    names = {
-        _SWP_SOFT_DIRTY: "soft-dirty",
-        _SWP_UFFD_WP: "uffd-wp",
-        _SWP_EXCLUSIVE: "exclusively mapped",
-    }
-    return _named(value, names)
-
-
-def _named(value: int, names: dict[int, str]) -> str:
+def named(value: int, names: dict[int, str]) -> str:
+    """Return the names of the bits that a value has set."""
     return ", ".join(name for bit, name in names.items() if value & bit)

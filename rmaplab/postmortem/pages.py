@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,14 +19,9 @@ from drgn.helpers.linux.mm import (
 )
 from drgn.helpers.linux.pid import find_task, for_each_task
 
-from rmaplab.postmortem.entries import FRAME, HUGE, PRESENT, Entry, Kind, SwapTypes, decode
+from rmaplab.model import ARCHITECTURES
+from rmaplab.postmortem.entries import Entry, Kind, PageTables, SwapTypes
 
-PAGE = 4096
-_USER_ENTRIES = 256  # of the top level: the lower half of the address space
-_BITS = 9
-_LEAF = 0
-_PMD = 1
-_ENTRIES = struct.Struct("<512Q")
 _ANON = 1
 SHOWN_MAPPERS = 8
 SHOWN_RUNS = 12
@@ -87,7 +83,9 @@ class Census:
     def __init__(self, prog: Program) -> None:
         self._prog = prog
         self.types = SwapTypes(prog["swap_info"].type_.length or 0)
-        self._levels = 5 if _has_five_levels(prog) else 4
+        self.tables = page_tables(prog)
+        self._table = struct.Struct(f"<{1 << self.tables.bits}Q")
+        self._levels = self.tables.levels + _is_true(prog, self.tables.more_levels)
         self._by_pfn: dict[int, list[Mapping]] = defaultdict(list)
         self._by_place: dict[tuple[int, int], Entry] = {}
         self.unread = 0
@@ -109,11 +107,12 @@ class Census:
         return self._by_place.get((pid, address), Entry(Kind.NONE))
 
     def _take(self, pid: int, mm: Object) -> None:
-        top = self._read(mm.pgd.value_(), physical=False)
-        for address, value, level in self._walk(top[:_USER_ENTRIES], self._levels - 1, 0):
-            entry = decode(value, self.types)
-            for number in range(1 << (_BITS * level)):
-                place = address + number * PAGE
+        tables = self.tables
+        top = self._read(mm.pgd.value_(), physical=False)[: tables.user_entries]
+        for address, value, level in self._walk(top, self._levels - 1, 0):
+            entry = tables.decode(value, self.types)
+            for number in range(1 << (tables.bits * level)):
+                place = address + number * tables.page_bytes
                 one = replace(entry, pfn=entry.pfn + number) if number else entry
                 self._by_place[pid, place] = one
                 if entry.kind.has_page:
@@ -122,28 +121,42 @@ class Census:
     def _walk(
         self, table: Sequence[int], level: int, address: int
     ) -> Iterator[tuple[int, int, int]]:
-        """Each entry of a table that is not empty: its address, value and level."""
+        """Yield the address, value and level of each entry that is not empty, below a table."""
+        tables = self.tables
         for number, value in enumerate(table):
             if not value:
                 continue
-            at = address + (number << (12 + _BITS * level))
-            leaf = level == _LEAF or (level <= _PMD and (value & HUGE or not value & PRESENT))
-            if leaf:
+            at = address + number * (tables.page_bytes << (tables.bits * level))
+            if tables.is_leaf(value, level):
                 yield at, value, level
-            elif value & PRESENT and not value & HUGE:
-                yield from self._walk(self._read(value & FRAME, physical=True), level - 1, at)
+            elif tables.is_table(value):
+                below = self._read(tables.frame(value), physical=True)
+                yield from self._walk(below, level - 1, at)
 
     def _read(self, address: int, *, physical: bool) -> Sequence[int]:
         try:
-            return _ENTRIES.unpack(self._prog.read(address, PAGE, physical))
+            return self._table.unpack(self._prog.read(address, self._table.size, physical))
         except FaultError:
             self.unread += 1
             return ()
 
 
-def _has_five_levels(prog: Program) -> bool:
+def page_tables(prog: Program) -> PageTables:
+    """Return how the page tables of a memory are read.
+
+    Raises ValueError if no architecture of the lab has them.
+    """
+    name = prog.platform.arch.name if prog.platform is not None else "an unknown platform"
+    for row in ARCHITECTURES.values():
+        if row.drgn == name:
+            tables: PageTables = importlib.import_module(row.page_tables).PAGE_TABLES
+            return tables
+    raise ValueError(f"the lab does not know the page tables of {name}")
+
+
+def _is_true(prog: Program, variable: str) -> bool:
     try:
-        return bool(prog["__pgtable_l5_enabled"].value_())
+        return bool(prog[variable].value_())
     except (KeyError, FaultError):
         return False
 
@@ -204,7 +217,7 @@ def look_at(prog: Program, census: Census, wanted: Range) -> Iterator[list[Page]
     """The pages of a range, those that look alike together."""
     alike: dict[object, list[Page]] = {}
     for number in range(wanted.count):
-        entry = census.entry(wanted.pid, wanted.address + number * PAGE)
+        entry = census.entry(wanted.pid, wanted.address + number * census.tables.page_bytes)
         has_page = entry.kind.has_page
         folio = folio_of(prog, entry.pfn) if has_page else None
         mappers = tuple(census.mappings(entry.pfn)) if has_page else ()
@@ -218,7 +231,7 @@ def describe(prog: Program, census: Census, wanted: Range) -> Iterator[str]:
     task = find_task(prog, wanted.pid)
     if not task or not task.mm:
         return
-    end = wanted.address + wanted.count * PAGE
+    end = wanted.address + wanted.count * census.tables.page_bytes
     yield (
         f"{wanted.name}: process {wanted.pid}, {wanted.address:#x}-{end:#x}, {wanted.count} pages"
     )

@@ -16,6 +16,7 @@ from rich.table import Table
 from rmaplab.log import log
 from rmaplab.model import Lab
 from rmaplab.plan import Plan
+from rmaplab.report.duration import duration
 from rmaplab.schedule import estimate
 
 
@@ -125,13 +126,3 @@ def _time(outlook: PlanSummary) -> str:
     note = f"; {unknown} of the cells never ran here" if unknown else ""
     how = f"{outlook.jobs} at a time, without builds and boots"
     return f"expected time: {duration(seconds)} ({how}{note})"
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

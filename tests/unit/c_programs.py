@@ -11,13 +11,14 @@ import pytest
 from rmaplab import proc
 from rmaplab.build import initramfs
 from rmaplab.config.paths import project
+from rmaplab.model import X86_64
 
 AGENT = project() / "guests/agent"
 INCLUDE = project() / "guests/include"
 LIBRARY = project() / "testcases/lib"
 
 needs_compiler = pytest.mark.skipif(
-    proc.which(initramfs.COMPILER) is None, reason=f"needs {initramfs.COMPILER}"
+    proc.which(X86_64.compiler) is None, reason=f"needs {X86_64.compiler}"
 )
 
 
@@ -26,7 +27,7 @@ def compiled(program: Path, sources: Iterable[Path], *folders: Path) -> Path:
 
     Raises CommandFailed with the compiler's message.
     """
-    flags = [flag for flag in initramfs.FLAGS if flag != "-O2"]
+    command = [word for word in initramfs.compiler(X86_64) if word != "-O2"]
     includes = [f"-I{folder}" for folder in (*folders, INCLUDE)]
-    proc.run([initramfs.COMPILER, *flags, *includes, *map(str, sources), "-o", str(program)])
+    proc.run([*command, *includes, *map(str, sources), "-o", str(program)])
     return program

@@ -132,7 +132,7 @@ def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
     monkeypatch.setattr(KernelBuilder, "build", build)
     monkeypatch.setattr(run_pipeline, "Templates", FakeTemplates)
     monkeypatch.setattr(initramfs, "build", lambda *words: tmp_path / "initramfs")
-    monkeypatch.setattr(run_pipeline, "_tools", dict)
+    monkeypatch.setattr(run_pipeline, "_tools", lambda emulators: {})
 
     def show(consoles: Mapping[str, bytes] | None = None, **evidence: Sequence[Any]) -> None:
         async def run(cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:

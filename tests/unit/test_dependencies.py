@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rmaplab.build.dependencies import explain
+from rmaplab.model import X86_64
 
 KCONFIG = """\
 menu "Memory"
@@ -85,7 +86,7 @@ MET = {"MMU": "y"}
 def test_the_unmet_dependency_is_named(
     tree: Path, symbol: str, config: dict[str, str], why: str
 ) -> None:
-    said = explain(symbol, tree, config)
+    said = explain(symbol, tree, config, X86_64)
     assert " ".join(said.split()) == " ".join(why.split())
 
 
@@ -93,7 +94,7 @@ def test_a_symbol_with_several_definitions_gives_each_reason(tree: Path) -> None
     (tree / "mm/Kconfig.debug").write_text(
         'config PLAIN\n\tbool "again"\n\tdepends on DEBUG\n', encoding="utf-8"
     )
-    said = explain("PLAIN", tree, {})
+    said = explain("PLAIN", tree, {}, X86_64)
     assert "mm/Kconfig:4 depends on MMU (MMU=n)" in said
     assert "mm/Kconfig.debug:1 depends on DEBUG (DEBUG=n)" in said
 
@@ -102,4 +103,4 @@ def test_a_symbol_with_several_definitions_gives_each_reason(tree: Path) -> None
 def test_an_expression_that_is_not_understood_is_no_reason(tmp_path: Path, text: str) -> None:
     (tmp_path / "mm").mkdir()
     (tmp_path / "mm/Kconfig").write_text(f'config X\n\tbool "x"\n\t{text}\n', encoding="utf-8")
-    assert explain("X", tmp_path, {"A": "y"}) == ""
+    assert explain("X", tmp_path, {"A": "y"}, X86_64) == ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from rmaplab.postmortem.entries import Entry, Kind, SwapTypes, decode
+from rmaplab.postmortem.entries import Entry, Kind, SwapTypes
+from rmaplab.postmortem.x86_64 import decode
 
 U64 = (1 << 64) - 1
 # 6.12 takes two types for exclusive entries, from 6.15 on it is one.

@@ -10,7 +10,7 @@ import pytest
 from rmaplab.build import fragments
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import DiagnosticsError
-from rmaplab.model import Kconfig
+from rmaplab.model import X86_64, Kconfig
 
 
 def request(folder: Path, *texts: str, version: str = "6.12.1") -> Kconfig:
@@ -19,7 +19,7 @@ def request(folder: Path, *texts: str, version: str = "6.12.1") -> Kconfig:
         path = folder / f"part{number}.config"
         path.write_text(text, encoding="utf-8")
         paths.append(path)
-    return fragments.read(paths, version)
+    return fragments.read(paths, version, X86_64)
 
 
 def values(kconfig: Kconfig) -> dict[str, str]:
@@ -94,4 +94,4 @@ def test_what_did_not_survive_is_found_with_what_came_instead(tmp_path: Path) ->
 
 def test_the_projects_fragments_are_good() -> None:
     paths = Catalogue().fragments.values()
-    assert fragments.read(paths, "6.12.0").symbols
+    assert fragments.read(paths, "6.12.0", X86_64).symbols

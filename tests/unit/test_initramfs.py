@@ -9,12 +9,13 @@ import pytest
 
 from rmaplab import proc
 from rmaplab.build import initramfs
+from rmaplab.model import X86_64
 from rmaplab.store.cache import Cache
 
 INIT = "int main(void)\n{\n\treturn 0;\n}\n"
 
 pytestmark = pytest.mark.skipif(
-    proc.which(initramfs.COMPILER) is None or proc.which("cpio") is None,
+    proc.which(X86_64.compiler) is None or proc.which("cpio") is None,
     reason="needs musl-gcc and cpio",
 )
 

@@ -68,7 +68,8 @@ def test_a_plain_guest_is_this_command() -> None:
         "-device", "virtserialport,chardev=agent,name=org.rmaplab.agent",
         "-device", "pvpanic-pci", "-action", "panic=none,shutdown=pause",
         "-device", "vmcoreinfo",
-        "-kernel", "/k/bzImage", "-initrd", "/k/initramfs.cpio", "-append", " ".join(CMDLINE),
+        "-kernel", "/k/bzImage", "-initrd", "/k/initramfs.cpio", "-append",
+        f"console=ttyS0 rdinit=/init {' '.join(CMDLINE)} no_timer_check",
     ]  # fmt: skip
 
 

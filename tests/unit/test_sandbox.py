@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rmaplab.build import sandbox
 from rmaplab.build.kernel import first_errors
+from rmaplab.model import X86_64
 
 SOURCE = Path("/somewhere/tree")
 BUILD = Path("/somewhere/obj")
@@ -56,7 +57,7 @@ def test_every_variant_has_the_same_paths_time_and_builder(tmp_path: Path) -> No
 
 
 def test_make_is_told_the_paths_of_the_sandbox() -> None:
-    assert sandbox.make(["bzImage"], jobs=3) == [
+    assert sandbox.make(["bzImage"], X86_64, jobs=3) == [
         "make", "-C", "/kernel/source", "O=/kernel/build", "ARCH=x86_64", "-j3", "bzImage"
     ]  # fmt: skip
 

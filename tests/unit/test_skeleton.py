@@ -14,6 +14,7 @@ from rmaplab.config import skeleton
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.config.paths import project
 from rmaplab.errors import UserError
+from rmaplab.model import X86_64
 from rmaplab.store.cache import Cache
 
 
@@ -44,7 +45,7 @@ def test_each_has_an_id_of_its_own(root: Path) -> None:
 
 
 @pytest.mark.skipif(
-    proc.which(initramfs.COMPILER) is None or proc.which("cpio") is None,
+    proc.which(X86_64.compiler) is None or proc.which("cpio") is None,
     reason="needs musl-gcc and cpio",
 )
 def test_it_compiles_without_a_warning(root: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from rmaplab import proc
 from rmaplab.build import fragments, kernel, virtme
 from rmaplab.build.virtme import parse
 from rmaplab.errors import InfraError
-from rmaplab.model import Kconfig
+from rmaplab.model import X86_64, Kconfig
 
 SAID = """\
 ##: initramfs support
@@ -41,7 +41,7 @@ def tree(tmp_path: Path) -> Path:
 def request(folder: Path, text: str = "CONFIG_OWN=y\n") -> Kconfig:
     path = folder / "virtme.config"
     path.write_text(text, encoding="utf-8")
-    return fragments.read([path], "6.12.1")
+    return fragments.read([path], "6.12.1", X86_64)
 
 
 def values(kconfig: Kconfig) -> dict[str, str]:
@@ -68,7 +68,7 @@ def test_what_is_not_understood_is_an_error_and_no_short_request(text: str, said
 
 
 def test_the_request_is_what_the_installed_tool_says(tree: Path) -> None:
-    kconfig = virtme.extend(request(tree), tree)
+    kconfig = virtme.extend(request(tree), tree, X86_64)
     asked = values(kconfig)
     assert {"NET_9P", "9P_FS", "OVERLAY_FS", "FUSE_FS", "OWN"} <= asked.keys()
     assert asked["UEVENT_HELPER"] == "n"
@@ -76,7 +76,7 @@ def test_the_request_is_what_the_installed_tool_says(tree: Path) -> None:
 
 
 def test_what_is_left_out_is_named_with_the_reason(tree: Path) -> None:
-    kconfig = virtme.extend(request(tree), tree)
+    kconfig = virtme.extend(request(tree), tree, X86_64)
     why = {one.name: one.reason for one in kconfig.left_out}
     assert why["DAX_DRIVER"] == "this tree has no such symbol"
     assert "VIRTUALIZATION" in why["KVM"]
@@ -86,24 +86,24 @@ def test_what_is_left_out_is_named_with_the_reason(tree: Path) -> None:
 
 def test_the_lab_does_without_no_more_than_it_says() -> None:
     """A symbol that the tool no longer asks for has no business in the table."""
-    said = set(parse(proc.run(["virtme-configkernel", "--dry-run"]).text.splitlines()))
-    assert virtme.NOT_WANTED.keys() <= said
+    said = set(parse(proc.run(virtme.command(X86_64)).text.splitlines()))
+    assert virtme.not_wanted(X86_64).keys() <= said
 
 
 def test_the_digest_covers_what_the_tool_says(tree: Path) -> None:
     before = request(tree)
-    kconfig = virtme.extend(before, tree)
+    kconfig = virtme.extend(before, tree, X86_64)
     assert kconfig.digest != before.digest
     (tree / "init/Kconfig").write_text("config DAX_DRIVER\n", encoding="utf-8")
-    assert virtme.extend(before, tree).digest != kconfig.digest
+    assert virtme.extend(before, tree, X86_64).digest != kconfig.digest
 
 
 def test_a_fragments_own_file_wins(tree: Path) -> None:
-    kconfig = virtme.extend(request(tree, "# CONFIG_OVERLAY_FS is not set\n"), tree)
+    kconfig = virtme.extend(request(tree, "# CONFIG_OVERLAY_FS is not set\n"), tree, X86_64)
     assert values(kconfig)["OVERLAY_FS"] == "n"
 
 
 def test_the_builds_evidence_has_what_was_left_out(tree: Path) -> None:
-    text = kernel._requested(virtme.extend(request(tree), tree), "CONFIG_OWN=y\n")
+    text = kernel._requested(virtme.extend(request(tree), tree, X86_64), "CONFIG_OWN=y\n")
     assert " CONFIG_OWN=y\n" in text
     assert "-CONFIG_DAX_DRIVER=y # this tree has no such symbol\n" in text
