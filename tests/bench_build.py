@@ -29,7 +29,7 @@ from rmaplab.evidence.ends import EndCause
 from rmaplab.guest import vm
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
-from rmaplab.model import Build, Guest, Patch, Series, Tree
+from rmaplab.model import X86_64, Build, Guest, Patch, Series, Tree
 from rmaplab.pipeline import kernels
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.store.cache import Cache, digest_of
@@ -118,7 +118,7 @@ def main() -> int:
             ("the patched image, built in two caches", "", "identical" if same else "DIFFERS")
         )
         ok = share <= PATCHED_SHARE and again_s <= REBUILD_S and same
-        archive = initramfs.build(catalogue.root, catalogue.testcases.values(), usual)
+        archive = initramfs.build(catalogue.root, catalogue.testcases.values(), usual, X86_64)
         accelerator = Accelerator.TCG
         for guest in catalogue.guests.values():
             times = sorted(

@@ -39,7 +39,7 @@ from rmaplab.guest.cellsetup import CellSetup, TemplateState
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Vm
-from rmaplab.model import Build, Cell, Guest, Lab
+from rmaplab.model import X86_64, Build, Cell, Guest, Lab
 from rmaplab.pipeline import calibration
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.templates import Templates
@@ -97,7 +97,7 @@ def setup(folder: Path) -> Setup:
     catalogue, cache = Catalogue(), Cache()
     lab = read_lab(folder, "selftest/nothing")
     build: Build = KernelBuilder(catalogue, cache, 2).build(lab)["base"]
-    archive = initramfs.build(catalogue.root, catalogue.testcases.values(), cache)
+    archive = initramfs.build(catalogue.root, catalogue.testcases.values(), cache, X86_64)
     boot = Launch(build.image, archive, Accelerator.TCG)
     cell: Cell = plan(lab).cells[0]
     empty = catalogue.testcases[calibration.EMPTY]

@@ -28,7 +28,7 @@ from rmaplab.errors import RmaplabError
 from rmaplab.guest import cell as cells
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.template import BootFailed
-from rmaplab.model import Cell, Lab, Limits
+from rmaplab.model import X86_64, Cell, Lab, Limits
 from rmaplab.pipeline import calibration
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.templates import Templates
@@ -251,7 +251,7 @@ def main() -> int:
     given = options.parse_args()
     catalogue, cache = Catalogue(), Cache()
     lab = labfile.read(ROOT / "configs/splats.yaml", catalogue)
-    archive = initramfs.build(catalogue.root, catalogue.testcases.values(), cache)
+    archive = initramfs.build(catalogue.root, catalogue.testcases.values(), cache, X86_64)
     recorder = Recorder(lab, KernelBuilder(catalogue, cache, given.jobs), archive)
     GOLDEN.mkdir(parents=True, exist_ok=True)
     failed = False

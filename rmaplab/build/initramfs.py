@@ -15,7 +15,7 @@ from pathlib import Path
 from rmaplab import proc
 from rmaplab.errors import InfraError
 from rmaplab.log import log
-from rmaplab.model import X86_64, Architecture, Testcase
+from rmaplab.model import Architecture, Testcase
 from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
 
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s")
@@ -52,7 +52,7 @@ def build(
     root: Path,
     testcases: Iterable[Testcase],
     cache: Cache,
-    architecture: Architecture = X86_64,
+    architecture: Architecture,
 ) -> Path:
     """Return the initramfs with the agent of ``root/guests/agent`` and the testcases in C.
 

@@ -7,9 +7,13 @@ Paths and words: Documentation/admin-guide/mm/transhuge.rst and hugetlbpage.rst 
 from __future__ import annotations
 
 from rmaplab.model import HugepageSettings, Write
+from rmaplab.model.architecture import DEFAULT, architecture_of
 
 _THP = "/sys/kernel/mm/transparent_hugepage"
-_POOL = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+# Folders of PMD-sized pages are named by their size, those of THPs and of hugetlb's pool alike.
+_ROW = architecture_of(DEFAULT)
+_PMD = f"hugepages-{_ROW.pmd_kb}kB"
+_POOL = f"/sys/kernel/mm/hugepages/{_PMD}/nr_hugepages"
 
 
 def _choose(path: str, word: str) -> Write:
@@ -52,7 +56,7 @@ SETTINGS: tuple[HugepageSettings, ...] = (
         (
             _choose(f"{_THP}/enabled", "never"),
             _choose(f"{_THP}/hugepages-64kB/enabled", "always"),
-            _choose(f"{_THP}/hugepages-2048kB/enabled", "never"),
+            _choose(f"{_THP}/{_PMD}/enabled", "never"),
             *_KHUGEPAGED_QUIET,
         ),
     ),
@@ -73,8 +77,8 @@ SETTINGS: tuple[HugepageSettings, ...] = (
             _choose(f"{_THP}/defrag", "always"),
             _choose(f"{_THP}/khugepaged/defrag", "1"),
             _choose(f"{_THP}/khugepaged/pages_to_scan", "4096"),
-            _choose(f"{_THP}/khugepaged/max_ptes_none", "511"),
-            _choose(f"{_THP}/khugepaged/max_ptes_swap", "511"),
+            _choose(f"{_THP}/khugepaged/max_ptes_none", str(_ROW.pmd_pages - 1)),
+            _choose(f"{_THP}/khugepaged/max_ptes_swap", str(_ROW.pmd_pages - 1)),
             _choose(f"{_THP}/khugepaged/alloc_sleep_millisecs", "10"),
             _choose(f"{_THP}/khugepaged/scan_sleep_millisecs", "10"),
         ),

@@ -15,6 +15,7 @@ from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import InfraError
 from rmaplab.guest import virtme
 from rmaplab.guest.command import Accelerator, Channels, Launch
+from rmaplab.model import X86_64
 from rmaplab.store.cache import Cache
 
 
@@ -59,7 +60,7 @@ def test_a_mounted_folder_has_the_initramfs_and_the_scripts(tmp_path: Path) -> N
     testcases = [
         catalogue.testcases[name] for name in ("control/empty", "distribution/soft-offline-library")
     ]
-    archive = initramfs.build(catalogue.root, testcases, cache)
+    archive = initramfs.build(catalogue.root, testcases, cache, X86_64)
     root = userspace.build(archive, testcases, cache)
     assert sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()) == [
         "bin/control/empty", "bin/distribution/soft-offline-library", "init",

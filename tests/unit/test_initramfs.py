@@ -31,9 +31,9 @@ def root(tmp_path: Path) -> Path:
 
 def test_the_archive_is_reused(root: Path, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
-    archive = initramfs.build(root, [], cache)
+    archive = initramfs.build(root, [], cache, X86_64)
     made = archive.stat().st_ino
-    assert initramfs.build(root, [], cache).stat().st_ino == made
+    assert initramfs.build(root, [], cache, X86_64).stat().st_ino == made
 
 
 @pytest.mark.parametrize("name", [initramfs.ARCHIVE, initramfs.CHECKSUM])
@@ -41,23 +41,23 @@ def test_an_archive_that_is_damaged_is_made_again(
     root: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache = Cache(tmp_path / "cache")
-    archive = initramfs.build(root, [], cache)
+    archive = initramfs.build(root, [], cache, X86_64)
     whole = archive.read_bytes()
     (archive.parent / name).write_bytes(b"")
-    assert initramfs.build(root, [], cache).read_bytes() == whole
+    assert initramfs.build(root, [], cache, X86_64).read_bytes() == whole
     assert "is damaged: making it again" in capsys.readouterr().err
 
 
 def test_an_archive_that_is_gone_is_made_again(root: Path, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
-    archive = initramfs.build(root, [], cache)
+    archive = initramfs.build(root, [], cache, X86_64)
     archive.unlink()
-    assert initramfs.build(root, [], cache).read_bytes()
+    assert initramfs.build(root, [], cache, X86_64).read_bytes()
 
 
 def test_an_archive_without_a_checksum_is_believed(root: Path, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
-    archive = initramfs.build(root, [], cache)
+    archive = initramfs.build(root, [], cache, X86_64)
     made = archive.stat().st_ino
     (archive.parent / initramfs.CHECKSUM).unlink()
-    assert initramfs.build(root, [], cache).stat().st_ino == made
+    assert initramfs.build(root, [], cache, X86_64).stat().st_ino == made

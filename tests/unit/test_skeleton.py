@@ -50,7 +50,9 @@ def test_each_has_an_id_of_its_own(root: Path) -> None:
 )
 def test_it_compiles_without_a_warning(root: Path, tmp_path: Path) -> None:
     skeleton.create("reclaim/my-test", Catalogue(root))
-    archive = initramfs.build(root, Catalogue(root).testcases.values(), Cache(tmp_path / "cache"))
+    archive = initramfs.build(
+        root, Catalogue(root).testcases.values(), Cache(tmp_path / "cache"), X86_64
+    )
     assert b"bin/reclaim/my-test" in archive.read_bytes()
 
 
