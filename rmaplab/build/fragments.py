@@ -117,3 +117,17 @@ def dropped(kconfig: Kconfig, config: Mapping[str, str]) -> list[Dropped]:
         for symbol in kconfig.symbols
         if config.get(symbol.name, "n") != symbol.value
     ]
+
+
+def difference(kconfig: Kconfig, config: str) -> str:
+    """Return a final configuration as a difference from the request: ``+`` came with it.
+
+    ``-`` marks a symbol that a tool asked for and the lab left out, with the reason.
+    """
+    final = parse_config(config)
+    asked = {symbol.name for symbol in kconfig.symbols}
+    return "".join(
+        f"{' ' if name in asked else '+'}CONFIG_{name}={value}\n"
+        for name, value in sorted(final.items())
+        if value != "n" or name in asked
+    ) + "".join(f"-CONFIG_{s.name}={s.value} # {s.reason}\n" for s in kconfig.left_out)

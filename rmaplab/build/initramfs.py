@@ -72,14 +72,14 @@ def build(
     ]
     headers = [path for folder in (agent, library, common) for path in folder.glob("*.h")]
     sources = {path for program in programs for path in program.sources} | set(headers)
-    version = proc.run(["gcc", "--version"]).text.splitlines()[0]
+    version = proc.run([architecture.compiler, "--version"]).text.splitlines()[0]
     contents = [
         part
         for path in sorted(sources)
         for part in (str(path.relative_to(root)), path.read_bytes())
     ]
     paths = [program.guest_path for program in programs]
-    key = digest_of("initramfs", architecture.name, version, *command, *paths, *contents)
+    key = digest_of("initramfs", version, *command, *paths, *contents)
 
     def make(folder: Path) -> None:
         with log.step(f"compiling the agent and {len(programs) - 1} workloads"):

@@ -12,15 +12,13 @@ import dataclasses
 import functools
 import json
 import os
-import re
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import dependencies, fragments, sandbox, virtme
+from rmaplab.build import dependencies, fragments, makelog, sandbox, virtme
 from rmaplab.build.lines import VMLINUX
 from rmaplab.errors import BuildError, InfraError
 from rmaplab.log import log
@@ -34,20 +32,6 @@ OBJECTS = "obj"
 _TOUCHED = "touched"
 _COMPILER = ("gcc", "ld")
 _HOST_TOOLS = (*_COMPILER, "make", "bwrap", "flex", "bison", "bc")
-_SHOWN_ERRORS = 5
-_FULL_DISK_BYTES = 16 << 20
-_NO_SPACE = "No space left on device"
-# What a tool says that could not write, rather than source code that has these words in it.
-_CANNOT_WRITE = re.compile(
-    r"^(?!.*#\s*(?:error|warning)\b)"
-    r"(?:.*(?:write error|error writing|can(?:no|'|)t (?:create|open|write|close)"
-    r"|couldn't (?:flush|write)|final (?:link|close) failed).*"
-    r"|(?:\S*/)?(?:ar|as|cat|cp|gzip|ld|make|mv|objcopy|sed|sh|strip)\b.*): '?"
-    + _NO_SPACE
-    + r"'?$",
-    re.M,
-)
-
 _NO_PATCHES = Series("", "", ())
 
 
@@ -298,26 +282,7 @@ def _run_make(targets: Sequence[str], site: _BuildDir) -> None:
     if done.ok:
         return
     text = site.log_file.read_text(encoding="utf-8", errors="replace")
-    last = text.strip().splitlines()[-1:] or ["(no output)"]
-    if last[0].startswith("bwrap: "):
-        raise InfraError(
-            f"the build sandbox did not start: {last[0]}",
-            hint="bubblewrap needs user namespaces: see 'lab.py doctor'",
-        )
-    if _disk_was_full(text, site.folder):
-        raise InfraError("the disk is full while building a kernel", hint="free some: lab.py clean")
-    errors = first_errors(text) or text.splitlines()[-8:]
-    shown = "\n".join(f"  {line}" for line in errors)
-    raise BuildError(f"make {' '.join(targets)} failed:\n{shown}")
-
-
-def _disk_was_full(text: str, folder: Path) -> bool:
-    """Whether a build failed for want of space: the words alone may be the source code's."""
-    if _NO_SPACE not in text:
-        return False
-    return (
-        shutil.disk_usage(folder).free < _FULL_DISK_BYTES or _CANNOT_WRITE.search(text) is not None
-    )
+    raise makelog.failure(text, targets, site.folder)
 
 
 def _keep_failed_log(site: _BuildDir, cache: Cache) -> Path | None:
@@ -327,28 +292,6 @@ def _keep_failed_log(site: _BuildDir, cache: Cache) -> Path | None:
     kept = cache.root / "failed-build.log"
     kept.write_bytes(site.log_file.read_bytes())
     return kept
-
-
-def first_errors(text: str) -> list[str]:
-    """The first errors of a build log, with file and line as the tree has them."""
-    found: dict[str, None] = {}
-    for line in text.splitlines():
-        match = re.match(
-            r"(?:\.\./source/|/kernel/source/)?(\S+?:\d+:(?:\d+:)?) (?:fatal )?error: (.*)", line
-        )
-        if match:
-            found[f"{sandbox.tree_path(match[1])} error: {match[2]}"] = None
-        elif re.search(
-            r"undefined reference to|multiple definition of|^make\S*: \*\*\* No rule", line
-        ):
-            found[sandbox.tree_path(line.strip())] = None
-    if not found:
-        found = {
-            line.strip(): None
-            for line in text.splitlines()
-            if re.match(r"make(\[\d+\])?: \*\*\*", line)
-        }
-    return list(found)[:_SHOWN_ERRORS]
 
 
 def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
@@ -370,7 +313,9 @@ def _keep(wanted: Request, site: _BuildDir, began: float, *, with_objects: bool)
     (objects / architecture.image_path).rename(folder / architecture.image)
     config = (objects / ".config").read_text(encoding="utf-8")
     (folder / "config").write_text(config, encoding="utf-8")
-    (folder / "fragments.diff").write_text(_requested(wanted.kconfig, config), encoding="utf-8")
+    (folder / "fragments.diff").write_text(
+        fragments.difference(wanted.kconfig, config), encoding="utf-8"
+    )
     release_file = objects / "include/config/kernel.release"
     facts = {
         "release": release_file.read_text(encoding="utf-8").strip(),
@@ -386,17 +331,3 @@ def _keep(wanted: Request, site: _BuildDir, began: float, *, with_objects: bool)
         if "CONFIG_DEBUG_INFO=y" in config.splitlines():
             (objects / VMLINUX).rename(folder / VMLINUX)
         remove(objects)
-
-
-def _requested(kconfig: Kconfig, config: str) -> str:
-    """The final configuration as a difference from what was requested: ``+`` came with it.
-
-    ``-`` is what a tool asked for and the lab left out, with the reason.
-    """
-    final = fragments.parse_config(config)
-    asked = {symbol.name for symbol in kconfig.symbols}
-    return "".join(
-        f"{' ' if name in asked else '+'}CONFIG_{name}={value}\n"
-        for name, value in sorted(final.items())
-        if value != "n" or name in asked
-    ) + "".join(f"-CONFIG_{s.name}={s.value} # {s.reason}\n" for s in kconfig.left_out)

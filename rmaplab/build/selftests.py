@@ -17,7 +17,8 @@ from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.build import sandbox
-from rmaplab.build.kernel import Request, first_errors
+from rmaplab.build.kernel import Request
+from rmaplab.build.makelog import first_errors
 from rmaplab.errors import BuildError
 from rmaplab.log import log
 from rmaplab.model import ARCHITECTURES, Architecture, Patch

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from rmaplab.build import kernel as build_kernel
-from rmaplab.build import lines
+from rmaplab.build import lines, makelog
 from rmaplab.build.kernel import Request
 from rmaplab.errors import BuildError, ExitCode, InfraError, PatchError
 from rmaplab.model import Build, Kernel
@@ -413,7 +413,7 @@ def test_a_tool_that_cannot_write_means_a_full_disk(
     ],
 )
 def test_only_a_tools_word_is_taken_for_a_full_disk(tmp_path: Path, line: str, full: bool) -> None:
-    assert build_kernel._disk_was_full(f"  CC x\n{line}\nmake: ***\n", tmp_path) is full
+    assert makelog.disk_was_full(f"  CC x\n{line}\nmake: ***\n", tmp_path) is full
 
 
 def test_a_configuration_that_fails_is_the_kernels_fault(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rmaplab.build import sandbox
-from rmaplab.build.kernel import first_errors
+from rmaplab.build.makelog import first_errors
 from rmaplab.model import X86_64
 
 SOURCE = Path("/somewhere/tree")
