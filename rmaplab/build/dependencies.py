@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Why Kconfig dropped a symbol: a static reading of a tree's Kconfig files.
+"""Explain why Kconfig dropped a symbol, by a static reading of a tree's Kconfig files.
 
-``make olddefconfig`` does not say. This reads ``config`` entries with their ``depends on`` lines
-and the ``if`` and ``menu`` blocks around them and evaluates those against the final configuration,
-per Documentation/kbuild/kconfig-language.rst. Nothing of the tree is run: ``$(...)`` macros are
-left as unknown, so an answer here is a hint and never a verdict.
+``make olddefconfig`` does not explain it. This module reads ``config`` entries with their
+``depends on`` lines and the ``if`` and ``menu`` blocks around them, and evaluates those against the
+final configuration (Documentation/kbuild/kconfig-language.rst). Nothing of the tree is run: the
+value of a ``$(...)`` macro is unknown, so an answer is a hint and never a verdict.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TOKEN = re.compile(r'\s*(&&|\|\||!=|!|\(|\)|=|"[^"]*"|\$\([^()]*\)|[\w.-]+)')
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One ``config`` entry: where it is, what it depends on, whether a user can set it."""
+    """One ``config`` entry: its file and line, its dependencies, whether a user can set it."""
 
     place: str
     depends: tuple[str, ...]
@@ -77,7 +77,7 @@ _BLOCKS = {"if": "endif", "menu": "endmenu", "choice": "endchoice"}
 
 
 class _Reader:
-    """Reads one Kconfig file for one symbol: ``blocks`` are the open if and menu blocks."""
+    """A reader of one Kconfig file for one symbol; ``_blocks`` are the open if and menu blocks."""
 
     def __init__(self, symbol: str, name: str) -> None:
         self.symbol = symbol
@@ -140,7 +140,7 @@ def _read(symbol: str, text: str, name: str) -> Iterator[Definition]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines without comments, continued ones joined, with the number of their first."""
+    """Yield the lines without comments, continued ones joined, with the first line's number."""
     held, first = "", 0
     for number, raw in enumerate(text.splitlines(), start=1):
         line = re.sub(r"(^|\s)#.*$", "", raw).rstrip()
@@ -158,7 +158,7 @@ def _values(text: str, config: Mapping[str, str]) -> list[str]:
 
 
 def _evaluate(text: str, config: Mapping[str, str]) -> str:
-    """``y``, ``n`` or ``?`` of a Kconfig expression; modules count as yes."""
+    """Evaluate a Kconfig expression to ``y``, ``n`` or ``?``; a module counts as ``y``."""
     tokens = _TOKEN.findall(text)
     answer, rest = _either(tokens, config)
     return answer if not rest else "?"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Kconfig fragments: what is requested, and whether it survived ``make olddefconfig``.
+"""Kconfig fragments: requested symbols, and whether they survived ``make olddefconfig``.
 
 A fragment holds ``CONFIG_X=y`` or ``# CONFIG_X is not set`` lines. ``# since 6.12`` after a symbol
 says which kernel brought it: trees before that do without. Silently losing a symbol is the classic
@@ -65,7 +65,7 @@ def _files(paths: Iterable[Path], folder: str) -> Iterator[tuple[Path, str]]:
 
 
 def digest(symbols: Iterable[ConfigSymbol]) -> str:
-    """The content address of a request."""
+    """Return the content address of a request."""
     return digest_of(*(f"{symbol.name}={symbol.value}" for symbol in symbols))
 
 
@@ -79,12 +79,12 @@ def _symbol(line: str, fragment: str, number: int) -> ConfigSymbol | None:
 
 
 def is_known_to(version: str, since: str) -> bool:
-    """Whether a kernel version has a symbol that came ``since`` (empty: always)."""
+    """Return whether a kernel version has a symbol that came ``since`` (empty: always)."""
     return not since or version_numbers(version) >= version_numbers(since)
 
 
 def as_config(kconfig: Kconfig) -> str:
-    """The request as lines to append to a ``.config``."""
+    """Return a request as lines to append to a ``.config``."""
     return "".join(
         f"# CONFIG_{s.name} is not set\n" if s.value == "n" else f"CONFIG_{s.name}={s.value}\n"
         for s in kconfig.symbols
@@ -92,7 +92,7 @@ def as_config(kconfig: Kconfig) -> str:
 
 
 def parse_config(text: str) -> dict[str, str]:
-    """A ``.config`` as symbol -> value; a symbol that is not set has the value ``n``."""
+    """Parse a ``.config`` into values by symbol; a symbol that is not set has the value ``n``."""
     values: dict[str, str] = {}
     for line in text.splitlines():
         if match := re.match(r"CONFIG_(\w+)=(.*)$", line):
@@ -111,7 +111,7 @@ class Dropped:
 
 
 def dropped(kconfig: Kconfig, config: Mapping[str, str]) -> list[Dropped]:
-    """The requested symbols whose value in the final configuration is another."""
+    """Return the requested symbols that have another value in the final configuration."""
     return [
         Dropped(symbol, config.get(symbol.name))
         for symbol in kconfig.symbols

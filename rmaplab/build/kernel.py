@@ -37,7 +37,7 @@ _NO_PATCHES = Series("", "", ())
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Everything that determines a kernel."""
+    """Everything that determines a kernel, and so its key."""
 
     kernel: Kernel
     tree: Tree
@@ -45,17 +45,17 @@ class Request:
     kconfig: Kconfig
     toolchain: str
     onto: Series = _NO_PATCHES
-    """What the series begins with, if a build of that is kept to start from."""
+    """The first patches of the series, if a build with them is kept to start from."""
 
     @property
     def own(self) -> Series:
-        """The patches that the series has beyond those of ``onto``."""
+        """The series without the patches of ``onto``."""
         patches = self.series.patches[len(self.onto.patches) :]
         return dataclasses.replace(self.series, patches=patches)
 
     @property
     def key(self) -> str:
-        """The content address: equal requests are the same kernel, byte for byte."""
+        """The content address: builds of equal requests are equal, byte for byte."""
         return digest_of(
             "build",
             RECIPE,
@@ -69,13 +69,13 @@ class Request:
 
     @property
     def base(self) -> Request:
-        """The kernel whose build folder this one's starts from."""
+        """The request of the kernel from whose build folder this kernel's build starts."""
         return dataclasses.replace(self, series=self.onto, onto=_NO_PATCHES)
 
 
 @dataclass(frozen=True, slots=True)
 class _BuildDir:
-    """Where one build happens."""
+    """The folders of one build."""
 
     source: Path
     folder: Path
@@ -111,9 +111,9 @@ def request(
     config: Sequence[Path],
     onto: Series = _NO_PATCHES,
 ) -> Request:
-    """Put together what determines a kernel, of ``onto`` and the series on top of it.
+    """Return the request of a kernel with the patches of ``onto`` and the series on top of them.
 
-    Raises FileMistakes for a broken fragment.
+    Raises DiagnosticsError for a broken fragment.
     """
     kconfig = fragments.read(config, tree.version, kernel.architecture)
     if virtme.FRAGMENT in kconfig.fragments:
@@ -123,10 +123,11 @@ def request(
 
 
 def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Build:
-    """The kernel, from the cache or built now; its base is built first if it needs one.
+    """Return a kernel from the cache, or build it; its base is built first if need be.
 
-    With ``keep`` its build folder is kept for others to start from, in an entry of its own if it
-    has a series; that of a kernel without one always is.
+    ``jobs`` compilers run at once. With ``keep`` the build folder is kept for other builds to start
+    from, in a cache entry of its own if the kernel has a series. The build folder of a kernel
+    without a series is always kept.
 
     Raises PatchError if the series does not apply, BuildError if a requested symbol did not
     survive or the compiler failed, InfraError if the sandbox cannot run.
@@ -136,7 +137,7 @@ def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Bu
     is_whole = functools.partial(_is_whole, image=image)
     name = f"{wanted.key}-{OBJECTS}" if keep and wanted.series.patches else wanted.key
     if name == wanted.key and not cache.path("builds", name).exists():
-        with_objects = f"{name}-{OBJECTS}"  # has all that is needed here, too
+        with_objects = f"{name}-{OBJECTS}"  # has the products, too
         name = with_objects if is_whole(cache.path("builds", with_objects)) else name
     existed = is_whole(cache.path("builds", name))
     if not existed and wanted.series.patches:
@@ -174,9 +175,9 @@ def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Bu
 
 
 def _is_whole(folder: Path, image: str) -> bool:
-    """Whether a cached build is there and its image is the one that was built.
+    """Return whether a cached build is there and its image has the recorded checksum.
 
-    A build of an earlier version of the lab has no checksum and is believed.
+    A build of an earlier version of the lab has no checksum and counts as whole.
     """
     found = file_sha256(folder / image)
     try:
@@ -187,7 +188,10 @@ def _is_whole(folder: Path, image: str) -> bool:
 
 
 def configure(wanted: Request, source: Path, folder: Path) -> None:
-    """Only configure a kernel, in an empty folder. Raises BuildError if a symbol was dropped."""
+    """Configure a kernel in an empty folder and build nothing.
+
+    Raises BuildError if a symbol was dropped.
+    """
     site = _BuildDir(source, folder, wanted.kernel.architecture, 1)
     site.objects.mkdir()
     _configure(wanted, site)
@@ -242,7 +246,7 @@ def _touch(site: _BuildDir, series: Series) -> float:
 
 
 def _object_of(name: str) -> Path | None:
-    """Where make puts what it compiles from a file of the tree; None if that is no source."""
+    """Return the path of the object that make compiles from a file; None if it is no source."""
     return Path(name).with_suffix(".o") if name.endswith((".c", ".S")) else None
 
 
@@ -286,7 +290,7 @@ def _run_make(targets: Sequence[str], site: _BuildDir) -> None:
 
 
 def _keep_failed_log(site: _BuildDir, cache: Cache) -> Path | None:
-    """A failed build leaves no entry, but its log is evidence."""
+    """Keep the log of a failed build, which leaves no entry in the cache, and return its path."""
     if not site.log_file.exists():
         return None
     kept = cache.root / "failed-build.log"
@@ -308,7 +312,7 @@ def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
 
 
 def _keep(wanted: Request, site: _BuildDir, began: float, *, with_objects: bool) -> None:
-    """Move the products beside the build log; only a base keeps its build folder."""
+    """Move the products beside the build log; remove the build folder unless ``with_objects``."""
     folder, objects, architecture = site.folder, site.objects, site.architecture
     (objects / architecture.image_path).rename(folder / architecture.image)
     config = (objects / ".config").read_text(encoding="utf-8")

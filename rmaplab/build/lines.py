@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From ``function+offset/size`` to file and line, by a tree's own scripts/faddr2line.
+"""Resolve ``function+offset/size`` to file and line, by a tree's own scripts/faddr2line.
 
-The script reads the symbol table of vmlinux anew for each place, seconds on a busy host: so it is
-called once for all that are not known yet, and what it says is kept beside the kernel.
+The script reads the symbol table of vmlinux anew for each place, which takes seconds on a busy
+host. So it is called once for all places that are not known yet, and its answers are kept beside
+the kernel.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from rmaplab.log import log
 from rmaplab.store.files import write_whole
 
 Lines = Mapping[str, tuple[str, ...]]
-"""By place: ``function at file:line``, what is inlined first; none if the script knows none."""
+"""By place: ``function at file:line``, inlined functions first; empty if the script knows none."""
 
 SCRIPT = "scripts/faddr2line"
 VMLINUX = "vmlinux"
 KNOWN = "lines.json"
 LIMIT_S = 600.0
 MAX_PLACES = 500
-"""Places that are asked for at once: a guest can print as many as it likes."""
+"""The places in one call of the script: a guest can print as many as it likes."""
 
 PLACE = re.compile(r"[A-Za-z_][\w.$]{0,199}\+0x[0-9a-f]{1,8}/0x[0-9a-f]{1,8}")
 _LINE = re.compile(
@@ -36,7 +37,7 @@ _LINE = re.compile(
 
 
 def vmlinux_of(build: Path) -> Path | None:
-    """The vmlinux of a built kernel with debug info; None if it has none.
+    """Return the vmlinux of a built kernel with debug info; None if there is none.
 
     ``build`` is the kernel's folder in the cache.
     """
@@ -51,10 +52,10 @@ def vmlinux_of(build: Path) -> Path | None:
 
 
 def resolve(places: Iterable[str], build: Path, source: Path) -> Lines:
-    """The lines of each place, from what is known of the kernel and from one call for the rest.
+    """Return the source lines of each place: known ones, and those of one call of the script.
 
-    ``source`` is the tree that the kernel was built from. Raises InfraError if the script cannot
-    be run, or makes nothing of any place.
+    ``build`` is the kernel's folder in the cache, ``source`` the tree that it was built from.
+    Raises InfraError if the script cannot be run, or knows no place.
     """
     wanted = dict.fromkeys(place for place in places if PLACE.fullmatch(place))
     known = dict(_read(build / KNOWN))
@@ -85,15 +86,15 @@ def _ask(places: list[str], vmlinux: Path, source: Path) -> Lines:
     if not any(found.values()):
         last = (text.strip().splitlines() or ["it said nothing"])[-1]
         raise InfraError(f"{SCRIPT} of the tree finds no line ({status}): {last[:300]}")
-    # What it does not know it will not know next time; what it did not come to is asked again.
+    # An unknown place stays unknown; a place that the script had no time for is asked again.
     return found if late else {place: found.get(place, ()) for place in places}
 
 
 def parse(text: str, places: Iterable[str]) -> Lines:
-    """What the script said of each place that it knows.
+    """Parse the script's output into lines by place.
 
-    A place that it found more than once, in functions of one name and size, has no line: which of
-    them is meant is not known.
+    A place that the script found in several functions of one name and size has no line: nobody
+    knows which of the functions is meant.
     """
     wanted, found, twice = set(places), dict[str, tuple[str, ...]](), set[str]()
     place = ""

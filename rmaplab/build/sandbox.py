@@ -28,7 +28,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "KBUILD_BUILD_VERSION": "1",
 }
 
-# Of a host of any architecture: those that this host has are in the sandbox.
+# Folders with programs and libraries, on a host of any architecture; one that this host does not
+# have is left out.
 _ROOT_FOLDERS = tuple(
     dict.fromkeys(
         ["bin", "sbin", *(name for row in ARCHITECTURES.values() for name in row.library_folders)]
@@ -46,11 +47,11 @@ def command(
     root: Path = Path("/"),
     over: Mapping[str, Path] | None = None,
 ) -> list[str]:
-    """The bwrap command line that runs ``argv`` in the build folder of the sandbox.
+    """Return the bwrap command line that runs ``argv`` in the build folder of the sandbox.
 
-    ``writable`` says whether it may write there. ``over`` are writable folders by their places in
-    the sandbox, over what the source has there. ``root`` is the host's root folder, looked at for
-    merged /usr only.
+    ``writable`` says whether the command may write to the build folder. ``over`` are writable
+    folders by their paths in the sandbox, which hide the source's files there. ``root`` is the
+    host's root folder, of which only the links of a merged /usr are read.
     """
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
              "--ro-bind", "/usr", "/usr"]  # fmt: skip
@@ -74,9 +75,10 @@ def command(
 
 
 def reader(argv: Sequence[str]) -> list[str]:
-    """The bwrap command line that runs ``argv`` on the host's files without writing any.
+    """Return the bwrap command line that runs ``argv`` on the host's files, read-only.
 
-    For programs that read what a guest or a series made: without network, with nothing to write to.
+    It is for programs that read files of a guest or a series. They have no network and nothing to
+    write to.
     """
     return ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",
             "--ro-bind", "/", "/", "--tmpfs", "/run", "--proc", "/proc", "--dev", "/dev",
@@ -99,5 +101,5 @@ def variables(architecture: Architecture) -> list[str]:
 
 
 def tree_path(text: str) -> str:
-    """A path of the sandbox as a path relative to the tree."""
+    """Return a path of the sandbox as a path relative to the tree."""
     return text.removeprefix(f"{SOURCE}/").removeprefix(f"{BUILD}/").removeprefix("../source/")

@@ -41,16 +41,17 @@ _NO_LIBURING = {
     "local_config.mk": "IOURING_EXTRA_LIBS =\n",
 }
 _FAILED = re.compile(r"^make\S*: \*\*\* \[.*?/kselftest/\w+/(\S+)\] Error", re.M)
-# A file that no program of the selftests is made of, wherever it is but here.
+# A file that no selftest is built from; any file of tools/, scripts/ and usr/ may be one.
 _FOREIGN = re.compile(r"(?!tools/|scripts/|usr/).*\.(?:c|S|rst|txt)|Documentation/.*")
 
 
 @dataclass(frozen=True, slots=True)
 class Selftests:
-    """What a tree's Makefile made: ``programs`` are the files by name.
+    """The selftests that a tree's Makefile built: ``programs`` are their files by name.
 
-    ``folder`` is the tests' place in the tree, empty if it has none; ``sources`` the C files there;
-    ``errors`` what the compiler said of a program; ``lacks`` the packages that the host lacks.
+    ``folder`` is the tests' folder in the tree, empty if there is none, and ``sources`` are its C
+    files. ``errors`` are the compiler's messages by program, ``lacks`` the Debian packages that the
+    host lacks by program.
     """
 
     folder: str
@@ -60,7 +61,10 @@ class Selftests:
     lacks: Mapping[str, str]
 
     def missing(self, program: str) -> str:
-        """Why a program cannot be there: the tree has none, or the host lacks a library."""
+        """Return why a program cannot be built; an empty string if it can.
+
+        The tree has no source for it, or the host lacks a library.
+        """
         if program in self.programs:
             return ""
         source = f"{_without_word_size(program)}.c"
@@ -71,7 +75,7 @@ class Selftests:
         return ""
 
     def error(self, program: str) -> str:
-        """Why a program that should be there is not, or an empty string."""
+        """Return why a program that can be built is not there; an empty string if it is."""
         if program in self.programs or self.missing(program):
             return ""
         return self.errors.get(program, f"{self.folder}/Makefile does not make it")
@@ -83,7 +87,7 @@ def _without_word_size(program: str) -> str:
 
 
 def build(wanted: Request, cache: Cache, *, jobs: int) -> Selftests:
-    """All programs of a kernel's tree that can be built, from the cache or built now.
+    """Return the selftests of a kernel's tree from the cache, or build them.
 
     A program that does not compile is no error here. Raises PatchError as a kernel's build does,
     BuildError if the tree's headers cannot be made, InfraError if the sandbox cannot run.
@@ -123,7 +127,7 @@ def _key(wanted: Request) -> str:
 
 
 def matters(patch: Patch) -> bool:
-    """Whether a patch may change what a selftest is made of: headers, scripts, the tests."""
+    """Return whether a selftest may be built from a file of a patch: headers, scripts, tests."""
     return any(not _FOREIGN.fullmatch(name) for name in patch.files)
 
 
@@ -182,7 +186,7 @@ def _log(entry: Path) -> str:
 
 
 def errors_of(text: str) -> Iterator[tuple[str, str]]:
-    """Each program that make gave up, with the first errors since the one before."""
+    """Yield each program that make failed to build, with its first errors."""
     begin = 0
     for match in _FAILED.finditer(text):
         said = text[begin : match.start()]
@@ -192,7 +196,7 @@ def errors_of(text: str) -> Iterator[tuple[str, str]]:
 
 
 def package_of(said: str) -> str:
-    """The package that a program's first error says is missing, or an empty string."""
+    """Return the package that is missing by a program's first error; an empty string if none is."""
     first = said.splitlines()[0]
     if match := re.search(r"error: (\S+): No such file or directory", first):
         return HOST_NEEDS.get(_HEADERS.get(match[1], ""), "")

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The Kconfig that virtme-ng's guests need, as the installed virtme-ng says it.
+"""The Kconfig symbols of virtme-ng's guests, as the installed virtme-ng prints them.
 
-``virtme-configkernel --dry-run`` prints its request in sections that begin with ``##:``. Those
-before the architecture's are what virtme-ng itself calls optional: BPF, graphics, sound, and a
-list of what a guest can do without that contradicts the lab's own fragments (``CRYPTO``, which
-swap on zram needs). The architecture's section and all after it are what a guest needs.
+``virtme-configkernel --dry-run`` prints its request in sections that begin with ``##:``. The
+sections before the architecture's are optional by virtme-ng's own word: BPF, graphics, sound, and a
+list of symbols to turn off, which contradicts the lab's fragments (``CRYPTO``, which swap on zram
+needs). A guest needs the architecture's section and all sections after it.
 
-The tool appends its request to a ``.config`` and checks nothing. Here every symbol has to survive,
-but those that a tree of this version does not have and those of ``not_wanted()``; both are left out
-by name, with the reason, in the build's ``fragments.diff``.
+The tool appends its request to a ``.config`` and checks nothing. In the lab each symbol has to
+survive. Two kinds are left out, by name and with the reason, in the build's ``fragments.diff``:
+symbols that the tree does not have, and those of ``not_wanted()``.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ def extend(kconfig: Kconfig, tree: Path, architecture: Architecture) -> Kconfig:
 
 
 def parse(lines: Iterable[str]) -> dict[str, str]:
-    """What the tool says a guest needs: symbol -> value, as it comes last.
+    """Parse the tool's output into values by symbol; the last value of a symbol counts.
 
-    A module becomes built in: the lab's kernels have none. Raises InfraError if the output has
-    another form than this module knows.
+    A module becomes built in: the lab's kernels have no modules. Raises InfraError if the output
+    has another form than this module knows.
     """
     asked: dict[str, str] = {}
     needed = False
@@ -98,5 +98,5 @@ def parse(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _unknown(name: str, value: str, known: frozenset[str]) -> str:
-    # Not to have what is to be off is as good as having it off, and is checked as such.
+    # A symbol that is to be off need not exist; that it is not on is checked with the others.
     return "this tree has no such symbol" if value != "n" and name not in known else ""

@@ -37,7 +37,7 @@ _IMAGE = "probe.img"
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Whether an accelerator runs guests, and how the probe showed it.
+    """The answer of a probe: whether an accelerator runs guests, and the times that show it.
 
     ``lasts`` says that the answer holds until the host boots again: TCG ran the probe beside it,
     so neither a busy host nor a broken QEMU was the reason.

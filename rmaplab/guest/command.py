@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """The QEMU command line of a guest, as a pure function of its profile.
 
-Every channel is one end of a socket pair that the lab made: no path in the file system, nothing to
-poll for, and QEMU's end closes with QEMU.
+Each channel is one end of a pipe or socket pair that the lab made: there is no path in the file
+system and nothing to poll for, and QEMU's end closes when QEMU ends.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ POSTMORTEM = ("-device", "pvpanic-pci", "-action", "panic=none,shutdown=pause",
 
 
 class Accelerator(enum.StrEnum):
-    """What runs the guest's instructions."""
+    """An accelerator of QEMU, which runs the guest's instructions."""
 
     KVM = "kvm"
     TCG = "tcg"
 
     @property
     def slowdown(self) -> float:
-        """By how much limits are stretched: TCG runs a kernel several times slower than KVM."""
+        """The factor for time limits: TCG runs a kernel several times slower than KVM."""
         return 1.0 if self is Accelerator.KVM else 4.0
 
 
@@ -57,18 +57,19 @@ _EXACT_RTC = ("-rtc", "base=2025-01-01T00:00:00,clock=vm")
 ICOUNT_SLOWDOWN = 3.0
 _CONSOLE_SET = 1
 CONSOLE = f"file,id=console,path=/dev/fdset/{_CONSOLE_SET},append=on"
-"""The character device of the serial console, on the pipe that ``console_fd`` lends."""
+"""The character device of the serial console, on the pipe that ``console_fd`` hands over."""
 
 
 def slowdown(guest: Guest, accelerator: Accelerator) -> float:
-    """By how much a guest's limits are stretched on an accelerator."""
+    """Return the factor for a guest's time limits on an accelerator."""
     return accelerator.slowdown * (ICOUNT_SLOWDOWN if guest.icount else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """QEMU's ends of the channels, as file descriptor numbers: ``console`` of a pipe's writing end,
-    the others of connected sockets.
+    """The file descriptors that QEMU inherits, by their numbers.
+
+    ``console`` is the writing end of a pipe, ``agent`` and ``qmp`` are connected sockets.
     """
 
     console: int
@@ -78,14 +79,15 @@ class Channels:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a guest is started from.
+    """The files from which a guest is started, and how.
 
-    Without ``ram`` it boots on memory of its own. With ``ram``, a folder with a RAM file a NUMA
-    node, it boots on those files, to be saved as a template; with ``state`` too it goes on from
-    the devices' saved state: as a clone on a private, copy-on-write map of the files, or, if
-    ``keeps``, on the files themselves, to be saved once more. ``vng`` is what vng would start for
-    a guest on the host's userspace, which uses no initramfs (guest/virtme.py). ``request`` is the
-    file of REQUEST_BYTES that a guest in exact mode is to have its next request from.
+    Without ``ram`` the guest boots on memory of its own. ``ram`` is a folder with one RAM file for
+    each NUMA node and DIMM: the guest boots on these files, to be saved as a template. With
+    ``state``, the devices' saved state, the guest goes on from there: as a clone on a private,
+    copy-on-write map of the RAM files, or with ``keeps`` on the files themselves, to be saved once
+    more. ``vng`` is the command that vng would start for a guest on the host's userspace, which has
+    no initramfs (guest/virtme.py). ``request`` is the file of REQUEST_BYTES from which a guest in
+    exact mode reads its next request.
     """
 
     image: Path
@@ -99,7 +101,7 @@ class Launch:
 
     @property
     def is_restored(self) -> bool:
-        """Whether the guest goes on from a saved state instead of booting."""
+        """Return whether the guest goes on from a saved state instead of booting."""
         return self.state is not None
 
     @property
@@ -109,17 +111,17 @@ class Launch:
 
 
 def ram_file(folder: Path, node: int) -> Path:
-    """The RAM file of a NUMA node of a template."""
+    """Return the path of a template's RAM file for a NUMA node."""
     return folder / f"node{node}.ram"
 
 
 def dimm_file(folder: Path, number: int) -> Path:
-    """The RAM file of a DIMM of a template."""
+    """Return the path of a template's RAM file for a DIMM."""
     return folder / f"dimm{number}.ram"
 
 
 def ram_files(guest: Guest, folder: Path) -> list[tuple[Path, int]]:
-    """Every RAM file of a guest's template, and its size in MB."""
+    """Return each RAM file of a guest's template, with its size in MB."""
     return [
         *((ram_file(folder, n), node.memory_mb) for n, node in enumerate(guest.nodes)),
         *((dimm_file(folder, n), dimm.memory_mb) for n, dimm in enumerate(guest.dimms)),
@@ -132,7 +134,7 @@ def emulators(which: Iterable[Guest | Kernel]) -> tuple[str, ...]:
 
 
 def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
-    """The argument list that starts a guest."""
+    """Return the argument list that starts a guest."""
     return [
         guest.architecture.qemu,
         "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
@@ -153,22 +155,25 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
 
 
 def console_fd(channels: Channels) -> list[str]:
-    """What lends QEMU the pipe that CONSOLE writes to."""
+    """Return the options that hand QEMU the pipe of CONSOLE."""
     return ["-add-fd", f"set={_CONSOLE_SET},fd={channels.console}"]
 
 
 def environment(host: Mapping[str, str]) -> dict[str, str]:
-    """QEMU's environment: one arena for all of its threads.
+    """Return QEMU's environment: one malloc arena for all threads of QEMU.
 
-    A vCPU's thread translates code, and an arena of its own would grow by a page at a time (glibc's
-    manual, Memory Allocation Tunables). With huge pages for it a clone that waits would have 7 MB
-    more, and be no faster.
+    A vCPU's thread translates code, and an arena of the thread's own would grow page by page
+    (glibc's manual, Memory Allocation Tunables). Huge pages for the arena would cost a waiting
+    clone 7 MB and make it no faster.
     """
     return {"GLIBC_TUNABLES": "glibc.malloc.arena_max=1", **host}
 
 
 def machine(guest: Guest, accelerator: Accelerator) -> list[str]:
-    """The options for machine, accelerator and vCPUs."""
+    """Return the options for machine, accelerator and vCPUs.
+
+    Raises UserError if the guest's architecture has no such machine.
+    """
     accel = str(accelerator)
     if accelerator is Accelerator.TCG:
         accel += ",thread=multi" if guest.cpus > 1 else ",thread=single"
@@ -185,7 +190,7 @@ def machine(guest: Guest, accelerator: Accelerator) -> list[str]:
 
 
 def memory(guest: Guest, launch: Launch) -> list[str]:
-    """The options for memory and NUMA nodes."""
+    """Return the options for memory and NUMA nodes."""
     size = sum(node.memory_mb for node in guest.nodes)
     slots = f",slots={len(guest.dimms)},maxmem={size + guest.movable_mb}M" if guest.dimms else ""
     words = ["-m", f"{size}M{slots}"]
@@ -217,7 +222,10 @@ def _node(guest: Guest, number: int) -> str:
 
 
 def _hmat(guest: Guest) -> list[str]:
-    """Latency and bandwidth of every node's memory, from every node that has CPUs."""
+    """Return the options for the latency and bandwidth of each node's memory.
+
+    The HMAT has them for each pair of a node with CPUs and a node with memory.
+    """
     if not _has_hmat(guest):
         return []
     words = []
@@ -243,10 +251,10 @@ def _has_hmat(guest: Guest) -> bool:
 
 
 def _kernel(guest: Guest, launch: Launch) -> list[str]:
-    """What boots a guest.
+    """Return the options for kernel, initramfs and kernel parameters.
 
-    One that goes on has its kernel in its memory, and QEMU would only read the files again; but
-    fw_cfg numbers its files, and the request's number must not change.
+    A restored guest has its kernel in its memory, so QEMU need not read the files again. In exact
+    mode it does: fw_cfg numbers its files, and the number of the request must not change.
     """
     return [] if launch.is_restored and not launch.request else _boot(guest, launch)
 
@@ -265,7 +273,10 @@ def _boot(guest: Guest, launch: Launch) -> list[str]:
 
 
 def reproduce(guest: Guest, launch: Launch) -> list[str]:
-    """The same guest for a person at a terminal: console on standard output, agent on a socket."""
+    """Return the command line of a guest for a person at a terminal.
+
+    The console is on standard output, the agent's channel is the socket agent.sock.
+    """
     launch = replace(launch, ram=None, state=None)
     return [
         guest.architecture.qemu,

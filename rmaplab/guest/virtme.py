@@ -26,14 +26,14 @@ from rmaplab.model import Architecture, Guest
 
 VNG = "vng"
 PROGRAMS = "/run/rmaplab"
-"""Where a virtme guest has the agent, as ``init``, and the workloads, below ``bin``."""
+"""The folder in which a virtme guest has the agent, ``init``, and the workloads, ``bin``."""
 
-# The profile says these.
+# Options that follow from the guest profile.
 _MACHINE = frozenset({"-machine", "-accel", "-cpu", "-smp", "-m"})
 _CONSOLE = "console"
 
 NEEDS = ("NET_9P_VIRTIO", "9P_FS")
-"""What a kernel needs to mount its root; the Kconfig fragment virtme has it."""
+"""The Kconfig symbols that a kernel needs to mount its root; the fragment virtme has them."""
 
 
 def _run(image: Path) -> list[str]:
@@ -42,9 +42,9 @@ def _run(image: Path) -> list[str]:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment that vng needs: it looks for its own helpers in PATH.
+    """Return the environment for vng, which looks for its helpers in PATH.
 
-    A user's own ``~/.config/virtme-ng`` must not change what a cell runs on.
+    The user's ``~/.config/virtme-ng`` must not change the guest, so HOME is none.
     """
     own = Path(sys.prefix) / "bin"
     path = f"{own}{os.pathsep}{variables.get('PATH', os.defpath)}"
@@ -52,9 +52,9 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def ask(guest: Guest, image: Path, programs: Path) -> tuple[str, ...]:
-    """What vng would start for a cell; ``programs`` is the folder that the guest has at PROGRAMS.
+    """Return the command that vng would start for a cell.
 
-    Raises InfraError if vng does not say.
+    The guest has the folder ``programs`` at PROGRAMS. Raises InfraError if vng prints no command.
     """
     architecture = guest.architecture
     return _dry_run(
@@ -75,12 +75,12 @@ def _start_agent(architecture: Architecture) -> str:
 def shell(
     guest: Guest, image: Path, accelerator: Accelerator, terminal: os.terminal_size
 ) -> list[str]:
-    """The QEMU command line of a guest for a person: vng's own channels are the terminal.
+    """Return the QEMU command line of a guest for a person, whose terminal has vng's channels.
 
-    Raises InfraError if vng does not say how to start it.
+    Raises InfraError if vng prints no command.
     """
     size = f"virtme_stty_con=rows {terminal.lines} cols {terminal.columns} iutf8"
-    # It runs on any host, and says no more than vng has it say.
+    # Without the parameters of a cell's guest: a person wants no panic at each oops.
     cmdline = (*guest.architecture.cmdline, command.RANDOM, *guest.cmdline, size)
     vng = _dry_run(
         [
@@ -106,7 +106,7 @@ def _dry_run(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
-    """The argument list that starts a cell's guest: what vng said, on the lab's channels."""
+    """Return the argument list that starts a cell's guest: vng's command on the lab's channels."""
     return [
         launch.vng[0],
         "-nodefaults", "-no-user-config",
@@ -123,7 +123,10 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
 
 
 def reproduce(guest: Guest, launch: Launch) -> list[str]:
-    """The same guest for a person: console on standard output, agent on a socket."""
+    """Return the command line of a cell's guest for a person at a terminal.
+
+    The console is on standard output, the agent's channel is the socket agent.sock.
+    """
     return [
         launch.vng[0],
         "-nodefaults", "-no-user-config",
@@ -143,7 +146,7 @@ def _agent_port(chardev: str) -> list[str]:
 
 
 def _on_profile(vng: Sequence[str], guest: Guest, accelerator: Accelerator) -> list[str]:
-    """vng's options with the profile's machine in place of its own."""
+    """Return vng's options with the profile's machine in place of vng's."""
     words = command.machine(guest, accelerator)
     words += command.memory(guest, Launch(Path(), Path(), accelerator))
     for option in _options(vng[1:]):
@@ -153,7 +156,7 @@ def _on_profile(vng: Sequence[str], guest: Guest, accelerator: Accelerator) -> l
 
 
 def _with_console(words: Sequence[str], console: str) -> list[str]:
-    """The options with another console; nothing else that vng would talk to is connected."""
+    """Return the options with another console; vng's other channels are connected to nothing."""
     result: list[str] = []
     found = False
     for option in _options(words):
@@ -175,7 +178,7 @@ def _id(chardev: str) -> str:
 
 
 def _options(words: Sequence[str]) -> Iterator[list[str]]:
-    """QEMU's options, each with its value if it has one."""
+    """Yield QEMU's options, each with its value if it has one."""
     option: list[str] = []
     for word in words:
         if word.startswith("-") and option:
@@ -187,5 +190,8 @@ def _options(words: Sequence[str]) -> Iterator[list[str]]:
 
 
 def with_vng(launch: Launch, guest: Guest, programs: Path) -> Launch:
-    """How to start a guest on the host's userspace, from how one with an initramfs is started."""
+    """Return the launch of a guest on the host's userspace, from that of one with an initramfs.
+
+    Raises InfraError if vng prints no command.
+    """
     return replace(launch, vng=ask(guest, launch.image, programs))

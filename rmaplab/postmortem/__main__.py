@@ -17,7 +17,7 @@ from rmaplab.text import printable
 
 
 def main(words: list[str]) -> int:
-    """Print the report; 1 if the memory cannot be opened at all."""
+    """Print the report. Returns 1 if the memory cannot be opened at all."""
     dump, vmlinux, *registered = words
     ranges = pages.parse_ranges(registered)
     prog = Program()
@@ -41,7 +41,7 @@ def _print(part: Callable[[], Iterator[str]]) -> None:
     try:
         for line in part():
             print(printable(line))
-    except Exception as error:  # the guest wrote it: whatever drgn makes of that
+    except Exception as error:  # the guest wrote the memory: drgn may raise anything
         print(f"  cannot go on: {type(error).__name__}: {printable(str(error))}")
     print()
 

@@ -39,7 +39,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """One entry of a process for one page; a huge one counts for each of its pages."""
+    """One entry of a process for one page; a huge entry gives one for each of its pages."""
 
     pid: int
     address: int
@@ -48,7 +48,7 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class Folio:
-    """What the kernel says about a page and its folio."""
+    """The kernel's record of a page and its folio, from ``struct page`` and ``struct folio``."""
 
     head: int
     order: int
@@ -61,7 +61,7 @@ class Folio:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a range, by its number there: its entry, what the kernel says, who maps it."""
+    """A page of a range, by its number there: its entry, its folio, the entries that name it."""
 
     number: int
     entry: Entry
@@ -70,7 +70,7 @@ class Page:
 
     @property
     def looks(self) -> object:
-        """The same for pages that look alike."""
+        """A value that is equal for pages which the report describes together."""
         folio = self.folio
         if folio is not None and not folio.order:
             folio = replace(folio, head=0)
@@ -78,7 +78,7 @@ class Page:
 
 
 class Census:
-    """Every entry of every process that names a page."""
+    """The page table entries of all processes."""
 
     def __init__(self, prog: Program) -> None:
         self._prog = prog
@@ -99,11 +99,11 @@ class Census:
             self._take(task.tgid.value_(), mm)
 
     def mappings(self, pfn: int) -> Sequence[Mapping]:
-        """The entries that name a page."""
+        """Return the entries that name a page."""
         return self._by_pfn.get(pfn, ())
 
     def entry(self, pid: int, address: int) -> Entry:
-        """The entry of a process for an address."""
+        """Return the entry of a process for an address."""
         return self._by_place.get((pid, address), Entry(Kind.NONE))
 
     def _take(self, pid: int, mm: Object) -> None:
@@ -162,7 +162,7 @@ def _is_true(prog: Program, variable: str) -> bool:
 
 
 def folio_of(prog: Program, pfn: int) -> Folio | None:
-    """What the kernel says about a page; None if it has nothing to say about that PFN."""
+    """Return the kernel's record of a page; None if the memory has none for that PFN."""
     try:
         page = pfn_to_page(prog, pfn)
         head = compound_head(page)
@@ -183,7 +183,7 @@ def folio_of(prog: Program, pfn: int) -> Folio | None:
 
 
 def _flags(prog: Program, head: Object, page: Object, *, anon: bool) -> str:
-    """The folio's flags and the page's own, by the first of the names that share a bit."""
+    """Return the names of a folio's flags and the page's own; the first of names of one bit."""
     names: dict[int, str] = {}
     exclusive = -1
     for name, bit in prog.type("enum pageflags").enumerators or ():
@@ -200,7 +200,7 @@ def _flags(prog: Program, head: Object, page: Object, *, anon: bool) -> str:
 
 
 def _large_mapcount(folio: Object) -> int | None:
-    """The folio's count of all its mappings, which has a field since 6.10."""
+    """Return the count of all mappings of a folio, which has a field of its own since 6.10."""
     try:
         return int(folio._large_mapcount.counter.value_()) + 1
     except AttributeError:
@@ -208,13 +208,13 @@ def _large_mapcount(folio: Object) -> int | None:
 
 
 def _mapping(value: int) -> str:
-    """include/linux/page-flags.h: the low bits of page->mapping."""
+    """Describe page->mapping by its low bits (include/linux/page-flags.h)."""
     name = {_ANON: "anon_vma", 2: "movable", 3: "KSM node"}.get(value & 3, "address_space")
     return f"{name} {value & ~3:#x}" if value else "none"
 
 
 def look_at(prog: Program, census: Census, wanted: Range) -> Iterator[list[Page]]:
-    """The pages of a range, those that look alike together."""
+    """Yield the pages of a range, those that look alike together."""
     alike: dict[object, list[Page]] = {}
     for number in range(wanted.count):
         entry = census.entry(wanted.pid, wanted.address + number * census.tables.page_bytes)
@@ -227,7 +227,7 @@ def look_at(prog: Program, census: Census, wanted: Range) -> Iterator[list[Page]
 
 
 def describe(prog: Program, census: Census, wanted: Range) -> Iterator[str]:
-    """A range as lines of text; none if its process is gone."""
+    """Yield a range as lines of text; none if its process is gone."""
     task = find_task(prog, wanted.pid)
     if not task or not task.mm:
         return
@@ -250,7 +250,7 @@ def _vma_flags(vma: Object) -> str:
 
 
 def numbers(found: Sequence[int]) -> str:
-    """``1, 3 to 5``; a long list is cut, and says how long it is."""
+    """Return page numbers as ``1, 3 to 5``; a long list is cut and ends with its length."""
     runs: list[tuple[int, int]] = []
     for number in found:
         if runs and runs[-1][1] == number - 1:
@@ -298,7 +298,7 @@ def _describe_mappers(mappers: Sequence[Mapping], mapcount: int) -> Iterator[str
 
 
 def parse_ranges(words: Iterable[str]) -> list[Range]:
-    """Ranges from the program's arguments: ``PID ADDRESS COUNT NAME`` with single colons between.
+    """Parse ranges from the program's arguments, each ``PID:ADDRESS:COUNT:NAME``.
 
     Raises ValueError.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The tasks that matter, with their stacks: those that run or are blocked, and the workload's."""
+"""The tasks of the report, with their stacks: running, blocked, or the workload's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_FRAMES = 64
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A task and why it matters."""
+    """A task of the report and why it is there."""
 
     task: Object
     pid: int
@@ -31,7 +31,7 @@ class Found:
 
 
 def that_matter(prog: Program) -> list[Found]:
-    """The tasks that run, that are blocked, and those of the workload, in this order."""
+    """Return the tasks that run, those that are blocked, and the workload's, in this order."""
     running = {
         cpu_curr(prog, cpu).value_(): f"running on CPU {cpu}" for cpu in for_each_online_cpu(prog)
     }
@@ -56,7 +56,7 @@ def _is_workloads(task: Object) -> bool:
 
 
 def describe(prog: Program, found: Found) -> Iterator[str]:
-    """A task as lines of text."""
+    """Yield a task as lines of text."""
     yield f"{found.comm}, PID {found.pid}, state {found.state}: {found.why}"
     try:
         trace = prog.stack_trace(found.task)
@@ -82,7 +82,7 @@ def describe(prog: Program, found: Found) -> Iterator[str]:
 
 
 def _is_nowhere(frame: StackFrame) -> bool:
-    """Whether an address belongs to no function of the kernel."""
+    """Return whether a frame's address belongs to no function of the kernel."""
     try:
         return not frame.is_inline and frame.symbol() is None
     except LookupError:
@@ -90,7 +90,7 @@ def _is_nowhere(frame: StackFrame) -> bool:
 
 
 def tree_path(path: str) -> str:
-    """A path of the build as a path relative to the tree."""
+    """Return a path of the build as a path relative to the tree."""
     for prefix in _PREFIXES:
         path = path.removeprefix(prefix)
     return path

@@ -15,7 +15,7 @@ from rmaplab.text import printable_lines
 
 
 def render(record: RunRecord, results: Sequence[CellResult], comparison: Comparison | None) -> str:
-    """The page's text; the same for the same evidence."""
+    """Return the page's text, which follows from the evidence alone."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rmaplab.report"),
         autoescape=True,
@@ -38,5 +38,5 @@ def _shown(value: object) -> object:
 
 
 def _order(row: ComparisonRow) -> tuple[bool, int, str]:
-    """Bad rows first, then by change and testcase; the matrix's order within those."""
+    """Return a row's sort key: bad rows first, then by change and testcase."""
     return not row.change.is_bad, list(Change).index(row.change), row.testcase

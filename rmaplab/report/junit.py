@@ -38,7 +38,7 @@ def render(
     kernels: Mapping[str, KernelFacts],
     comparison: Comparison | None = None,
 ) -> str:
-    """The file's text; the same for the same evidence, byte for byte."""
+    """Return the file's text, which follows from the evidence byte for byte."""
     return "".join(pieces(results, kernels, comparison))
 
 
@@ -47,7 +47,7 @@ def pieces(
     kernels: Mapping[str, KernelFacts],
     comparison: Comparison | None = None,
 ) -> Iterator[str]:
-    """The file's text in pieces: thousands of cells with their counters fill more than memory."""
+    """Yield the file's text in pieces, so that counters of thousands of cells fit into memory."""
     grouped: dict[tuple[str, str, str], list[CellResult]] = {}
     for result in results:
         cell = result.cell
@@ -117,14 +117,14 @@ def _write_suite(
 
 
 def _opened(tag: str, text: str) -> tuple[dict[str, str], str]:
-    """The attributes of the only element of that name, and its content."""
+    """Return the attributes of the only element of a name, and the element's content."""
     root = re.search(rf"<{tag} ([^>]*[^/>])>", text)
     assert root is not None
     return dict(_ATTRIBUTE.findall(root[1])), text[root.end() : text.rindex(f"</{tag}>")]
 
 
 def _opened_properties(inner: str) -> tuple[str, str]:
-    """A suite's properties and what comes behind them, without white space at their ends."""
+    """Return a suite's properties and the text behind them, both stripped at the end."""
     start, end = inner.find("<properties>"), inner.find("</properties>")
     if start < 0:
         return "", inner.rstrip()
@@ -133,7 +133,7 @@ def _opened_properties(inner: str) -> tuple[str, str]:
 
 
 def _sum(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
-    """Two elements' attributes: counts and times added, the rest as it was."""
+    """Add the counts and times of two elements' attributes; the others are the second's."""
     found = dict(other)
     for name in _TOTALS & one.keys() & other.keys():
         number = float(one[name]) + float(other[name])
@@ -142,7 +142,7 @@ def _sum(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
 
 
 def _as_text(suite: TestSuite) -> _Text:
-    """A report of one suite: the attributes of its root element, and what is in there."""
+    """Return a report of one suite: the attributes of its root element, and its content."""
     # Not printed pretty by junit-xml: it would have minidom make each element once more.
     root = ElementTree.fromstring(to_xml_report_string([suite], prettyprint=False))
     ElementTree.indent(root, "\t")
@@ -150,7 +150,7 @@ def _as_text(suite: TestSuite) -> _Text:
 
 
 def _new_splats(comparison: Comparison) -> TestSuite:
-    """What B complains about and A does not, a failure each, also where both sides fail."""
+    """Return a suite with a failure for each splat of B that A has not, also where both fail."""
     name = f"new splats: {comparison.a} -> {comparison.b}"
     cases = []
     for splat in comparison.new_splats:
@@ -165,7 +165,7 @@ def _new_splats(comparison: Comparison) -> TestSuite:
 
 
 def _unbuilt(name: str, facts: KernelFacts) -> TestSuite:
-    """A kernel that has no cells because it was not built, so that the error is not silent."""
+    """Return a suite with the error of a kernel that was not built and so has no cells."""
     case = TestCase("build", classname=clean(name))
     case.add_error_info(
         message=clean(_first_line(facts.error)), output=clean(facts.error), error_type="build"
@@ -174,7 +174,7 @@ def _unbuilt(name: str, facts: KernelFacts) -> TestSuite:
 
 
 def _identity(members: Sequence[CellResult], kernels: Mapping[str, KernelFacts]) -> dict[str, str]:
-    """What a suite ran on."""
+    """Return the properties that tell what a suite ran on."""
     cell = members[0].cell
     facts = kernels.get(cell.kernel)
     found = {"kernel": cell.kernel, "guest": cell.guest.name, "settings": cell.settings.name,
@@ -191,7 +191,7 @@ def _identity(members: Sequence[CellResult], kernels: Mapping[str, KernelFacts])
 
 
 def _moved(members: Sequence[CellResult]) -> dict[str, str]:
-    """The counters of some cells that moved.
+    """Return the counters of some cells that changed.
 
     junit-xml has properties for suites only, so a counter's name begins with its testcase's.
     """
@@ -233,7 +233,7 @@ def _case(result: CellResult) -> TestCase:
 
 
 def _unstable(one: Unstable) -> TestCase:
-    """A case for repeats that differ: each may be as expected, all of them together are not."""
+    """Return a failed case for repeats that differ, even if each of them is as expected."""
     classname = f"{one.kernel}.{one.place}.{one.settings}"
     case = TestCase(f"{clean(one.testcase)} repeats", classname=clean(classname))
     case.add_failure_info(
@@ -253,7 +253,7 @@ def _splat(splat: Splat, allowed: str) -> str:
 
 
 def _output(result: CellResult) -> str:
-    """Each subtest with its diagnostics."""
+    """Return the verdict, the outcome and each subtest with its diagnostics, as text."""
     lines = [f"verdict: {result.judgement.verdict}", f"outcome: {result.observation.outcome}"]
     for subtest in result.observation.subtests:
         lines.append(f"{subtest.verdict}: {subtest.name}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A plan before it is run: its cells, its size, what is left out and why, how long it takes."""
+"""A plan before it is run: its cells, omissions with their reasons, expected duration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rmaplab.schedule import estimate
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """A plan of a lab and what its cells took before, in seconds by id."""
+    """A plan of a lab; ``expected`` is how many seconds its cells took before, by their ids."""
 
     lab: Lab
     plan: Plan
@@ -31,7 +31,7 @@ class PlanSummary:
 
     @property
     def dimensions(self) -> dict[str, int]:
-        """How many of what the lab's product has; the devices only if it varies them."""
+        """The sizes of the lab's dimensions by noun; the devices only if the lab varies them."""
         lab = self.lab
         sizes = {
             "kernels": len(lab.kernels),
@@ -49,17 +49,17 @@ class PlanSummary:
 
     @property
     def unknown(self) -> int:
-        """How many cells have no history."""
+        """The number of cells that have no history."""
         return sum(cell.id not in self.expected for cell in self.plan.cells)
 
     @property
     def skips(self) -> int:
-        """How many cells would be skipped, since their guest cannot meet a requirement."""
+        """The number of cells that would be skipped, since their guest lacks a requirement."""
         return sum(row.repeats for row in self.plan.rows if row.first.skip)
 
 
 def facts(outlook: PlanSummary) -> dict[str, Any]:
-    """The plan as JSON."""
+    """Return the plan as facts for JSON."""
     cells = [
         {
             "id": cell.id,
@@ -86,7 +86,7 @@ def facts(outlook: PlanSummary) -> dict[str, Any]:
 
 
 def show(outlook: PlanSummary) -> None:
-    """The plan for a person."""
+    """Print the plan for a person."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("cell", "skip"):
         table.add_column(title, overflow="fold")
@@ -98,7 +98,7 @@ def show(outlook: PlanSummary) -> None:
 
 
 def summary(outlook: PlanSummary) -> list[str]:
-    """The lines below the table of cells."""
+    """Return the lines below the table of cells."""
     part, product = outlook.plan, 1
     for size in outlook.dimensions.values():
         product *= size

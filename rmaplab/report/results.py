@@ -21,10 +21,10 @@ def render(
     build_errors: Mapping[str, str],
     part: str = "",
 ) -> Iterator[str]:
-    """The file's text in pieces; the same for the same evidence, byte for byte.
+    """Yield the file's text in pieces; it follows from the evidence byte for byte.
 
-    ``build_errors`` says why a kernel was not built: then there are no cells. ``part`` says what
-    of the lab was not asked for.
+    ``build_errors`` are the errors of kernels that were not built, which have no cells. ``part``
+    tells which part of the lab was not asked for.
     """
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -48,7 +48,7 @@ def render(
 
 
 def cell_facts(result: CellResult) -> dict[str, Any]:
-    """One entry of ``cells``."""
+    """Return one entry of ``cells``."""
     cell, seen, judgement = result.cell, result.observation, result.judgement
     return {
         "id": cell.id,
@@ -77,12 +77,12 @@ def cell_facts(result: CellResult) -> dict[str, Any]:
 
 
 def splat_facts(result: CellResult) -> list[dict[str, Any]]:
-    """A cell's splats, each with the reason why it is allowed (empty: it is not)."""
+    """Return a cell's splats, each with the reason why it is allowed; empty if it is not."""
     return [{**dataclasses.asdict(splat), "allowed": allowed} for splat, allowed in result.splats]
 
 
 def _memory(memory: SavedMemory | None) -> dict[str, Any] | None:
-    """What became of a cell's memory; the text of the report is in its file."""
+    """Return the facts of a cell's saved memory; the text of drgn's report is in its own file."""
     if memory is None:
         return None
     facts = dataclasses.asdict(memory)

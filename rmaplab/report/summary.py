@@ -19,7 +19,7 @@ def render(
     comparison: Comparison | None,
     remarks: Sequence[str] = (),
 ) -> str:
-    """The page as Markdown; the same for the same evidence."""
+    """Return the page as Markdown, which follows from the evidence alone."""
     lines = [f"# rmaplab: {escape(record.lab.name)}", "", *_kernels(record), ""]
     if not record.is_whole:
         lines += ["**Interrupted**: not every cell was run.", ""]
@@ -72,7 +72,7 @@ def _unstable(results: Sequence[CellResult]) -> list[str]:
 
 
 def _repeats(record: RunRecord, results: Sequence[CellResult]) -> list[str]:
-    """How every testcase's repeats ended, if there were any: what differs, differs here."""
+    """Return the table of how each testcase's repeats ended; empty if nothing was repeated."""
     found = ends(results)
     if not found:
         return []
@@ -97,7 +97,7 @@ def _splats(comparison: Comparison) -> list[str]:
 
 
 def _allowed(results: Sequence[CellResult]) -> list[str]:
-    """The splats that failed no cell: they are listed all the same."""
+    """Return the table of the splats that failed no cell."""
     counts = Counter((s.title, why) for result in results for s, why in result.splats if why)
     if not counts:
         return []
@@ -119,7 +119,7 @@ def _failures(results: Sequence[CellResult]) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Text of unknown origin inside a Markdown table cell."""
+    """Escape text of unknown origin for a Markdown table cell."""
     safe = printable(" ".join(text.split()))
     for char in "\\`*_{}[]<>|":
         safe = safe.replace(char, "\\" + char)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The table of upstream's mm selftests: what runs them, where, and how many results are listed."""
+"""The table of upstream's mm selftests: testcase, guest, and number of listed results."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ EXIT_STATUS = "exit status"
 
 
 def rows(vmtests: Iterable[Vmtest], testcases: Mapping[str, Testcase]) -> list[dict[str, Any]]:
-    """A row a command: its testcase, where that runs, its listed subtests by kernel version.
+    """Return a row for each command of run_vmtests.sh, with its testcase and its guest.
 
-    ``subtests`` maps versions to a number, or to "exit status" where that is all there is.
+    ``subtests`` of a row maps kernel versions to the number of listed subtests, or to "exit status"
+    where the exit status is the only result.
     """
     everything = tuple(vmtests)
     otherwise = {one.testcase for one in everything if one.testcase and one.reason}
@@ -48,7 +49,7 @@ def _guest(testcase: Testcase) -> str:
 
 
 def markdown(table: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as a Markdown table, a column for each kernel version that has a list."""
+    """Return the rows as a Markdown table with a column for each kernel version that has a list."""
     versions = sorted({v for row in table for v in row["subtests"]}, key=version_numbers)
     lines = [
         _line("command", "testcase", "guest", *versions, "note"),

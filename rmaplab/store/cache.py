@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The cache: what is dear to make, keyed by content, outside the repository.
+"""The cache of products that are dear to make, keyed by content, outside the repository.
 
 An entry is a folder. It is made under a temporary name and renamed when it is whole, so an entry
 that exists is complete whatever was killed when; a lock per entry lets concurrent labs wait for
@@ -23,7 +23,7 @@ import platformdirs
 from rmaplab.errors import InfraError
 from rmaplab.log import log
 
-# What may lie in the cache, and what it is: clean's table, too.
+# The folders of the cache, with a phrase for each in the table of clean.
 SECTIONS = {
     "downloads": "archives as they were fetched",
     "trees": "kernel sources, unpacked",
@@ -37,7 +37,7 @@ SECTIONS = {
 
 
 def digest_of(*parts: bytes | str) -> str:
-    """A content key, 16 hex digits of SHA-256 over the parts and their lengths."""
+    """Return a content key, 16 hex digits of SHA-256 over the parts and their lengths."""
     sha = hashlib.sha256()
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
@@ -47,13 +47,13 @@ def digest_of(*parts: bytes | str) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, 64 hex digits. Raises OSError if it cannot be read."""
+    """Return the SHA-256 of a file, 64 hex digits. Raises OSError if it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hex; empty if it cannot be read."""
+    """Return the SHA-256 of a file, in hex; an empty string if it cannot be read."""
     try:
         return sha256_of(path)
     except OSError:
@@ -62,7 +62,7 @@ def file_sha256(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the cache with what it would free, for ``clean``."""
+    """One entry of the cache with its size, for ``clean``."""
 
     section: str
     name: str
@@ -81,14 +81,14 @@ class Cache:
         self.root = chosen.resolve()
 
     def path(self, section: str, name: str) -> Path:
-        """Where an entry is, or would be."""
+        """Return the path that an entry has, if it is there. Raises ValueError for no section."""
         if section not in SECTIONS:
             raise ValueError(f"no section {section!r} in the cache")
         return self.root / section / name
 
     @contextlib.contextmanager
     def lock(self, section: str, name: str) -> Iterator[None]:
-        """Hold an entry's lock; says so when it has to wait for another lab."""
+        """Hold an entry's lock; tell the user if another lab has it. Raises InfraError."""
         folder = self.root / section
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ class Cache:
         *,
         is_whole: Callable[[Path], bool] = Path.is_dir,
     ) -> Path:
-        """The entry's folder; ``make`` fills an empty folder if there is none yet.
+        """Return an entry's folder; ``make`` fills an empty folder if there is none yet.
 
         An entry that is not whole is dropped and made again. A ``make`` that raises leaves no
         entry.
@@ -149,7 +149,7 @@ class Cache:
             remove(entry.path)
 
     def entries(self, sections: Iterable[str] = tuple(SECTIONS)) -> Iterator[Entry]:
-        """Every entry of some sections, and every half-made one that a killed lab left."""
+        """Yield each entry of some sections, and each half-made one that a killed lab left."""
         for section in sections:
             folder = self.root / section
             if not folder.is_dir():
@@ -160,7 +160,7 @@ class Cache:
 
 
 def _owner(name: str) -> str:
-    """The entry that a file of a section belongs to: its lock guards what is half made, too."""
+    """Return the entry of a file in a section; its lock guards the half-made entry, too."""
     for suffix in (".half", ".part"):
         if name.startswith(".") and name.endswith(suffix):
             return name[1:].removesuffix(suffix)
@@ -186,7 +186,7 @@ def _folders(path: Path) -> Iterable[Path]:
 
 
 def disk_usage(path: Path) -> int:
-    """Bytes on disk below a path; files with several links count once."""
+    """Return the bytes on disk below a path; files with several links count once."""
     seen: set[tuple[int, int]] = set()
     total = 0
     places = [path] if path.is_file() else []

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How long cells took, kept in the cache for the next run's order and estimate.
+"""The history of cells' durations, in the cache, for the next run's order and estimate.
 
-A convenience: nothing that goes wrong with it ends a run, and no verdict depends on it. SQLite
-keeps concurrent labs apart; a file that is no history is dropped, with one line said.
+No verdict depends on the history, and no error of it ends a run. SQLite keeps concurrent labs
+apart. A file that is no history is dropped, with one line on the terminal.
 """
 
 from __future__ import annotations
@@ -49,10 +49,11 @@ class History:
         self.path = cache.path("history", "cells.sqlite")
 
     def expected(self, cells: Iterable[Cell], accelerator: str = "") -> dict[str, float]:
-        """Seconds that each cell is expected to take, by id; 0 for one that is skipped.
+        """Return the seconds that each cell is expected to take, by its id; 0 for a skipped cell.
 
-        By its own history, else by that of its testcase elsewhere; a cell with neither is not in
-        the answer. Without an accelerator, the one that ran last.
+        They are the mean of the cell's own history, else of its testcase's on other guests and
+        settings. A cell with neither is left out. Without an accelerator, the one that ran last
+        counts.
         """
         known: dict[Key, float] = {}
         if self.path.exists():
@@ -72,7 +73,7 @@ class History:
         return found
 
     def learn(self, results: Iterable[CellResult], accelerator: str) -> None:
-        """Add what finished cells took; not that of a skip or of the lab's errors."""
+        """Add the durations of finished cells, except skipped ones and the lab's errors."""
         took: dict[Key, list[float]] = defaultdict(list)
         for result in results:
             if result.judgement.verdict not in {Verdict.SKIP, Verdict.ERROR}:
@@ -131,12 +132,12 @@ def _read(database: sqlite3.Connection, accelerator: str) -> dict[Key, float]:
 
 
 def _makes_sense(seconds: object) -> bool:
-    """SQLite keeps whatever type it is given, so a damaged file may hold anything."""
+    """Return whether a duration is a number of seconds: SQLite keeps values of any type."""
     return isinstance(seconds, float) and math.isfinite(seconds) and seconds >= 0
 
 
 def _add(database: sqlite3.Connection, took: dict[Key, list[float]], accelerator: str) -> None:
-    """Move each mean towards the new ones; a history's weight is at most that of _MEMORY cells."""
+    """Move each mean towards the new durations; old ones weigh as much as _MEMORY cells at most."""
     database.execute("BEGIN IMMEDIATE")
     for key, seconds in took.items():
         place = (*key, accelerator)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Labs that use the cache, and clean, which must not take it from under them.
+"""Keep clean from removing parts of the cache that a lab is using.
 
-flock(2): any number of labs share it, clean wants it alone; a killed process lets go of it.
+By flock(2): any number of labs share the lock, clean has it alone; the lock of a killed process is
+free.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _NAME = ".in-use"
 
 @contextlib.contextmanager
 def shared(cache: Cache) -> Iterator[None]:
-    """Use the cache; others may too."""
+    """Use the cache for the block; other labs may use it at the same time."""
     cache.root.mkdir(parents=True, exist_ok=True)
     with (cache.root / _NAME).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -27,7 +28,7 @@ def shared(cache: Cache) -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone(cache: Cache) -> Iterator[None]:
-    """Have the cache alone; UserError if a lab uses it."""
+    """Lock the cache against other labs for the block. Raises UserError if a lab uses it."""
     with _if_alone(cache) as is_alone:
         if not is_alone:
             raise UserError(
@@ -37,9 +38,9 @@ def alone(cache: Cache) -> Iterator[None]:
 
 
 def keep_within(cache: Cache, section: str, limit: int) -> None:
-    """Remove what was not used for longest until a section has ``limit`` bytes at most.
+    """Remove a section's entries, longest unused first, down to ``limit`` bytes.
 
-    Not while a lab uses the cache: then the one that ends last does it.
+    While another lab uses the cache nothing is removed: the lab that ends last does it.
     """
     with _if_alone(cache) as is_alone:
         if not is_alone:
@@ -55,7 +56,7 @@ def keep_within(cache: Cache, section: str, limit: int) -> None:
 
 @contextlib.contextmanager
 def _if_alone(cache: Cache) -> Iterator[bool]:
-    """Whether the cache could be had alone for the block."""
+    """Try to lock the cache against other labs for the block, and tell whether that worked."""
     cache.root.mkdir(parents=True, exist_ok=True)
     with (cache.root / _NAME).open("w") as file:
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest's memory on disk: an ELF core, compressed while it comes, unpacked to look into it.
+"""The memory of a guest on disk: an ELF core, compressed while QEMU writes it.
 
-QEMU writes every page, and most of a guest's are zero: compressed they cost nothing, and unpacked
-they become the holes of a sparse file.
+QEMU writes all pages, and most of a guest's pages are zero: compressed they cost nothing, and
+unpacked they become the holes of a sparse file.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _ZEROS = bytes(_BLOCK)
 
 
 REPORT = "postmortem.txt"
-"""What drgn made of it, beside it."""
+"""The file with drgn's report, beside the memory."""
 
 
 def of(folder: RunFolder, cell: str) -> Path:
-    """Where the memory of a cell is, if it was kept."""
+    """Return the path of a cell's memory, which is there if it was kept."""
     return folder.place(cell) / NAME
 
 
@@ -51,11 +51,11 @@ class NothingCame(NotSaved):
 def receive(
     pipe: int, path: Path, *, max_bytes: int, limit_s: float, given_up: threading.Event
 ) -> int:
-    """Compress what comes through a pipe into a file; returns how many bytes came.
+    """Compress a pipe's bytes into a file and return their number.
 
-    The pipe is closed then, whatever happened, and the file is there whole or not at all. Raises
-    NotSaved if it would be larger than ``max_bytes``, if the pipe does not end within ``limit_s``
-    or until somebody else has ``given_up``, and NothingCame if it ends at once.
+    The pipe is closed in any case, and the file is there whole or not at all. Raises NotSaved if
+    the file would be larger than ``max_bytes``, if the pipe does not end within ``limit_s``
+    seconds, or if ``given_up`` is set before its end; NothingCame if the pipe ends at once.
     """
     half = path.with_name(f".{path.name}.half")
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Room on a disk, asked for before it is needed.
+"""Disk space, reserved before it is needed.
 
 A guest whose memory is a file dies of a full disk in the middle of an instruction (SIGBUS), which
-would look like its kernel's fault. So nobody starts one without the room that it may come to need.
+would look like its kernel's fault. So no guest is started without the space that it may need.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from rmaplab.errors import InfraError
 
 
 class DiskReservation:
-    """The room in a folder's file system, shared by those of this process who reserve some.
+    """The free space of a folder's file system, as far as this process has not reserved it.
 
-    ``hint`` says what to do where there is not enough.
+    ``hint`` tells the user what to do if there is too little.
     """
 
     def __init__(self, folder: Path, *, hint: str) -> None:
@@ -30,9 +30,10 @@ class DiskReservation:
 
     @contextlib.contextmanager
     def reserved(self, size: int, what: str) -> Iterator[None]:
-        """Keep ``size`` bytes for the block, which makes ``what``.
+        """Reserve ``size`` bytes for the block, which makes ``what``.
 
-        Raises InfraError if they are not free. What another process takes meanwhile is not seen.
+        Raises InfraError if they are not free. Space that another process takes during the block
+        is not accounted for.
         """
         with self._guard:
             free = shutil.disk_usage(self._folder).free - self._reserved
