@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from rmaplab.postmortem.entries import Entry, Kind, SwapTypes
-from rmaplab.postmortem.x86_64 import decode
+from rmaplab.postmortem.pages import page_tables
+from rmaplab.postmortem.x86_64 import PAGE_TABLES, decode
 
 U64 = (1 << 64) - 1
 # 6.12 takes two types for exclusive entries, from 6.15 on it is one.
@@ -76,3 +80,39 @@ def test_a_migration_entry_holds_no_mapcount() -> None:
     assert {kind for kind in Kind if kind.maps} == {
         Kind.PRESENT, Kind.PROT_NONE, Kind.EXCLUSIVE, Kind.PRIVATE,
     }  # fmt: skip
+
+
+def test_a_value_is_a_leaf_or_names_a_table_as_its_level_has_it() -> None:
+    present, huge = 1 << 0, 1 << 7
+    swap = swap_entry(29, 0x1234)
+    for level, value, is_leaf, is_table in (
+        (0, present | huge, True, False),  # of a PTE the bit is PAT's
+        (0, swap, True, False),
+        (1, present, False, True),
+        (1, present | huge, True, False),
+        (1, swap, True, False),
+        (2, present, False, True),
+        (3, present, False, True),
+        (2, swap, False, False),
+    ):
+        assert PAGE_TABLES.is_leaf(value, level) is is_leaf, (level, value)
+        if not is_leaf:
+            assert PAGE_TABLES.is_table(value) is is_table, (level, value)
+
+
+def test_a_table_of_x86_64_is_a_page_of_512_entries() -> None:
+    assert 8 << PAGE_TABLES.bits == PAGE_TABLES.page_bytes == 4096
+    assert PAGE_TABLES.frame(1 << 63 | 0x5A3C << 12 | 0x867) == 0x5A3C << 12
+
+
+class Memory:
+    """As much of a drgn Program as says whose memory it is."""
+
+    def __init__(self, arch: str) -> None:
+        self.platform = SimpleNamespace(arch=SimpleNamespace(name=arch))
+
+
+def test_the_memory_says_which_page_tables_it_has() -> None:
+    assert page_tables(cast(Any, Memory("X86_64"))) is PAGE_TABLES
+    with pytest.raises(ValueError, match="does not know the page tables of AARCH64"):
+        page_tables(cast(Any, Memory("AARCH64")))
