@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from drgn import FaultError
 
+from rmaplab.postmortem import pages
 from rmaplab.postmortem.entries import Entry, Kind, SwapTypes
 from rmaplab.postmortem.pages import page_tables
 from rmaplab.postmortem.x86_64 import PAGE_TABLES, decode
@@ -106,13 +109,59 @@ def test_a_table_of_x86_64_is_a_page_of_512_entries() -> None:
 
 
 class Memory:
-    """As much of a drgn Program as says whose memory it is."""
+    """As much of a drgn Program as a walk of one process's page tables asks for."""
 
-    def __init__(self, arch: str) -> None:
+    def __init__(self, arch: str = "X86_64", tables: Mapping[int, Mapping[int, int]] = {}) -> None:
         self.platform = SimpleNamespace(arch=SimpleNamespace(name=arch))
+        self.tables = tables
+
+    def __getitem__(self, name: str) -> Any:
+        areas = SimpleNamespace(type_=SimpleNamespace(length=23))
+        return {"swap_info": areas}[name]
+
+    def read(self, address: int, size: int, physical: bool) -> bytes:
+        assert physical is bool(address), "only the top table is read by its virtual address"
+        if address not in self.tables:
+            raise FaultError("not in this memory", address)
+        entries = self.tables[address]
+        return b"".join(entries.get(n, 0).to_bytes(8, "little") for n in range(size // 8))
 
 
 def test_the_memory_says_which_page_tables_it_has() -> None:
-    assert page_tables(cast(Any, Memory("X86_64"))) is PAGE_TABLES
+    assert page_tables(cast(Any, Memory())) is PAGE_TABLES
     with pytest.raises(ValueError, match="does not know the page tables of AARCH64"):
         page_tables(cast(Any, Memory("AARCH64")))
+
+
+def test_a_walk_finds_each_entry_of_user_space_at_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    present, huge = 1 << 0, 1 << 7
+    tables = {
+        0: {3: 0x1000 | present, 256: 0x1000 | present},  # the second half is the kernel's
+        0x1000: {2: 0x2000 | present, 7: 0x9000 | present},
+        0x2000: {1: 0x3000 | present, 5: 0x600 << 12 | present | huge, 6: swap_entry(24, 0x800)},
+        0x3000: {511: 0x77 << 12 | present, 4: swap_entry(29, 0x88)},
+    }
+    task = SimpleNamespace(mm=Process(), tgid=SimpleNamespace(value_=lambda: 42))
+    monkeypatch.setattr(pages, "for_each_task", lambda prog: [task, task])
+    census = pages.Census(cast(Any, Memory(tables=tables)))
+    base = 3 << 39 | 2 << 30
+    at = base + (1 << 21) + 511 * 4096
+    assert census.entry(42, at) == Entry(Kind.PRESENT, 0x77)
+    assert census.entry(42, base + (1 << 21) + 4 * 4096) == Entry(Kind.EXCLUSIVE, 0x88)
+    assert census.entry(42, base + (5 << 21) + 9 * 4096) == Entry(Kind.PRESENT, 0x609)
+    assert census.entry(42, base + (6 << 21) + 511 * 4096) == Entry(Kind.MIGRATION, 0x9FF)
+    assert census.entry(42, base) == Entry(Kind.NONE)
+    assert census.entry(42, 256 << 39 | 2 << 30) == Entry(Kind.NONE)
+    assert [one.address for one in census.mappings(0x77)] == [at]
+    assert census.unread == 1
+
+
+class Process:
+    """A process's mm, whose page tables begin at the address 0."""
+
+    pgd = SimpleNamespace(value_=lambda: 0)
+
+    def value_(self) -> int:
+        return 1
