@@ -27,10 +27,11 @@ from rmaplab.cli.options import (
 )
 from rmaplab.cli.runs import read_lab
 from rmaplab.collect.console import parse_log
+from rmaplab.collect.textform import readable
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
 from rmaplab.log import log
-from rmaplab.model import Guest, HugepageSettings, Testcase
+from rmaplab.model import Guest, HugepageSettings, Splat, Testcase
 from rmaplab.pipeline import kernels
 from rmaplab.pipeline.run import default_jobs
 from rmaplab.report import plan as plan_report
@@ -214,31 +215,46 @@ def plan(
 @click.argument("console", metavar="LOG|-", type=click.Path(path_type=Path, allow_dash=True))
 @format_option
 def parse(console: Path, form: str) -> None:
-    """Find splats and KTAP results in any saved console log."""
-    found = parse_log(_chunks(console))
+    """Print the splats and KTAP results of any saved log; exit with 2 if it is no text.
+
+    LOG may be compressed (gzip, xz, zstd, bzip2), UTF-16, or a mail; - is standard input.
+    """
+    name = "standard input" if str(console) == "-" else str(console)
+    found = parse_log(readable(_chunks(console), name))
     tests, problems = (found.ktap.subtests, found.ktap.problems) if found.ktap else ((), ())
+    left_out = [f"{n} more of {kind} than are kept" for kind, n in found.left_out.items()]
     if form == "json":
         facts = {
             "splats": [dataclasses.asdict(splat) for splat in found.splats],
             "tests": [dataclasses.asdict(test) for test in tests],
-            "problems": problems,
+            "problems": [*left_out, *problems],
         }
         log.json(json.dumps(facts, indent=1) + "\n")
         return
+    boots = max((splat.boot for splat in found.splats), default=1)
     for splat in found.splats:
-        marks = [word for word in ("corrupted", "tainted", "following") if getattr(splat, word)]
-        note = f" ({', '.join(marks)})" if marks else ""
-        note += f" [{printable(splat.owner)}]" if splat.owner else ""
-        where = f"line {splat.line}: {splat.severity}: {splat.kind}: "
-        log.stdout.print(where + printable(splat.title) + note, markup=False)
-        for frame in splat.frames:
-            log.stdout.print(f"    {printable(frame)}", markup=False)
+        _print_splat(splat, boots)
+    for problem in left_out:
+        log.stdout.print(problem, markup=False)
     for test in tests:
         log.stdout.print(f"{test.verdict}: {printable(test.name)}", markup=False)
     for problem in problems:
         log.stdout.print(f"KTAP: {printable(problem)}", markup=False)
     if not found.splats and found.ktap is None:
         log.stdout.print("no splat, no test result")
+
+
+def _print_splat(splat: Splat, boots: int) -> None:
+    """Print one splat: where it is, what it is, its trace."""
+    marks = [word for word in ("corrupted", "tainted", "following") if getattr(splat, word)]
+    marks += [f"{splat.count} times"] if splat.count > 1 else []
+    marks += [f"boot {splat.boot}"] if boots > 1 else []
+    note = f" ({', '.join(marks)})" if marks else ""
+    note += f" [{printable(splat.owner)}]" if splat.owner else ""
+    where = f"line {splat.line}: {splat.severity}: {splat.kind}: "
+    log.stdout.print(where + printable(splat.title) + note, markup=False)
+    for frame in splat.frames:
+        log.stdout.print(f"    {printable(frame)}", markup=False)
 
 
 CHUNK = 1 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rmaplab.collect.ktap import MAX_DETAIL, KtapParser, KtapReport
 from rmaplab.collect.splats import SplatParser
@@ -22,10 +22,14 @@ _SIGN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ParsedLog:
-    """What a saved log says; ``ktap`` is None if it has no KTAP in it."""
+    """The splats and results of a saved log; ``ktap`` is None if it has no KTAP in it.
+
+    ``left_out`` says how many splats of which kind are not among them, for want of room.
+    """
 
     splats: tuple[Splat, ...]
     ktap: KtapReport | None
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def parse_log(chunks: Iterable[bytes]) -> ParsedLog:
@@ -34,7 +38,7 @@ def parse_log(chunks: Iterable[bytes]) -> ParsedLog:
     for chunk in chunks:
         splats.feed(chunk)
         ktap.feed(chunk)
-    return ParsedLog(splats.finish(), ktap.finish())
+    return ParsedLog(splats.finish(), ktap.finish(), splats.left_out)
 
 
 class _KtapStream:

@@ -60,7 +60,9 @@ class Splat:
     earlier splat of the same console is the likely cause. ``line`` counts from 1; ``fatal`` says
     that the kernel cannot have gone on. ``owner`` is the test that ran (or test/subtest),
     ``boot`` or ``gap``; empty on a console without the agent's marks. ``sources`` are the source
-    lines of its places, for a kernel with debug info; then they are in ``excerpt``, too.
+    lines of its places, for a kernel with debug info; then they are in ``excerpt``, too. ``boot``
+    counts the boots of the console from 1; ``count`` is how often the same complaint (kind, title,
+    fingerprint, owner and boot) came: only the first is kept.
     """
 
     kind: str
@@ -79,6 +81,8 @@ class Splat:
     severity: Severity = Severity.ERROR
     owner: str = ""
     sources: tuple[Source, ...] = ()
+    boot: int = 1
+    count: int = 1
 
     @property
     def at_boot(self) -> bool:

@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From raw console bytes to logical lines.
+"""Turn raw console bytes into logical lines.
 
 A console carries more than printk: the firmware's escape sequences, a shell's prompt, a program
 that prints half a line before the kernel interrupts it. A *raw line* ends with a newline. It is
 cut into *logical lines* at every printk time stamp, and each is stripped of what printk put in
-front of the message (kernel/printk/printk.c:info_print_prefix).
+front of the message (kernel/printk/printk.c:info_print_prefix) and of what the log puts there
+(``prefix.py``).
 """
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rmaplab.collect.splats.prefix import NO_PREFIX, Prefixes, learn
+
 MAX_LINE = 4096
 """A longer raw line is taken in pieces of this many bytes."""
 CUT_SEARCH = 512
+LEARNED_LINES = 600
+LEARNED_LENGTH = 1000
+"""Lines of a region that prefixes are learned from, and bytes of each."""
 
 UNSTAMPED = ""
 STAMPED = "-"
@@ -29,33 +36,41 @@ _STAMP = re.compile(
     r"(?:<\d{1,3}>)?\[ {0,6}(\d{1,9}\.\d{6})\]"
     r"(?: {0,2}\[ {0,8}([TC]\d{1,8})\]|\[\d{1,3}:[^\]\n]{1,24}: ?\d{1,8}\])?(?: |$)?"
 )
-_SYSLOG = re.compile(r"^(?:<\d{1,3}>|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S{1,64} kernel: )")
+# rsyslog and /dev/kmsg escape the line ends within a message (devkmsg.c: "\\x0a").
+_ESCAPED_END = re.compile(r"#012|\\x0a")
+_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
+# CONFIG_PRINTK_CALLER in an extended record (kernel/printk/printk.c:info_print_ext_header)
+_CALLER = re.compile(r"caller=([TC]\d{1,8});")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One message of the console.
 
-    ``context`` says who printed: ``T123`` a task, ``C1`` a CPU outside of a task, ``-`` a stamped
-    line that names neither, empty for a line without a time stamp. ``number`` counts raw lines
-    from 1.
+    ``context`` says who printed: ``T123`` a task, ``C1`` a CPU outside of a task, ``-`` a line with
+    a time stamp or a prefix that names neither, empty for a line without either. ``number`` counts
+    raw lines from 1. ``stamp`` is printk's own time stamp, in seconds, empty without one.
     """
 
     text: str
     context: str
     number: int
+    stamp: str = ""
 
 
 def clean(raw: bytes) -> str:
-    """The printable text of a raw line: no escape sequences, control bytes or line end."""
+    """Return the printable text of a raw line: no escapes, control bytes, entities or line end."""
     raw = raw.rstrip(b"\r\n")
     if b"\x1b" in raw:
         raw = _NOISE.sub(b"", raw)
-    return raw.replace(b"\r", b" ").translate(None, _CONTROL).decode("utf-8", "replace")
+    text = raw.replace(b"\r", b" ").translate(None, _CONTROL).decode("utf-8", "replace")
+    if "&" in text:
+        text = _ENTITY.sub(lambda found: html.unescape(found[0]), text).replace("\xa0", " ")
+    return text
 
 
 def _pieces(raw: bytes) -> Iterator[bytes]:
-    """An over-long raw line in pieces, cut where a time stamp may begin."""
+    """Cut an over-long raw line into pieces, where a time stamp may begin."""
     start = 0
     while len(raw) - start > MAX_LINE:
         end = raw.rfind(b"[", start + MAX_LINE - CUT_SEARCH, start + MAX_LINE)
@@ -65,17 +80,59 @@ def _pieces(raw: bytes) -> Iterator[bytes]:
     yield raw[start:]
 
 
-def logical_lines(raw: bytes, number: int) -> Iterator[Line]:
-    """Cut a raw line at its time stamps; what precedes the first one is a line of its own."""
+def logical_lines(raw: bytes, number: int, prefixes: Prefixes = NO_PREFIX) -> Iterator[Line]:
+    """Cut a raw line at its time stamps; what precedes the first one is a line of its own.
+
+    What the log itself put in front of a message (``prefixes``) is taken off.
+    """
     for piece in _pieces(raw):
-        yield from _stamped_lines(clean(piece), number)
+        text = clean(piece)
+        if "#012" in text or "\\x0a" in text:
+            first, *rest = _ESCAPED_END.split(text)
+            context = UNSTAMPED
+            for line in _stamped_lines(first, number, prefixes):
+                context = line.context
+                yield line
+            for more in rest:
+                yield Line(more, context, number)
+        else:
+            yield from _stamped_lines(text, number, prefixes)
 
 
-def _stamped_lines(text: str, number: int) -> Iterator[Line]:
-    start, context = 0, UNSTAMPED
-    for stamp in _STAMP.finditer(text):
-        if stamp.start() > start:
-            yield Line(text[start : stamp.start()], context, number)
-        start, context = stamp.end(), stamp.group(2) or STAMPED
-    rest = text[start:]
-    yield Line(_SYSLOG.sub("", rest) if context == UNSTAMPED else rest, context, number)
+def _stamped_lines(text: str, number: int, prefixes: Prefixes) -> Iterator[Line]:
+    stamps = list(_STAMP.finditer(text))
+    if not stamps:
+        message, in_front = prefixes.strip(text, stamped=False)
+        context = STAMPED if in_front else UNSTAMPED
+        if in_front and (caller := _CALLER.search(text[: len(text) - len(message)])):
+            context = caller[1]
+        yield Line(message, context, number)
+        return
+    if not prefixes.is_head(head := text[: stamps[0].start()]):
+        yield Line(prefixes.strip(head, stamped=False)[0], UNSTAMPED, number)
+    ends = [stamp.start() for stamp in stamps[1:]] + [len(text)]
+    for stamp, end in zip(stamps, ends, strict=True):
+        message, _ = prefixes.strip(text[stamp.end() : end], stamped=True)
+        yield Line(message, stamp.group(2) or STAMPED, number, stamp.group(1))
+
+
+def learn_prefixes(region: bytes) -> Prefixes:
+    """Return what the lines of a stretch of a log have in front of their messages.
+
+    The first and the last line may be cut.
+    """
+    outer: list[str] = []
+    plain: list[str] = []
+    stamped: list[str] = []
+    for raw in region.split(b"\n")[:LEARNED_LINES]:
+        if not raw or raw == b"\r":
+            continue
+        text = clean(raw[:LEARNED_LENGTH])
+        stamps = list(_STAMP.finditer(text))
+        if not stamps:
+            plain.append(text)
+            continue
+        outer.append(text[: stamps[0].start()])
+        end = stamps[1].start() if len(stamps) > 1 else len(text)
+        stamped.append(text[stamps[0].end() : end])
+    return learn(outer, plain, stamped)

@@ -32,7 +32,9 @@ _ASIDE = re.compile(
 )
 _MAIN = re.compile(
     r"^CPU: \d+ |which became \S+-safe at:|Call [Tt]race:|Backtrace:|stack backtrace:|"
-    r"NMI backtrace for|backtrace(?: \(crc \w+\))?:"
+    r"NMI backtrace for|backtrace(?: \(crc \w+\))?:|"
+    # kernel/kcsan/report.c:print_report, for each of the two accesses
+    r"^(?:read|write|assert no \w+|race at)\b.{0,60} (?:to|of|at) 0x[0-9a-f]+ of \d+ bytes by "
 )
 _STICKY_ASIDE = re.compile(r"kthread stack dump|Showing all locks")
 _END_STICKY = re.compile(r"NMI backtrace for|Task dump for CPU|Sending NMI")
@@ -45,6 +47,9 @@ _NAMED = re.compile(
 _LOCK_AT_ALONE = re.compile(r"^\[<[0-9a-f]+>\] (?P<fn>[A-Za-z_][\w.$]*)\+0x")
 # drivers/usb/core/urb.c warns in here about what any driver handed it: name both.
 _SHARED_CHECKS = frozenset({"usb_submit_urb"})
+
+
+_REGISTERS = frozenset({FrameKind.POINTER, FrameKind.INLINE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,8 @@ def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[st
             alone = alone or names
             continue
         pending += names
-        if len(pending) > 1:
+        kinds = {frame.kind for frame in section.frames}
+        if len(pending) > 1 and not kinds <= _REGISTERS:
             yield pending
             pending, found = [], True
     if pending or (alone and not found):

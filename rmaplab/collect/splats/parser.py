@@ -7,37 +7,43 @@ import bisect
 import re
 from dataclasses import replace
 
-from rmaplab.collect.splats.lines import STAMPED, UNSTAMPED, Line, logical_lines
+from rmaplab.collect.splats.boots import BEFORE, Boots
+from rmaplab.collect.splats.lines import STAMPED, UNSTAMPED, Line, learn_prefixes, logical_lines
 from rmaplab.collect.splats.owner import MARK, Owner
+from rmaplab.collect.splats.prefix import NO_PREFIX, Prefixes
 from rmaplab.collect.splats.report import Report, to_splat
 from rmaplab.collect.splats.rule import Rule
 from rmaplab.collect.splats.rules import CONSOLE_CUT, SIGNS, match_rule
+from rmaplab.collect.splats.tally import MAX_SPLATS, Headlines, Tally
 from rmaplab.model import Splat
 
-MAX_SPLATS = 64
-"""Splats of one console that are kept; beyond them only whether the kernel died is looked for."""
+__all__ = ["MAX_SPLATS", "SplatParser", "has_sign", "is_fatal_line", "parse_console", "signs"]
+
 MAX_OPEN = 8
-MAX_PENDING = 16_384
-WINDOW = 65_536
+BLOCK = 262_144
+AHEAD = 32_768
+"""Bytes that are taken at once, and that have to follow them: prefixes are learned from those."""
+SEGMENT = 32_768
+AROUND = 2048, 6144
+"""Bytes that share what is learned of their prefixes, and those before and after, for learning."""
 MAX_QUIET = 48
 MAX_QUIET_EARLY = 160
 """So many lines that look like nothing of a report end it; more before its trace has begun."""
-
-BOOT_LINES = 64
-"""The decompressor and the kernel announce one boot within so many lines."""
+MAX_EVENT = 64
+"""Lines within which a headline about the same object is the same event."""
 
 _PANIC = b"Kernel panic - not syncing"
 _ALL_CONTEXTS = frozenset({"rcu-stall", "soft-lockup", "hard-lockup"})
-_STAMP = re.compile(rb"\[ {0,6}\d{1,9}\.\d{6}\]")
 
 
 # Ordinary chatter has no sign, and saying so is what makes the parser fast. For a capital letter
 # one regular expression is quickest, because capitals are rare; for the others a plain search is.
 _SIGNS = sorted([MARK, *(sign.encode() for sign in SIGNS)])
-_LAST_SIGN = re.compile(b"|".join(map(re.escape, (_PANIC, MARK))))
-"""What still counts once there is no room for more splats."""
 _CAPITAL_SIGN = re.compile(b"|".join(re.escape(sign) for sign in _SIGNS if sign[:1].isupper()))
 _OTHER_SIGNS = tuple(sign for sign in _SIGNS if not sign[:1].isupper())
+# What pages and mail programs put for a blank, and what no eye sees.
+_ODD_BLANKS = re.compile(rb"\xc2\xa0|(?<![\x80-\xff])\xa0(?![\x80-\xff])")
+_INVISIBLE = re.compile(rb"\xe2\x80\x8b|\xef\xbb\xbf")
 
 
 def has_sign(window: bytes) -> bool:
@@ -46,7 +52,7 @@ def has_sign(window: bytes) -> bool:
 
 
 def signs(window: bytes) -> list[int]:
-    """Where a line could be a headline, or a mark of the agent's, in order."""
+    """Return where a line could be a headline, or a mark of the agent's, in order."""
     found = [match.start() for match in _CAPITAL_SIGN.finditer(window)]
     for sign in _OTHER_SIGNS:
         at = window.find(sign)
@@ -62,52 +68,71 @@ def is_fatal_line(line: bytes) -> bool:
     return _PANIC in line or b"---[ end Kernel panic" in line or b"-- System halted" in line
 
 
+def _with_plain_blanks(data: bytes) -> bytes:
+    if b"\xa0" in data:
+        data = _ODD_BLANKS.sub(b" ", data)
+    if b"\xe2\x80\x8b" in data or b"\xef\xbb\xbf" in data:
+        data = _INVISIBLE.sub(b"", data)
+    return data
+
+
 class SplatParser:
-    """Finds the kernel's complaints in a console that comes in pieces.
+    """Find the kernel's complaints in a console that comes in pieces.
 
     Feed it bytes as they arrive, cut anywhere. Memory stays constant whatever the input: at most
-    ``MAX_SPLATS`` splats with bounded excerpts are kept (past that, only a panic still is), a line
-    is looked at up to a bounded length, and a report takes a bounded number of lines. Time is
-    linear in the input. It never raises, whatever the bytes.
+    ``MAX_SPLATS`` different splats with bounded excerpts are kept, a line is looked at up to a
+    bounded length, and a report takes a bounded number of lines. Time is linear in the input. It
+    never raises, whatever the bytes.
     """
 
     def __init__(self) -> None:
-        self._pending = b""
+        self._pending = bytearray()
         self._number = 1
         self._open: dict[str, Report] = {}
-        self._splats: list[Splat] = []
-        self._first_stamp = 0
-        self._boot_line = 0
+        self._tally = Tally()
+        self._headlines = Headlines()
+        self._boots = Boots()
+        self._events: dict[tuple[str, str], int] = {}
         self._panicked = False
         self._cut: Splat | None = None
         self._owner = Owner()
+        self._above = UNSTAMPED
+        # The block that is being read, what follows it, and what came before it.
+        self._block = self._ahead = self._before = b""
+        self._position = 0
+        self._segment = -1
+        self._prefixes: Prefixes = NO_PREFIX
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the console."""
-        end = chunk.rfind(b"\n") + 1
-        if not end and len(self._pending) + len(chunk) > MAX_PENDING:
-            end = len(chunk)
-        if end:
-            self._scan(self._pending + chunk[:end])
-            self._pending = chunk[end:]
-        else:
-            self._pending += chunk
+        self._pending += chunk
+        # What is learned must not depend on how the bytes came.
+        while len(self._pending) >= BLOCK + AHEAD:
+            self._take()
 
     @property
     def within_test(self) -> bool:
-        """Whether the agent has begun a test and not ended it, as far as the console says."""
+        """Whether the agent has begun a test and not ended it, as far as the console says.
+
+        It is known after ``finish``.
+        """
         return self._owner.within_test
 
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many splats of which kind were found and not kept."""
+        return self._tally.left_out
+
     def finish(self) -> tuple[Splat, ...]:
-        """Take the end of the console; the splats in the order of their headlines.
+        """Take the end of the console; return the splats in the order of their headlines.
 
         That messages are missing comes last, because it is nothing's cause.
         """
-        self._scan(self._pending)
-        self._pending = b""
+        while self._pending:
+            self._take()
         for context in list(self._open):
             self._close(context)
-        ordered = sorted(self._splats, key=lambda splat: splat.line)
+        ordered = self._tally.splats
         ordered += [self._cut] if self._cut else []
         cause = next((i for i, splat in enumerate(ordered) if not splat.tainted), 0)
         marked = self._owner.seen
@@ -118,66 +143,77 @@ class SplatParser:
 
     # -- lines ---------------------------------------------------------------------------------
 
-    def _scan(self, data: bytes) -> None:
-        """Take whole lines, a window at a time; a line longer than a window is cut."""
-        position = 0
-        while position < len(data):
-            end = position + WINDOW
-            if end < len(data):
-                end = data.rfind(b"\n", position, end) + 1 or end
-            self._window(data[position:end])
-            position = end
+    def _take(self) -> None:
+        """Take a block of whole lines; a line that is longer is cut."""
+        end = len(self._pending)
+        if end > BLOCK:
+            end = self._pending.rfind(b"\n", 0, BLOCK) + 1 or BLOCK
+        self._block = _with_plain_blanks(bytes(self._pending[:end]))
+        self._ahead = _with_plain_blanks(bytes(self._pending[end : end + AHEAD]))
+        del self._pending[:end]
+        self._segment = -1
+        self._scan(self._block)
+        self._before = (self._before + self._block)[-BEFORE:]
 
-    def _window(self, window: bytes) -> None:
+    def _scan(self, block: bytes) -> None:
         """Look at each line while a report is open, else only at those with a sign."""
-        full = len(self._splats) >= MAX_SPLATS
-        found = [m.start() for m in _LAST_SIGN.finditer(window)] if full else signs(window)
+        found = signs(block)
         position = 0
-        while position < len(window):
+        while position < len(block):
             if not self._open:
                 index = bisect.bisect_left(found, position)
                 if index == len(found):
-                    self._note_stamp(window, position, len(window))
-                    self._number += window.count(b"\n", position)
+                    self._number += block.count(b"\n", position)
                     return
-                start = window.rfind(b"\n", position, found[index]) + 1 or position
-                self._note_stamp(window, position, start)
-                self._number += window.count(b"\n", position, start)
+                start = block.rfind(b"\n", position, found[index]) + 1 or position
+                self._number += block.count(b"\n", position, start)
                 position = start
-            end = window.find(b"\n", position)
-            end, ends_line = (end, 1) if end >= 0 else (len(window), 0)
-            for line in logical_lines(window[position:end], self._number):
+            end = block.find(b"\n", position)
+            end, ends_line = (end, 1) if end >= 0 else (len(block), 0)
+            self._position = position
+            self._learn(position)
+            for line in logical_lines(block[position:end], self._number, self._prefixes):
                 self._line(line)
             self._number += ends_line
             position = end + 1
 
-    def _note_stamp(self, window: bytes, start: int, end: int) -> None:
-        """Note the line of the first time stamp, if it is in this stretch of whole lines."""
-        if not self._first_stamp and (stamp := _STAMP.search(window, start, end)):
-            self._first_stamp = self._number + window.count(b"\n", start, stamp.start())
+    def _learn(self, position: int) -> None:
+        """Learn the prefixes of the lines around a position, once for each stretch of the log."""
+        segment = position // SEGMENT
+        if segment == self._segment:
+            return
+        self._segment = segment
+        start = max(segment * SEGMENT - AROUND[0], 0)
+        end = (segment + 1) * SEGMENT + AROUND[1]
+        region = self._block[start:end]
+        if len(region) < end - start:
+            region += self._ahead[: end - start - len(region)]
+        self._prefixes = learn_prefixes(region)
 
     def _line(self, line: Line) -> None:
-        if line.context != UNSTAMPED:
-            self._first_stamp = self._first_stamp or line.number
         if self._owner.take(line):
             return
+        if line.context == UNSTAMPED and line.text[:1].isspace():
+            # dmesg and the journal indent the second line of a message, and give it no stamp.
+            line = replace(line, context=self._above)
+        self._above = line.context
         found = match_rule(line.text)
         if found is not None and found[0].kind == CONSOLE_CUT:
             self._cut = self._cut or to_splat(self._report(found, line))
             return
-        if found is not None and not self._absorbed(found[0], line):
-            kept = len(self._splats) + len(self._open)
-            if kept < MAX_SPLATS or found[0].kind == "panic":
-                self._start(self._report(found, line))
-            else:
-                self._close(line.context)  # its own report is over, kept or not
+        if found is not None and not self._absorbed(*found, line):
+            self._start(self._report(found, line))
             return
         for context, report in list(self._open.items()):
             if self._belongs(report, line):
                 self._extend(context, report, line)
 
     def _report(self, found: tuple[Rule, re.Match[str]], line: Line) -> Report:
-        return Report(found[0], found[1], [line], owner=self._owner.name)
+        rule, match = found
+        again = self._headlines.repeats(line.text, line.stamp, rule.prelude)
+        return Report(
+            rule, match, [line], owner=self._owner.name, boot=self._boots.number, again=again
+        )
 
     @staticmethod
     def _belongs(report: Report, line: Line) -> bool:
@@ -193,24 +229,50 @@ class SplatParser:
 
     # -- reports -------------------------------------------------------------------------------
 
-    def _absorbed(self, rule: Rule, line: Line) -> bool:
+    def _absorbed(self, rule: Rule, match: re.Match[str], line: Line) -> bool:
         """Whether a headline belongs to a report that is already open, or is no complaint."""
         if rule.kind == "unexpected-reboot" and not self._rebooted(line):
             return True
         report = self._open.get(line.context)
+        if self._same_event(rule, match, line.number):
+            return True
         if rule.kind == "panic":
-            return self._panic(None if report is not None and report.leads_to(rule) else report)
-        return report is not None and report.takes(rule)
+            led = report is not None and report.led_to_panic(line.text)
+            return self._panic(report if led else None)
+        if report is None:
+            return False
+        return report.restated_by(rule, match) or report.takes(rule)
+
+    def _same_event(self, rule: Rule, match: re.Match[str], number: int) -> bool:
+        """Whether the object of a headline has had one of this kind just before."""
+        if not rule.event or not match[rule.event]:
+            return False
+        key = (rule.kind, match[rule.event])
+        last = self._events.pop(key, 0)
+        self._events[key] = number
+        if len(self._events) > MAX_EVENT:
+            del self._events[next(iter(self._events))]
+        return bool(last) and number - last <= MAX_EVENT
 
     def _rebooted(self, line: Line) -> bool:
-        same_boot = self._boot_line > 0 and line.number - self._boot_line < BOOT_LINES
-        before = self._boot_line > 0 or 0 < self._first_stamp < line.number
-        self._boot_line = line.number
-        return before and not same_boot
+        before = (self._before + self._block[: self._position])[-BEFORE:]
+        after = (self._block[self._position :] + self._ahead)[:AHEAD]
+        boot = self._boots.number
+        head = after[: max(after.find(line.text[:12].encode()), 0)].rpartition(b"\n")[2]
+        unasked = self._boots.banner(
+            line.number, line.stamp, before + head, after[len(head) :], self._panicked
+        )
+        if self._boots.number != boot:
+            for context in list(self._open):
+                self._close(context)
+            self._panicked = False
+            self._events.clear()
+        return unasked
 
     def _panic(self, report: Report | None) -> bool:
         if report is not None:
             report.fatal = True
+            self._panicked = True
             return True
         again, self._panicked = self._panicked, True
         return again
@@ -225,15 +287,17 @@ class SplatParser:
         if len(self._open) >= MAX_OPEN:
             self._close(next(iter(self._open)))
         self._open[report.context] = report
+        if report.rule.kind == "unexpected-reboot":
+            self._close(report.context)  # what follows is the next boot's
 
     def _close(self, context: str) -> None:
         report = self._open.pop(context, None)
-        if report is not None and not report.harmless:
-            self._splats.append(to_splat(report))
+        if report is not None and not report.harmless and not report.again:
+            self._tally.add(to_splat(report))
 
 
 def parse_console(data: bytes) -> tuple[Splat, ...]:
-    """The splats of a whole console."""
+    """Return the splats of a whole console."""
     parser = SplatParser()
     parser.feed(data)
     return parser.finish()

@@ -15,13 +15,15 @@ from rmaplab.collect.splats.rule import Rule, Where
 from rmaplab.collect.splats.severity import severity_of
 from rmaplab.collect.splats.title import fill_title
 from rmaplab.collect.splats.trace import FrameKind, display_name, parse_frames
-from rmaplab.model import Splat
+from rmaplab.model import Severity, Splat
 
 MAX_LINES = 1500
 MAX_CHARS = 262_144
 """Lines and characters of one report that are kept."""
 MAX_LEAD = 48
 """Lines between a prelude and the headline that it leads to."""
+MAX_RESTATED = 12
+"""Lines within which a headline is said again, or leads to a more telling one."""
 MAX_EXCERPT = 16_384
 EXCERPT_TAIL = 16
 """Characters of a splat's excerpt, and its lines after the last one of a trace."""
@@ -29,17 +31,21 @@ MAX_FRAMES = 64
 """Frames of a splat."""
 FINGERPRINT_FRAMES = 3
 
+INLINED = "[inline]"
+
 # lib/dump_stack.c:dump_stack_print_info, kernel/panic.c:print_tainted
 _CPU_LINE = re.compile(
     r"CPU: \d+ (?:UID: \d+ )?PID: -?\d+ Comm: (?P<task>.{1,64}?) "
     r"(?:Kdump: loaded )?(?P<taint>Not tainted|Tainted: [A-Z ]+)"
 )
 _TASK = re.compile(
-    r"(?:INFO: task |Process |task:|^(?:kmemleak: )?  comm \")(?P<task>[^\s:(\"]{1,64})"
+    r"(?:INFO: task |Process |task:|\bComm:|^(?:kmemleak: )?  comm \")(?P<task>[^\s:(\"]{1,64})"
 )
 # mm/slub.c:slab_bug says so in its headline; what it sets itself is in its trace's CPU line.
 _HEADLINE_TAINT = re.compile(r"\bBUG [\w.:-]{1,64} ?\((?P<taint>Not tainted|Tainted: [A-Z ]+)")
 _COMPLAINED = frozenset("WDBLM")  # warned, died, bad page, soft lockup, machine check
+# kernel/panic.c:check_panic_on_warn, kernel/hung_task.c, kernel/watchdog.c, kernel/rcu, mm/kasan
+_OWN_PANIC = re.compile(r"panic_on_|Fatal |hung_task|softlockup|lockup|RCU Stall|oom")
 _FATAL = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic|Rebooting in \d+ sec")
 # lib/hexdump.c:print_hex_dump
 _HEX_DUMP = re.compile(r": (?:[0-9a-f]{2} ){8}|: (?:[0-9a-f]{8} ){4}|: (?:[0-9a-f]{16} ){2}")
@@ -50,14 +56,17 @@ END_OF_REPORT = re.compile(r"---\[ end trace [0-9a-f]+ \]---|---\[ end Kernel pa
 class Report:
     """The lines of one splat, the headline first; ``owner`` is who owned the console then.
 
-    ``quiet`` counts the lines since the last one of a trace, ``ended`` says that the kernel said
-    that it was done, ``dropped`` that there was no more room.
+    ``boot`` is the boot of the log that it belongs to; ``again`` says that the log had printed the
+    headline before. ``quiet`` counts the lines since the last one of a trace, ``ended`` says that
+    the kernel said that it was done, ``dropped`` that there was no more room.
     """
 
     rule: Rule
     match: re.Match[str]
     lines: list[Line]
     owner: str = ""
+    boot: int = 1
+    again: bool = False
     quiet: int = 0
     ended: bool = False
     dropped: bool = False
@@ -80,16 +89,45 @@ class Report:
         """Whether a headline of this rule is a part of this report."""
         if self.ended:
             return False
-        if rule.kind in self.rule.absorbs:
+        if rule.kind in self.rule.absorbs and (self.has_trace or self._may_absorb):
             return True
         if self.rule.kind in rule.within and not self.rule.prelude:
             return True
         own = self.rule.needs_trace or self.rule.prelude or bool(self.rule.absorbs)
         return rule.prelude and own and self.quiet <= MAX_LEAD
 
+    @property
+    def _may_absorb(self) -> bool:
+        return self.rule.needs_trace or self.quiet <= MAX_LEAD
+
     def leads_to(self, rule: Rule) -> bool:
         """Whether a headline of this rule, in the same context, takes this report's place."""
-        return self.rule.prelude and not rule.prelude and self.quiet <= MAX_LEAD
+        if self.rule.prelude:
+            return not rule.prelude and self.quiet <= MAX_LEAD
+        return rule.kind in self.rule.leads and self.quiet <= MAX_RESTATED
+
+    def led_to_panic(self, text: str) -> bool:
+        """Whether a panic, in the same context, comes of what this report is about.
+
+        Once the kernel has said that a report is over, only an oops can lead to any panic.
+        """
+        if self.rule.prelude:
+            return False
+        fatal = severity_of(self.rule.kind) is Severity.FATAL
+        return fatal or not self.ended or _OWN_PANIC.search(text) is not None
+
+    def restated_by(self, rule: Rule, match: re.Match[str]) -> bool:
+        """Whether a headline says this report's again; if so, take what it names.
+
+        Tools that add source lines print a headline for each function that was inlined, the
+        function itself last.
+        """
+        if rule.kind != self.rule.kind or self.has_trace or self.ended:
+            return False
+        if INLINED not in self.lines[-1].text or len(self.lines) > MAX_RESTATED:
+            return False
+        self.rule, self.match = rule, match
+        return True
 
     def add(self, line: Line) -> None:
         """Take one more line, if there is room."""
@@ -207,4 +245,5 @@ def to_splat(report: Report) -> Splat:
         fatal=report.fatal or report.rule.kind in {"panic", "double-fault", "boot-failure"},
         severity=severity_of(report.rule.kind),
         owner=report.owner,
+        boot=report.boot,
     )

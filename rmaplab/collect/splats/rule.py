@@ -30,7 +30,9 @@ class Rule:
     kinds of open reports that such a headline is part of. A ``prelude`` leads to another headline,
     which takes its place; it is a part of whatever report with a trace is open. A line with
     ``harmless`` says that the report is no complaint. ``needs_trace`` says that a splat without a
-    trace was cut.
+    trace was cut. ``leads`` names kinds whose headline, if it follows at once, says more of the
+    same event and takes this one's place. ``event`` is a group of the pattern: a headline with the
+    same text in it, soon after, is the same event.
     """
 
     kind: str
@@ -43,6 +45,8 @@ class Rule:
     within: frozenset[str] = frozenset()
     prelude: bool = False
     harmless: re.Pattern[str] | None = None
+    leads: frozenset[str] = frozenset()
+    event: str = ""
 
 
 FN = (
@@ -65,6 +69,8 @@ def row(
     within: tuple[str, ...] = (),
     prelude: bool = False,
     harmless: str = "",
+    leads: tuple[str, ...] = (),
+    event: str = "",
 ) -> Rule:
     """A row; ``signs`` are joined by ``|``, ``{FN}`` in ``pattern`` is a function's name."""
     compiled = re.compile(pattern.replace("{FN}", FN))
@@ -79,6 +85,8 @@ def row(
         within=frozenset(within),
         prelude=prelude,
         harmless=re.compile(harmless) if harmless else None,
+        leads=frozenset(leads),
+        event=event,
     )
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from rmaplab.collect.splats.prefix import MENTION
 from rmaplab.collect.splats.rule import CHECK, OOPS, Rule, Where, bug_at, row, warning_at
 
 _NOWHERE, _HEADLINE, _TRACE, _NAMED, _LOCK, _STALL = Where
@@ -24,7 +25,7 @@ RULES: tuple[Rule, ...] = (
     # mm/slub.c:object_err (before 4.9) repeats what the KASAN line said.
     row("kasan", "BUG:", r"BUG: KASAN: (?:double-free(?: or invalid-free)?|invalid-free) in {FN}",
         "KASAN: invalid-free in {fn}", _HEADLINE),
-    row("kasan", "BUG:", r"BUG: KASAN: (?P<what>[\w -]+?) (?:in|on address|on) {FN}",
+    row("kasan", "BUG:", r"BUG: KASAN: (?P<what>[\w -]+?) (?:in|on(?! address)) {FN}",
         "KASAN: {what} {access} in {fn}", _HEADLINE),
     row("kasan", "BUG:", r"BUG: KASAN: (?P<what>[\w-]+)",
         "KASAN: {what} {access} in {fn}", _HEADLINE),
@@ -65,18 +66,19 @@ RULES: tuple[Rule, ...] = (
         "BUG: Bad page map: messages suppressed", _NOWHERE, trace=False),
     row("bad-page-map", "BUG:", r"BUG: Bad page map ", "BUG: Bad page map", _NOWHERE),
     row("bad-page-cache", "BUG:", r"BUG: Bad page cache ", "BUG: Bad page cache", _NOWHERE),
-    row("bad-rss-counter", "BUG:", r"BUG: Bad rss-counter state",
-        "BUG: Bad rss-counter state", _NOWHERE, trace=False),
+    row("bad-rss-counter", "BUG:", r"BUG: Bad rss-counter state(?: mm:(?P<mm>[\w()]{1,20}))?",
+        "BUG: Bad rss-counter state", _NOWHERE, trace=False, absorbs=("nonzero-nr-ptes",),
+        event="mm"),
     row("nonzero-nr-ptes", "BUG:", r"BUG: non-zero (?P<what>\w+) on freeing mm",
         "BUG: non-zero {what} on freeing mm: NUM", _NOWHERE, trace=False),
     # mm/swapfile.c:_swap_info_get, get_swap_device, __swap_duplicate (which names no function);
     # mm/memory.c:zap_pte_range, through WARN_ON_ONCE
     row("bad-swap-entry", "Bad swap |Unused swap ", r"\b(?P<fn>\w{1,64}): "
         r"(?P<what>(?:Bad|Unused) swap (?:file|offset) entry) [0-9a-f]",
-        "{what} in {fn}", _HEADLINE, trace=False),
+        "{what} in {fn}", _HEADLINE, trace=False, leads=("bad-page-map",)),
     row("bad-swap-entry", "Bad swap |Unused swap ",
         r"(?P<what>(?:Bad|Unused) swap (?:file|offset) entry) [0-9a-f]", "{what}", _NOWHERE,
-        trace=False),
+        trace=False, leads=("bad-page-map",)),
     row("bad-swap-entry", "unrecognized swap entry", r"unrecognized swap entry 0x",
         "unrecognized swap entry", _NOWHERE, absorbs=("warning",), trace=False),
     # mm/pgtable-generic.c:pmd_clear_bad and its like, through the architectures' pmd_ERROR()
@@ -104,7 +106,7 @@ RULES: tuple[Rule, ...] = (
         "pagealloc: {what} in {fn}", absorbs=("page-corruption",)),
     # mm/slub.c:slab_bug, mm/slab.c
     row("slab-corruption", "BUG ", r"\bBUG [\w.:-]{1,64} ?\((?:Not tainted|Tainted)[^)]*\): "
-        r"(?!kasan: bad access)(?P<what>[A-Z][\w -]+)", "BUG: {what} in {fn}"),
+        r"(?!kasan: bad access)(?P<what>[A-Za-z][\w -]+(?:> \w[\w ]*)?)", "BUG: {what} in {fn}"),
     # mm/slub.c:object_err, __slab_err: since 6.12.36 a WARN() brings the trace behind the report
     row("slab-corruption", "WARNING:", r"WARNING: .{0,200}\bmm/slub\.c:\d+ (?:at )?"
         r"(?:object_err|__slab_err)\+0x", "WARNING: slab corruption in {fn}",
@@ -193,11 +195,15 @@ RULES: tuple[Rule, ...] = (
     # kernel/rcu/tree_stall.h:print_other_cpu_stall, print_cpu_stall; kernel/rcu/tree_exp.h
     row("rcu-stall", "INFO:", r"INFO: rcu_?\w* (?:self-)?detected (?:expedited )?stalls?",
         "INFO: rcu detected stall in {fn}", _STALL, absorbs=("rcu-stall", "warning")),
-    # kernel/watchdog.c:watchdog_timer_fn; kernel/watchdog.c:watchdog_hardlockup_check
+    # kernel/watchdog.c:watchdog_timer_fn; kernel/watchdog.c:watchdog_hardlockup_check;
+    # arch/powerpc/kernel/watchdog.c:soft_nmi_interrupt, watchdog_smp_panic
     row("soft-lockup", "BUG:", r"BUG: soft lockup", "BUG: soft lockup in {fn}", _STALL),
-    row("hard-lockup", "hard LOCKUP", r"hard LOCKUP on cpu", "BUG: hard lockup in {fn}", _STALL),
+    row("hard-lockup", "hard LOCKUP", r"self-detected hard LOCKUP @ {FN}",
+        "BUG: hard lockup in {fn}", _HEADLINE, absorbs=("hard-lockup",)),
+    row("hard-lockup", "hard LOCKUP", r"[Dd]etected hard LOCKUP\b", "BUG: hard lockup in {fn}",
+        _STALL),
     # kernel/hung_task.c:check_hung_task
-    row("hung-task", "blocked for more", r"INFO: task .{1,64} blocked "
+    row("hung-task", "INFO:|blocked for more", r"INFO: task .{1,64} blocked "
         r"(?:in I/O wait |on an? [\w-]+ )?for more than|"
         r":\d{1,8} blocked for more than \d+ seconds", "INFO: task hung in {fn}"),
     row("hung-task", "INFO:", r"INFO: task .{1,64} can't die for more than",
@@ -207,6 +213,12 @@ RULES: tuple[Rule, ...] = (
     row("stack-overflow", "BUG:", r"BUG: (?:(?:IRQ|NMI|TASK) )?stack guard page was hit",
         "BUG: stack guard page was hit in {fn}", _STALL, absorbs=(*OOPS, "stack-overflow")),
     row("stack-overflow", "stack overflow", r"kernel stack overflow|Kernel stack overflow",
+        "kernel stack overflow in {fn}", _STALL, absorbs=(*OOPS, "stack-overflow")),
+    # arch/powerpc/kernel/irq.c:check_stack_overflow
+    row("stack-overflow", "stack overflow", r"^\w{1,40}: stack overflow: -?\d",
+        "kernel stack overflow in {fn}", absorbs=(*OOPS, "stack-overflow")),
+    # arch/arm64/kernel/traps.c:panic_bad_stack; riscv's handle_bad_stack
+    row("stack-overflow", "Insufficient stack", r"Insufficient stack space to handle exception",
         "kernel stack overflow in {fn}", _STALL, absorbs=(*OOPS, "stack-overflow")),
     row("double-fault", "double fault", r"double fault[,:] (?:error_code|0)",
         "PANIC: double fault in {fn}", absorbs=("double-fault", *OOPS)),
@@ -237,9 +249,20 @@ RULES: tuple[Rule, ...] = (
     # arch/arm64/kernel/traps.c:die
     row("oops", "Internal error:", r"Internal error: ", "Internal error in {fn}"),
     row("oops", "invalid opcode", r"invalid opcode: 0", "invalid opcode in {fn}"),
-    row("oops", " [#", r"(?:^|: )(?P<what>int3|bounds|overflow|alignment check|invalid TSS|"
+    row("oops", "[#", r"(?:^|: )(?P<what>int3|bounds|overflow|alignment check|invalid TSS|"
         r"segment not present): [0-9a-f]{1,8} \[#\d", "{what} in {fn}"),
-    row("oops", "Oops", r"\bOops(?: - [\w ]+)?: |^Oops\b", "Oops in {fn}"),
+    row("oops", "Oops", r"\bOops(?: - [\w ]+)?: |^Oops(?: ?\[#\d| - |[:.]|$)", "Oops in {fn}"),
+    # arch/s390/kernel/dumpstack.c:die, with the interruption's code
+    row("oops", " ilc:", r"^(?:.{0,40}: )?(?P<what>[a-z][\w ./-]{2,60}): [0-9a-f]{4} ilc:\d \[#\d",
+        "{what} in {fn}"),
+    # die() of any other architecture: what happened, and how many times the kernel has died.
+    row("oops", "[#", r"^(?:[\w.-]{1,16}\(\d+\): )?(?P<what>[A-Z][A-Za-z .,/-]{3,60}?) ?"
+        r"(?:: [0-9a-f]{1,16} ?)?\[#\d{1,3}\]", "{what} in {fn}"),
+    # CONFIG_CFI_CLANG: kernel/cfi.c:report_cfi_failure
+    row("cfi", "CFI failure", r"CFI failure at {FN}", "CFI failure in {fn}", _HEADLINE,
+        absorbs=(*CHECK, "cfi")),
+    row("cfi", "CFI failure", r"CFI failure \(target", "CFI failure in {fn}",
+        absorbs=(*CHECK, "cfi")),
     # -- warnings ------------------------------------------------------------------------------
     # fs/dcache.c:umount_check, followed by WARN
     row("bug", "BUG:", r"BUG: Dentry .*still in use", "BUG: Dentry still in use in unmount",
@@ -260,12 +283,37 @@ RULES: tuple[Rule, ...] = (
         "WARNING in {fn}", _HEADLINE),
     row("warning", "WARNING:", r"WARNING: .{1,200}, CPU#\d+: ", "WARNING in {fn}"),
     row("warning", "WARNING:", r"WARNING: CPU: \d+", "WARNING in {fn}"),
+    # before 2.6.28 a WARN() named the function without its offset; architectures without
+    # HAVE_ARCH_BUG_FUNCTION named none (to 4.5 powerpc, s390, arm64)
+    row("warning", "WARNING:", r"WARNING: at \S{1,200}:\d+[: ] ?{FN}\(\)", "WARNING in {fn}",
+        _HEADLINE),
+    row("warning", "WARNING:", r"WARNING: at \S{1,200}:\d+\s*$", "WARNING in {fn}"),
     # arch/x86/kernel/unwind_frame.c:unwind_next_frame
     row("unwinder", "WARNING:", r"WARNING: kernel stack (?P<what>regs|frame pointer) .*has bad",
         "WARNING: kernel stack {what} has bad value", _NOWHERE),
     row("unwinder", "WARNING:", r"WARNING: (?P<what>stack recursion|"
         r"stack going in the wrong direction|can't (?:dereference|access) registers)",
         "WARNING: {what}", _NOWHERE, trace=False),
+    # kernel/irq/spurious.c:__report_bad_irq
+    row("unhandled-irq", "nobody cared", r"\birq \d+: nobody cared", "irq NUM: nobody cared",
+        _NOWHERE),
+    # fs/sysfs/dir.c:sysfs_warn_dup; lib/kobject.c: kobject_init, kobject_add_internal
+    row("kobject", "cannot create duplicate", r"cannot create duplicate filename",
+        "sysfs: cannot create duplicate filename in {fn}", absorbs=("kobject",)),
+    row("kobject", "kobject", r"kobject(?: \(\w+\))?: tried to (?:init an initialized|add an "
+        r"unnamed?) object|kobject: '.{0,80}' \(\w+\): (?:is not initialized|tried to add)",
+        "kobject: bad object in {fn}", absorbs=("kobject",)),
+    row("kobject", "kobject_add_internal", r"kobject_add_internal failed for .{1,200} with",
+        "kobject: kobject_add_internal failed", _NOWHERE, trace=False),
+    # fs/proc/proc_sysctl.c:sysctl_err, sysctl_check_table
+    row("sysctl", "sysctl ", r"sysctl (?:table check failed|duplicate entry): ",
+        "sysctl: bad table in {fn}"),
+    # kernel/sched/idle.c:dequeue_task_idle
+    row("scheduling-while-atomic", "scheduling from the idle", r"bad: scheduling from the idle",
+        "bad: scheduling from the idle thread in {fn}"),
+    # OpenZFS: module/os/linux/spl/spl-err.c:spl_panic
+    row("kernel-bug", "PANIC at ", r"^PANIC at \S{1,200}:\d+:{FN}\(\)", "PANIC in {fn}",
+        _HEADLINE),
     # net/core/dev.c:netdev_wait_allrefs_any; fs/super.c:generic_shutdown_super
     row("netdevice-leak", "unregister_netdevice:", r"unregister_netdevice: waiting for",
         "unregister_netdevice: waiting for DEV to become free", _NOWHERE, trace=False),
@@ -323,6 +371,8 @@ _NOT_THE_KERNEL = re.compile(
     r"\s*(?:# |(?:not )?ok \d)|rmaplab: |"
     r"(?:traps: )?.{1,16}\[\d{1,8}\]:? .{1,80} ip[: ][0-9a-f]+ sp[: ][0-9a-f]+ error"
 )
+# A headline in quotes, or in a list of patterns, is one that somebody mentions.
+_QUOTED = re.compile(r"(?:['\"`\\]|['\"`]\\*-*\\*\[? ?)$")
 
 
 def _without_longer(signs: Iterable[str]) -> tuple[str, ...]:
@@ -352,5 +402,7 @@ def match_rule(text: str) -> tuple[Rule, re.Match[str]] | None:
     for rule in _candidates(tuple(sign for sign in SIGNS if sign in text)):
         for sign in rule.signs:
             if sign in text and (match := rule.pattern.search(text)):
-                return rule, match
+                head = text[: match.start()]
+                mentioned = head and (MENTION.search(head) or _QUOTED.search(head))
+                return None if mentioned else (rule, match)
     return None

@@ -8,7 +8,7 @@ from rmaplab.model import Severity
 _KINDS = {
     Severity.FATAL: """
         panic oops page-fault general-protection divide-error double-fault stack-overflow kernel-bug
-        boot-failure unexpected-reboot hard-lockup firmware
+        boot-failure unexpected-reboot hard-lockup firmware cfi
     """,
     Severity.ERROR: """
         kasan kfence kmsan kcsan ubsan refcount usercopy list-corruption slab-corruption
@@ -18,7 +18,10 @@ _KINDS = {
         scheduling-while-atomic sleeping-function workqueue netdevice-leak busy-inodes console-cut
         corrupted tool-failure bug
     """,
-    Severity.WARNING: "warning preemptible memory-leak negative-counter page-dump unwinder",
+    Severity.WARNING: """
+        warning preemptible memory-leak negative-counter page-dump unwinder unhandled-irq kobject
+        sysctl
+    """,
     # What kills a process because there is no memory may be what a test is for.
     Severity.NOTICE: "oom",
 }

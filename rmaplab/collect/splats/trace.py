@@ -31,15 +31,15 @@ class Frame:
 
 _SYMBOL = r"(?P<{}>(?:<[^<>+\n]{{1,120}}>(?:::\w+)+|[A-Za-z_$.][\w.$:]{{0,199}}))"
 _OFFSET = r"\+0x[0-9a-f]{1,8}(?:/0x[0-9a-f]{1,8})?"
+# scripts/decode_stacktrace.sh puts "(file:line)", all the inlined places first, for the offset.
+_PLACE = r"(?:[\w./+~-]{1,200}:(?:\d{1,7}|\?)|\?\?:\?)(?: \(discriminator \d{1,9}\))?"
+_AT = rf"(?:{_OFFSET}(?=$|[^\w+])|(?= \({_PLACE}[ )]))"
 # arch/x86/kernel/dumpstack.c:printk_stack_address, arch/arm64/kernel/stacktrace.c:dump_backtrace,
 # older "[<address>] foo", s390's "([<address>] foo)", powerpc's two columns of addresses;
 # mm/kmemleak.c since 6.9 puts its name before every line.
 _CALL = re.compile(
     r"(?:kmemleak: )?\s{0,12}(?:#\d+ )?(?:<[/A-Z#0-9]{3,12}>\s{1,4}){0,2}"
-    r"(?:\(?\[<?[0-9a-f]{8,16}>?\]\)?\s{1,4}){0,2}(?P<guess>\? )?"
-    + _SYMBOL.format("call")
-    + _OFFSET
-    + r"(?:$|[\s(\])])"
+    r"(?:\(?\[<?[0-9a-f]{8,16}>?\]\)?\s{1,4}){0,2}(?P<guess>\? )?" + _SYMBOL.format("call") + _AT
 )
 # arch/arm/kernel/traps.c:dump_backtrace_entry, with and without addresses: "callee from caller".
 # After a tail call the next line's callee is not this line's caller.
@@ -48,17 +48,18 @@ _ARM = re.compile(
     r"(?P<callee2>[\w.$]{1,200}) from )" + _SYMBOL.format("caller") + _OFFSET
 )
 _INLINE = re.compile(
-    r"\s{0,12}(?:\[< {1,8}inline {1,8}>\] )?"
+    r"\s{0,12}(?:RIP: (?:[0-9a-f]{4}:)?|pc : )?(?:\[< {1,8}inline {1,8}>\] )?"
     + _SYMBOL.format("inline")
     + r" [\w./+-]{2,200}:\d{1,7}(?: \[inline\])?\s*$"
 )
 # arch/x86/kernel/process_64.c:__show_regs and dumpstack.c:show_ip, arm64 process.c:__show_regs,
 # arm's "PC is at", powerpc's NIP, riscv's and mips's epc, s390's PSW.
 _POINTER = re.compile(
-    r"\s{0,4}(?:E?IP: (?:\[<[0-9a-f]+>\] )?|RIP: (?:[0-9a-f]{4}:)?(?:\[<[0-9a-f]+>\] ){0,2}|"
+    r"\s{0,4}(?:EIP is at |E?IP: (?:[0-9a-f]{4}:)?(?:\[<[0-9a-f]+>\]\s{1,4}){0,2}|"
+    r"RIP: (?:[0-9a-f]{4}:)?(?:\[<[0-9a-f]+>\]\s{1,4}){0,2}|"
     r"pc : (?:\[<[0-9a-f]+>\] )?|PC is at |NIP \[[0-9a-f]+\] |"
     r"epc\s{0,3}: (?:[0-9a-f]+ |\[<[0-9a-f]+>\] )?|(?:--- )?interrupt: \w+ at |"
-    r"Krnl PSW : [0-9a-f]+ [0-9a-f]+ \()" + _SYMBOL.format("pointer") + _OFFSET
+    r"Krnl PSW : [0-9a-f]+ [0-9a-f]+ \()" + _SYMBOL.format("pointer") + _AT
 )
 # What compilers append to a clone of a function: gcc's and clang's optimisation passes.
 _CLONE = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias|irqentry)\b.*")
@@ -90,6 +91,8 @@ def display_name(function: str) -> str:
 
 def parse_frames(text: str) -> tuple[Frame, ...]:
     """The functions that a line of a trace names, innermost first; none if it is no such line."""
+    if "+0x" not in text and ":" not in text:
+        return ()
     if match := _CALL.match(text):
         guess = match["guess"] or "(unreliable)" in text
         kind = FrameKind.GUESS if guess else FrameKind.CALL

@@ -731,6 +731,38 @@ Oops: stack guard page: 0000 [#1] PREEMPT SMP NOPTI
 RIP: 0010:demo_recurse+0x1f/0x230
 {trace("demo_recurse", "demo_ioctl", "vfs_ioctl")}""",
     ),
+    "cfi": Sample(
+        "cfi",
+        "CFI failure in demo_call",
+        "demo_call",
+        "CFI failure at demo_call+0x12/0x40 (target: demo_bad+0x0/0x10; expected type: 0x1234)\n"
+        f"Oops: invalid opcode: 0000 [#1] SMP NOPTI\n{CPU_LINE}\nRIP: 0010:demo_call+0x12/0x40\n"
+        + trace("demo_run"),
+    ),
+    "unhandled irq": Sample(
+        "unhandled-irq",
+        "irq NUM: nobody cared",
+        None,
+        f'irq 26: nobody cared (try booting with the "irqpoll" option)\n{CPU_LINE}\n'
+        + trace("dump_stack_lvl", "__report_bad_irq", "note_interrupt"),
+    ),
+    "duplicate in sysfs": Sample(
+        "kobject",
+        "sysfs: cannot create duplicate filename in demo_add",
+        "demo_add",
+        f"sysfs: cannot create duplicate filename '/devices/virtual/demo/x'\n{CPU_LINE}\n"
+        + trace("dump_stack_lvl", "sysfs_warn_dup", "sysfs_create_dir_ns", "demo_add").replace(
+            "\n---[ end trace 0000000000000000 ]---", ""
+        )
+        + "\nkobject: kobject_add_internal failed for x with -EEXIST",
+    ),
+    "sysctl": Sample(
+        "sysctl",
+        "sysctl: bad table in demo_register",
+        "demo_register",
+        f"sysctl table check failed: net/demo/(null) No proc_handler\n{CPU_LINE}\n"
+        + trace("dump_stack_lvl", "demo_register"),
+    ),
     "a second boot": Sample(
         "unexpected-reboot",
         "unexpected kernel reboot",

@@ -148,6 +148,6 @@ def test_eight_times_the_input_takes_eight_times_the_work(unit: bytes) -> None:
     assert long <= short * 12, (short, long)
 
 
-def test_a_flood_of_headlines_costs_little_once_there_is_no_room() -> None:
+def test_a_flood_of_headlines_takes_time_that_is_linear_in_it() -> None:
     reads = [b"[   12.000000][   T77] BUG: INFO: WARNING: refcount: what next\n" * 500] * 8
-    assert _steps(lambda: parse_log(reads)) < 2 * _steps(lambda: parse_log(reads[:1]))
+    assert _steps(lambda: parse_log(reads)) < 12 * _steps(lambda: parse_log(reads[:1]))
