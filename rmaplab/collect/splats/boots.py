@@ -24,7 +24,9 @@ MAX_KNOWN = 64
 """Bytes after a banner, and lines of them, that are remembered to know a repetition."""
 MAX_BOOTS = 32
 
-_STAMPED = re.compile(rb"\[ {0,6}(\d{1,9}\.\d{6})\](?:\[ {0,8}[TC]\d{1,8}\])? ([^\r\n]{1,200})")
+_STAMPED = re.compile(
+    rb"\[ {0,6}((?:0|[1-9]\d{0,8})\.\d{6})\](?:\[ {0,8}[TC]\d{1,8}\])? ([^\r\n]{1,200})"
+)
 # Who was to reboot: kernel/reboot.c, kernel/kexec_core.c, drivers/tty/sysrq.c; systemd, sysvinit,
 # busybox; the programs that drive a board or a guest; journalctl's own line between two boots.
 _ASKED = re.compile(
@@ -87,7 +89,7 @@ class Boots:
 
     @staticmethod
     def _went_back(stamp: str, before: bytes) -> bool:
-        stamps = _STAMPED.findall(before)
+        stamps = _STAMPED.findall(before[: before.rfind(b"\n") + 1])
         now = float(stamp or 0)
         return bool(stamps) and (float(stamps[-1][0]) > now or now > LATEST_BANNER_S)
 

@@ -11,6 +11,7 @@ front of the message (kernel/printk/printk.c:info_print_prefix) and of what the 
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,12 +34,14 @@ _CONTROL = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 # "[   12.345678]" (kernel/printk/printk.c:print_time), then "[  T123]" or "[   C1]"
 # (print_caller, with CONFIG_PRINTK_CALLER); Android vendors put "[0: comm: 12]" there.
 _STAMP = re.compile(
-    r"(?:<\d{1,3}>)?\[ {0,6}(\d{1,9}\.\d{6})\]"
+    r"(?:<\d{1,3}>)?\[ {0,6}((?:0|[1-9]\d{0,8})\.\d{6})\]"
     r"(?: {0,2}\[ {0,8}([TC]\d{1,8})\]|\[\d{1,3}:[^\]\n]{1,24}: ?\d{1,8}\])?(?: |$)?"
 )
 # rsyslog and /dev/kmsg escape the line ends within a message (devkmsg.c: "\\x0a").
 _ESCAPED_END = re.compile(r"#012|\\x0a")
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
+_MESSAGE_KEYS = ("MESSAGE", "message", "msg", "log", "text", "line")
+_NO_LINE_END = {10: 32, 13: 32}
 # CONFIG_PRINTK_CALLER in an extended record (kernel/printk/printk.c:info_print_ext_header)
 _CALLER = re.compile(r"caller=([TC]\d{1,8});")
 
@@ -66,6 +69,24 @@ def clean(raw: bytes) -> str:
     text = raw.replace(b"\r", b" ").translate(None, _CONTROL).decode("utf-8", "replace")
     if "&" in text:
         text = _ENTITY.sub(lambda found: html.unescape(found[0]), text).replace("\xa0", " ")
+    if text.startswith("{") and text.endswith("}"):
+        return json_message(text)
+    return text
+
+
+def json_message(text: str) -> str:
+    """Return the message of a JSON object, as the journal and container runtimes write them.
+
+    A text that is no such object is returned as it is.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if isinstance(found, dict):
+        for key in _MESSAGE_KEYS:
+            if isinstance(found.get(key), str):
+                return str(found[key]).rstrip("\r\n").translate(_NO_LINE_END)
     return text
 
 
@@ -99,8 +120,18 @@ def logical_lines(raw: bytes, number: int, prefixes: Prefixes = NO_PREFIX) -> It
             yield from _stamped_lines(text, number, prefixes)
 
 
+def _stamps(text: str) -> list[re.Match[str]]:
+    """Return the time stamps of a text; of two in a row only the second, which is printk's."""
+    found: list[re.Match[str]] = []
+    for stamp in _STAMP.finditer(text):
+        if found and not text[found[-1].end() : stamp.start()].strip():
+            found.pop()
+        found.append(stamp)
+    return found
+
+
 def _stamped_lines(text: str, number: int, prefixes: Prefixes) -> Iterator[Line]:
-    stamps = list(_STAMP.finditer(text))
+    stamps = _stamps(text)
     if not stamps:
         message, in_front = prefixes.strip(text, stamped=False)
         context = STAMPED if in_front else UNSTAMPED
@@ -128,7 +159,7 @@ def learn_prefixes(region: bytes) -> Prefixes:
         if not raw or raw == b"\r":
             continue
         text = clean(raw[:LEARNED_LENGTH])
-        stamps = list(_STAMP.finditer(text))
+        stamps = _stamps(text)
         if not stamps:
             plain.append(text)
             continue

@@ -42,7 +42,7 @@ _SIGNS = sorted([MARK, *(sign.encode() for sign in SIGNS)])
 _CAPITAL_SIGN = re.compile(b"|".join(re.escape(sign) for sign in _SIGNS if sign[:1].isupper()))
 _OTHER_SIGNS = tuple(sign for sign in _SIGNS if not sign[:1].isupper())
 # What pages and mail programs put for a blank, and what no eye sees.
-_ODD_BLANKS = re.compile(rb"\xc2\xa0|(?<![\x80-\xff])\xa0(?![\x80-\xff])")
+_ODD_BLANKS = re.compile(rb"\xc2\xa0|(?<![\x80-\x9f\xa1-\xff])\xa0(?![\x80-\x9f\xa1-\xff])")
 _INVISIBLE = re.compile(rb"\xe2\x80\x8b|\xef\xbb\xbf")
 
 

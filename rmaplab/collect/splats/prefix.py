@@ -11,7 +11,6 @@ cells, numbers, words, and a gap where lines differ in more than that.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,12 +23,15 @@ LEAST_VOTES = 2
 LEAST_SHARE = 0.3
 """Anchors that have to agree on a template, at least, and their share of all."""
 LEAST_LINES = 3
+MANY_VOTES = 4
+FEW_OF_MANY = 0.1
+"""A share that is enough for so many anchors: parts of a log may have prefixes of their own."""
 MAX_GAP = 64
 
 _OFFSET = "+0x"
 _FRAME_TAIL = re.compile(
     r"\+0x[0-9a-f]{1,8}(?:/0x[0-9a-f]{1,8})?(?: \[[\w -]{1,80}\])?(?: \([\w./:+ -]{1,200}\))?"
-    r"(?: [\w./+-]{2,200}:\d{1,7})?(?P<suffix>[^\w\s]{0,8})\s*$"
+    r"(?: [\w./+-]{2,200}:\d{1,7})? {0,80}(?P<suffix>[^\w\s]{0,8})\s*$"
 )
 _DECORATION = re.compile(r"<[/A-Z#0-9]{3,12}>|\(?\[<?[0-9a-f]{8,16}>?\]\)?|#\d+|\?")
 # What stands in front of a function in a line that is no frame: registers, locks, callers.
@@ -47,7 +49,7 @@ _STRONG = re.compile(
     r"FS:  [0-9a-f]{8}|CS:  [0-9a-f]{4} DS|PC is at |LR is at |pc : |lr : |pstate: |"
     r"sp : [0-9a-f]{8}|x29: [0-9a-f]{16}|NIP \[|NIP:  ?[0-9a-f]{8}|LR \[[0-9a-f]|epc ?: |"
     r"Krnl PSW :|(?:Allocated|Freed) by task \d|The buggy address |Memory state around|"
-    r"Workqueue: |which lock already depends|but task is already holding|stack backtrace:"
+    r"unreferenced object 0x|backtrace \(crc |Workqueue: |which lock already depends|but task is already holding|stack backtrace:"
 )
 _WEAK = re.compile(
     r"BUG: |WARNING: |INFO: |UBSAN: |Kernel panic - not|Linux version \d|Unable to handle |"
@@ -81,15 +83,15 @@ _GRAMMAR = re.compile(
     r")[ \t]?)+"
 )
 _TOKEN = re.compile(r"[^\W_]+|\s+|.", re.S)
-_MESSAGE_KEYS = ("MESSAGE", "message", "msg", "log", "text", "line")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The head that lines have in common, as a pattern, and how many anchors had it."""
+    """The head that lines have in common, as a pattern of cells; how many anchors had it."""
 
     pattern: re.Pattern[str]
     votes: int
+    cells: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,6 @@ class Prefixes:
             start = anchor(text)
             if start:
                 return text[start:], True
-        if text.startswith("{") and (message := _json_message(text)) is not None:
-            return message, True
         return text, False
 
     def is_head(self, text: str) -> bool:
@@ -135,19 +135,6 @@ class Prefixes:
 
 
 NO_PREFIX = Prefixes()
-
-
-def _json_message(text: str) -> str | None:
-    """Return the message of a JSON object, as the journal and container runtimes write them."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    if isinstance(found, dict):
-        for key in _MESSAGE_KEYS:
-            if isinstance(found.get(key), str):
-                return str(found[key]).rstrip("\n")
-    return None
 
 
 def _frame_start(text: str) -> int:
@@ -194,11 +181,11 @@ def _skeleton(cells: Sequence[tuple[str, bool]]) -> str:
     return "".join("w" if token[0].isalnum() else token for token, _ in cells)
 
 
-def _cell_pattern(tokens: Iterable[str], blanks: Iterable[bool]) -> str | None:
+def _cell_pattern(tokens: Sequence[str], blanks: Iterable[bool]) -> str | None:
     """Return what matches one cell of all heads; None if they have nothing in common."""
     found = set(tokens)
     before = r"\s*" if any(blanks) else ""
-    if len(found) == 1:
+    if len(found) == 1 and (len(tokens) > 1 or _is_plain(tokens[0])):
         only = found.pop()
         return before + (r"\d+" if only.isdigit() else re.escape(only))
     if all(token.isdigit() for token in found):
@@ -208,11 +195,16 @@ def _cell_pattern(tokens: Iterable[str], blanks: Iterable[bool]) -> str | None:
     return None
 
 
+def _is_plain(token: str) -> bool:
+    """Whether a cell is a number, a word or a sign, not a number with letters in it."""
+    return token.isdigit() or not any(map(str.isdigit, token))
+
+
 def _patterns(rows: Sequence[Sequence[tuple[str, bool]]]) -> list[str]:
     """Return the patterns of the leading cells that rows of them have in common."""
     patterns: list[str] = []
     for column in zip(*rows, strict=False):
-        pattern = _cell_pattern((t for t, _ in column), (b for _, b in column))
+        pattern = _cell_pattern([t for t, _ in column], (b for _, b in column))
         if pattern is None:
             break
         patterns.append(pattern)
@@ -230,7 +222,8 @@ def _same_shape(heads: Sequence[str]) -> Template | None:
     patterns = _patterns([_cells(head) for head in heads])
     if not patterns:
         return None
-    return Template(re.compile("".join(patterns) + _trailing(heads)), len(heads))
+    pattern = re.compile("".join(patterns) + _trailing(heads))
+    return Template(pattern, len(heads), len(patterns))
 
 
 def _with_gap(heads: Sequence[str]) -> Template | None:
@@ -242,11 +235,11 @@ def _with_gap(heads: Sequence[str]) -> Template | None:
     if not any(one[-1] not in "+" for one in last):
         return None
     pattern = "".join(first) + rf".{{0,{MAX_GAP}}}?" + "".join(last) + _trailing(heads)
-    return Template(re.compile(pattern), len(heads))
+    return Template(re.compile(pattern), len(heads), len(first) + len(last))
 
 
 def _templates(heads: Sequence[str], lines: Sequence[str]) -> tuple[Template, ...]:
-    """Return the templates of the heads of anchors, the most common first.
+    """Return the templates of the heads of anchors, the longest first.
 
     One counts if a share of the anchors has it, or if it fits a share of all lines.
     """
@@ -266,13 +259,15 @@ def _templates(heads: Sequence[str], lines: Sequence[str]) -> tuple[Template, ..
         template = _with_gap(everything)
         if template is not None and _counts(template, heads, lines):
             found.append(template)
-    return tuple(found[:MAX_TEMPLATES])
+    # The longest is tried first: the end of a head may look like the beginning of a frame.
+    return tuple(sorted(found[:MAX_TEMPLATES], key=lambda one: -one.cells))
 
 
 def _counts(template: Template, heads: Sequence[str], lines: Sequence[str]) -> bool:
     if template.votes < LEAST_VOTES:
         return False
-    if template.votes >= LEAST_SHARE * len(heads):
+    least = LEAST_SHARE if template.votes < MANY_VOTES else FEW_OF_MANY
+    if template.votes >= least * len(heads):
         return True
     fit = sum(template.pattern.match(line) is not None for line in lines)
     return fit >= LEAST_SHARE * len(lines)
@@ -283,18 +278,21 @@ def _by_headlines(lines: Sequence[str]) -> tuple[Template, ...]:
 
     What stands in front of one counts if most of the other lines have it, too.
     """
-    found: list[Template] = []
+    groups: dict[str, list[str]] = defaultdict(list)
     for line in lines:
         match = _WEAK.search(line)
-        if match is None or not match.start() or len(found) == MAX_TEMPLATES:
+        if match is not None and 0 < match.start() <= MAX_HEAD:
+            head = line[: match.start()]
+            groups[_skeleton(_cells(head))].append(head)
+    found: list[Template] = []
+    for group in list(groups.values())[: 4 * MAX_TEMPLATES]:
+        template = _same_shape(group)
+        if template is None:
             continue
-        template = _same_shape([line[: match.start()]])
-        if template is None or any(template.pattern == one.pattern for one in found):
-            continue
-        fit = sum(template.pattern.match(other) is not None for other in lines)
+        fit = sum(template.pattern.match(line) is not None for line in lines)
         if fit >= LEAST_LINES and fit > len(lines) / 2:
             found.append(template)
-    return tuple(found)
+    return tuple(found[:MAX_TEMPLATES])
 
 
 def _suffix(lines: Sequence[str]) -> str:
@@ -331,7 +329,7 @@ def learn(outer: Sequence[str], plain: Sequence[str], stamped: Sequence[str]) ->
     plain_heads = _heads(plain)
     in_front = [*outer, *plain_heads]
     templates = _templates(in_front, [*outer, *plain])
-    if not any(in_front):
+    if not templates:
         templates = _by_headlines(plain)
     stamped_heads = _heads(stamped)
     inner = _templates(stamped_heads, stamped) if any(map(str.strip, stamped_heads)) else ()
