@@ -49,7 +49,8 @@ _STRONG = re.compile(
     r"FS:  [0-9a-f]{8}|CS:  [0-9a-f]{4} DS|PC is at |LR is at |pc : |lr : |pstate: |"
     r"sp : [0-9a-f]{8}|x29: [0-9a-f]{16}|NIP \[|NIP:  ?[0-9a-f]{8}|LR \[[0-9a-f]|epc ?: |"
     r"Krnl PSW :|(?:Allocated|Freed) by task \d|The buggy address |Memory state around|"
-    r"unreferenced object 0x|backtrace \(crc |Workqueue: |which lock already depends|but task is already holding|stack backtrace:"
+    r"unreferenced object 0x|backtrace \(crc |Workqueue: |which lock already depends|"
+    r"but task is already holding|stack backtrace:"
 )
 _WEAK = re.compile(
     r"BUG: |WARNING: |INFO: |UBSAN: |Kernel panic - not|Linux version \d|Unable to handle |"

@@ -216,7 +216,7 @@ RULES: tuple[Rule, ...] = (
         "kernel stack overflow in {fn}", _STALL, absorbs=(*OOPS, "stack-overflow")),
     # arch/powerpc/kernel/irq.c:check_stack_overflow
     row("stack-overflow", "stack overflow", r"^\w{1,40}: stack overflow: -?\d",
-        "kernel stack overflow in {fn}", absorbs=(*OOPS, "stack-overflow")),
+        "kernel stack overflow in {fn}", _STALL, absorbs=(*OOPS, "stack-overflow")),
     # arch/arm64/kernel/traps.c:panic_bad_stack; riscv's handle_bad_stack
     row("stack-overflow", "Insufficient stack", r"Insufficient stack space to handle exception",
         "kernel stack overflow in {fn}", _STALL, absorbs=(*OOPS, "stack-overflow")),
@@ -296,7 +296,7 @@ RULES: tuple[Rule, ...] = (
         "WARNING: {what}", _NOWHERE, trace=False),
     # kernel/irq/spurious.c:__report_bad_irq
     row("unhandled-irq", "nobody cared", r"\birq \d+: nobody cared", "irq NUM: nobody cared",
-        _NOWHERE),
+        _NOWHERE, trace=False),
     # fs/sysfs/dir.c:sysfs_warn_dup; lib/kobject.c: kobject_init, kobject_add_internal
     row("kobject", "cannot create duplicate", r"cannot create duplicate filename",
         "sysfs: cannot create duplicate filename in {fn}", absorbs=("kobject",)),

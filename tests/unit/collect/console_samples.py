@@ -761,7 +761,7 @@ RIP: 0010:demo_recurse+0x1f/0x230
         "sysctl: bad table in demo_register",
         "demo_register",
         f"sysctl table check failed: net/demo/(null) No proc_handler\n{CPU_LINE}\n"
-        + trace("dump_stack_lvl", "demo_register"),
+        + trace("dump_stack_lvl", "__register_sysctl_table", "demo_register"),
     ),
     "a second boot": Sample(
         "unexpected-reboot",
