@@ -28,6 +28,7 @@ _ASIDE = re.compile(
     r"(?:Allocated|Freed|allocated|freed) by|Uninit was|Last potentially|Last call_rcu|"
     r"page last |page_owner |-> #\d|state was registered at|irq-unsafe at:|the existing dependency|"
     r"kthread stack dump|Showing all locks|Local variable |Second to last|Disabled lock debugging|"
+    r"Last Breaking-Event-Address|"
     r"(?:Allocated|Freed) in \S+ age=|INFO: (?:Allocated|Freed) in|Mem-Info|Preemption disabled at"
 )
 _MAIN = re.compile(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The places in a splat's text, ``function+offset/size``, with their source lines beside them."""
+"""Find the places in a splat's text, ``function+offset/size``, and put source lines beside them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,38 @@ def places_of(splat: Splat) -> tuple[str, ...]:
     looked up is the byte before.
     """
     return tuple(dict.fromkeys(asked for _, _, asked in _found(splat.excerpt)))
+
+
+# syzbot's "foo+0x12/0x34 file.c:12" and "foo file.c:12 [inline]"; scripts/decode_stacktrace.sh's
+# "foo (file.c:12 file.c:34 (discriminator 2))", the places of inlined functions first.
+_BEHIND = re.compile(
+    r"(?P<name>[A-Za-z_][\w.$]*)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)? (?P<at>[\w./+~-]+:\d+)"
+)
+_IN_BRACKETS = re.compile(
+    r"(?P<name>[A-Za-z_][\w.$]*)(?:\+0x[0-9a-f]+/0x[0-9a-f]+)? \((?P<at>[^()]+:\d+)"
+)
+_ONE_PLACE = re.compile(r"[\w./+~-]+:\d+")
+
+
+def sources_in(text: str) -> tuple[Source, ...]:
+    """Return the source places that a symbolised text itself gives for its frames."""
+    sources: dict[str, Source] = {}
+    inlined: list[str] = []
+    for line in text.splitlines():
+        frames = parse_frames(line)
+        match = _BEHIND.search(line) or _IN_BRACKETS.search(line)
+        if not frames or match is None:
+            inlined = []
+            continue
+        *before, own = _ONE_PLACE.findall(match["at"])
+        if frames[0].kind is FrameKind.INLINE:
+            inlined.append(f"{match['name']} at {own}")
+            continue
+        places = (*inlined, *(f"? at {place}" for place in before), f"{match['name']} at {own}")
+        at = match[0].partition(" ")[0]
+        sources.setdefault(at, Source(at, places))
+        inlined = []
+    return tuple(sources.values())
 
 
 def _found(text: str) -> Iterator[tuple[int, str, str]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rmaplab.collect.splats.lines import Line
 from rmaplab.collect.splats.locate import find_function, traces_of
 from rmaplab.collect.splats.machinery import is_checker, is_entry, is_machinery, is_reporting
+from rmaplab.collect.splats.places import sources_in
 from rmaplab.collect.splats.rule import Rule, Where
 from rmaplab.collect.splats.severity import severity_of
 from rmaplab.collect.splats.title import fill_title
@@ -49,6 +50,7 @@ _OWN_PANIC = re.compile(r"panic_on_|Fatal |hung_task|softlockup|lockup|RCU Stall
 _FATAL = re.compile(r"Kernel panic - not syncing|---\[ end Kernel panic|Rebooting in \d+ sec")
 # lib/hexdump.c:print_hex_dump
 _HEX_DUMP = re.compile(r": (?:[0-9a-f]{2} ){8}|: (?:[0-9a-f]{8} ){4}|: (?:[0-9a-f]{16} ){2}")
+_SYMBOLISED = re.compile(r"^\s*(?:\? )?[A-Za-z_][\w.$]*(?:\+0x\S+)? \(?[\w./+~-]+:\d+", re.M)
 END_OF_REPORT = re.compile(r"---\[ end trace [0-9a-f]+ \]---|---\[ end Kernel panic")
 
 
@@ -230,6 +232,7 @@ def to_splat(report: Report) -> Splat:
     # A trace does not bring a headline back.
     lost = report.rule.prelude and report.rule.needs_trace
     task, tainted = _task_and_taint(lines)
+    excerpt = _excerpt(report)
     return Splat(
         kind=report.rule.kind,
         title=title,
@@ -239,7 +242,8 @@ def to_splat(report: Report) -> Splat:
         frames=frames,
         fingerprint=fingerprint(report.rule.kind, built, shown, title),
         line=lines[0].number,
-        excerpt=_excerpt(report),
+        excerpt=excerpt,
+        sources=sources_in(excerpt) if _SYMBOLISED.search(excerpt) else (),
         task=task,
         rip=_rip(lines),
         fatal=report.fatal or report.rule.kind in {"panic", "double-fault", "boot-failure"},

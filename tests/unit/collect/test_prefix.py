@@ -192,8 +192,8 @@ def in_format(name: str, console: bytes) -> bytes:
 
 # A panic, an oops, a warning, lock reports, two stacks, hangs, a leak, no trace at all.
 CHOSEN = ["panic", "null-read", "warning", "lockdep-order", "lockdep-held", "hung-task",
-          "rcu-stall", "memory-leak", "bad-page-map", "bad-rss-counter", "kasan-use-after-free", "list-add",
-          "quiet"]  # fmt: skip
+          "rcu-stall", "memory-leak", "bad-page-map", "bad-rss-counter", "kasan-use-after-free",
+          "list-add", "quiet"]  # fmt: skip
 
 
 @pytest.mark.parametrize("log", CHOSEN)
