@@ -140,7 +140,8 @@ RULES: tuple[Rule, ...] = (
     # print_lock_nested_lock_not_held, print_lock_contention_bug
     row("lockdep", "WARNING:|INFO:", r"(?:WARNING|INFO): possible (?:circular locking|"
         r"recursive locking|irq lock inversion)", "possible deadlock in {fn}", _LOCK),
-    row("lockdep", "WARNING:|INFO:", r"(?:WARNING|INFO): \S*IRQ-safe -> \S*IRQ-unsafe lock order",
+    row("lockdep", "WARNING:|INFO:", r"(?:WARNING|INFO): \S{1,40}-safe -> \S{1,40}-unsafe lock"
+        r" order",
         "possible deadlock in {fn}"),
     row("lockdep", "WARNING:|INFO:", r"(?:WARNING|INFO): inconsistent lock state",
         "inconsistent lock state in {fn}", _LOCK),
@@ -193,7 +194,7 @@ RULES: tuple[Rule, ...] = (
         trace=False),
     # -- hangs ---------------------------------------------------------------------------------
     # kernel/rcu/tree_stall.h:print_other_cpu_stall, print_cpu_stall; kernel/rcu/tree_exp.h
-    row("rcu-stall", "INFO:", r"INFO: rcu_?\w* (?:self-)?detected (?:expedited )?stalls?",
+    row("rcu-stall", "INFO:", r"INFO: \S{1,32} (?:self-)?detected (?:expedited )?stalls?",
         "INFO: rcu detected stall in {fn}", _STALL, absorbs=("rcu-stall", "warning")),
     # kernel/watchdog.c:watchdog_timer_fn; kernel/watchdog.c:watchdog_hardlockup_check;
     # arch/powerpc/kernel/watchdog.c:soft_nmi_interrupt, watchdog_smp_panic
@@ -300,14 +301,38 @@ RULES: tuple[Rule, ...] = (
     # fs/sysfs/dir.c:sysfs_warn_dup; lib/kobject.c: kobject_init, kobject_add_internal
     row("kobject", "cannot create duplicate", r"cannot create duplicate filename",
         "sysfs: cannot create duplicate filename in {fn}", absorbs=("kobject",)),
-    row("kobject", "kobject", r"kobject(?: \(\w+\))?: tried to (?:init an initialized|add an "
-        r"unnamed?) object|kobject: '.{0,80}' \(\w+\): (?:is not initialized|tried to add)",
+    row("kobject", "kobject", r"kobject '?.{0,80} ?\(\w+\): (?:tried to (?:init|add) an |"
+        r"is not initialized)|kobject: attempted to be registered with empty name",
         "kobject: bad object in {fn}", absorbs=("kobject",)),
     row("kobject", "kobject_add_internal", r"kobject_add_internal failed for .{1,200} with",
         "kobject: kobject_add_internal failed", _NOWHERE, trace=False),
     # fs/proc/proc_sysctl.c:sysctl_err, sysctl_check_table
     row("sysctl", "sysctl ", r"sysctl (?:table check failed|duplicate entry): ",
         "sysctl: bad table in {fn}"),
+    # mm/slab_common.c:kmalloc_fix_flags; mm/userfaultfd.c:handle_userfault; kernel/resource.c:
+    # reserve_region_with_split; kernel/time/sleep_timeout.c:schedule_timeout; kernel/workqueue.c:
+    # __warn_flushing_systemwide_wq; kernel/sched/debug.c:resched_latency_warn: each with a stack
+    row("warning", "Unexpected gfp", r"Unexpected gfp: .{1,80} Fixing up",
+        "Unexpected gfp in {fn}"),
+    row("warning", "ALLOW_RETRY missing", r"FAULT_FLAG_ALLOW_RETRY missing",
+        "FAULT_FLAG_ALLOW_RETRY missing in {fn}"),
+    row("warning", " not in root ", r"requested range \[.{1,60}\] not in root ",
+        "resource: range not in root in {fn}"),
+    row("warning", "wrong timeout", r"^\w{1,40}: wrong timeout value -?[0-9a-f]",
+        "schedule_timeout: wrong timeout value in {fn}"),
+    row("warning", "WARNING:", r"WARNING: Flushing system-wide workqueues",
+        "WARNING: Flushing system-wide workqueues in {fn}"),
+    row("warning", "need_resched set", r"CPU \d+ need_resched set for > \d+ ns",
+        "sched: need_resched set too long in {fn}", _STALL),
+    # kernel/sched/psi.c:psi_group_change, psi_flags_change
+    row("warning", "psi: ", r"psi: (?P<what>task underflow|inconsistent task state)!",
+        "psi: {what}", _NOWHERE, trace=False),
+    # mm/zswap.c:zswap_decompress
+    row("page-corruption", "Decompression error", r"zswap: Decompression error from zswap",
+        "zswap: decompression error", _NOWHERE, trace=False),
+    # kernel/smp.c:csd_lock_wait_toolong: a CPU does not answer another
+    row("csd-lock", "CSD lock", r"csd: (?:Detected|Continued) non-responsive CSD lock",
+        "csd: non-responsive CSD lock", _NOWHERE, absorbs=("csd-lock",)),
     # kernel/sched/idle.c:dequeue_task_idle
     row("scheduling-while-atomic", "scheduling from the idle", r"bad: scheduling from the idle",
         "bad: scheduling from the idle thread in {fn}"),

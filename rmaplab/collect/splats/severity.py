@@ -14,7 +14,7 @@ _KINDS = {
         kasan kfence kmsan kcsan ubsan refcount usercopy list-corruption slab-corruption
         page-table-check page-corruption bad-page-state bad-page-map bad-page-cache
         bad-page-table bad-swap-entry bad-rss-counter nonzero-nr-ptes page-counter-underflow
-        debugobjects dma-api lockdep spinlock rcu-stall soft-lockup hung-task
+        debugobjects dma-api csd-lock lockdep spinlock rcu-stall soft-lockup hung-task
         scheduling-while-atomic sleeping-function workqueue netdevice-leak busy-inodes console-cut
         corrupted tool-failure bug
     """,

@@ -731,6 +731,20 @@ Oops: stack guard page: 0000 [#1] PREEMPT SMP NOPTI
 RIP: 0010:demo_recurse+0x1f/0x230
 {trace("demo_recurse", "demo_ioctl", "vfs_ioctl")}""",
     ),
+    "CSD lock": Sample(
+        "csd-lock",
+        "csd: non-responsive CSD lock",
+        None,
+        "smp: csd: Detected non-responsive CSD lock (#1) on CPU#1, waiting 5000000001 ns for CPU#0 "
+        f"demo_handler+0x0/0x10(0x0).\n{CPU_LINE}\n" + trace("demo_broadcast"),
+    ),
+    "unexpected gfp": Sample(
+        "warning",
+        "Unexpected gfp in demo_make",
+        "demo_make",
+        "Unexpected gfp: 0x2 (__GFP_HIGHMEM). Fixing up to gfp: 0xcc0 (GFP_KERNEL).\n"
+        f"{CPU_LINE}\n" + trace("kmalloc_fix_flags", "demo_make"),
+    ),
     "cfi": Sample(
         "cfi",
         "CFI failure in demo_call",
