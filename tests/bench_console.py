@@ -28,7 +28,7 @@ from rmaplab.collect.splats import SplatParser
 CHUNK = 65_536
 LARGE_CHUNK = 1 << 20
 """The bytes that ./lab.py parse reads at once."""
-GOAL_MB_S = 50
+GOAL_MB_S = 150
 """Of ordinary chatter, on one core."""
 GROWTH_MB = 8
 """The MB that an allocator may take more for a long stream than for a short one."""

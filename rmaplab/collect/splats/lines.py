@@ -21,8 +21,8 @@ from rmaplab.collect.splats.prefix import NO_PREFIX, Prefixes, learn
 MAX_LINE = 4096
 """A longer raw line is taken in pieces of this many bytes."""
 CUT_SEARCH = 512
-LEARNED_LINES = 600
-LEARNED_LENGTH = 1000
+LEARNED_LINES = 160
+LEARNED_LENGTH = 400
 """Lines of a region that prefixes are learned from, and bytes of each."""
 
 UNSTAMPED = ""

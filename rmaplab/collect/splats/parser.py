@@ -7,6 +7,7 @@ import bisect
 import re
 from dataclasses import replace
 
+from rmaplab.collect.scan import Scanner
 from rmaplab.collect.splats.boots import BEFORE, Boots
 from rmaplab.collect.splats.lines import STAMPED, UNSTAMPED, Line, learn_prefixes, logical_lines
 from rmaplab.collect.splats.owner import MARK, Owner
@@ -23,24 +24,25 @@ MAX_OPEN = 8
 BLOCK = 262_144
 AHEAD = 32_768
 """Bytes that are taken at once, and that have to follow them: prefixes are learned from those."""
-SEGMENT = 32_768
-AROUND = 2048, 6144
-"""Bytes that share what is learned of their prefixes, and those before and after, for learning."""
+LEARNED = 12_288
+LEARNED_BEFORE = 512
+"""Bytes from a line on that its prefix is learned from, and those before it."""
+VALID = 8192
+"""Bytes from that line on for which what was learned counts."""
 MAX_QUIET = 48
 MAX_QUIET_EARLY = 160
 """So many lines that look like nothing of a report end it; more before its trace has begun."""
 MAX_EVENT = 64
 """Lines within which a headline about the same object is the same event."""
+MAX_APART = 1000
+"""Lines of other contexts within which a report has to go on."""
 
 _PANIC = b"Kernel panic - not syncing"
 _ALL_CONTEXTS = frozenset({"rcu-stall", "soft-lockup", "hard-lockup"})
 
 
-# Ordinary chatter has no sign, and saying so is what makes the parser fast. For a capital letter
-# one regular expression is quickest, because capitals are rare; for the others a plain search is.
-_SIGNS = sorted([MARK, *(sign.encode() for sign in SIGNS)])
-_CAPITAL_SIGN = re.compile(b"|".join(re.escape(sign) for sign in _SIGNS if sign[:1].isupper()))
-_OTHER_SIGNS = tuple(sign for sign in _SIGNS if not sign[:1].isupper())
+# Ordinary chatter has no sign, and saying so is what makes the parser fast.
+_SIGNS = Scanner(sorted([MARK, *(sign.encode() for sign in SIGNS)]))
 # What pages and mail programs put for a blank, and what no eye sees.
 _ODD_BLANKS = re.compile(rb"\xc2\xa0|(?<![\x80-\x9f\xa1-\xff])\xa0(?![\x80-\x9f\xa1-\xff])")
 _INVISIBLE = re.compile(rb"\xe2\x80\x8b|\xef\xbb\xbf")
@@ -48,19 +50,12 @@ _INVISIBLE = re.compile(rb"\xe2\x80\x8b|\xef\xbb\xbf")
 
 def has_sign(window: bytes) -> bool:
     """Whether any line could be a headline, or a mark of the agent's."""
-    return any(sign in window for sign in _OTHER_SIGNS) or bool(_CAPITAL_SIGN.search(window))
+    return bool(_SIGNS.ends(window))
 
 
 def signs(window: bytes) -> list[int]:
     """Return where a line could be a headline, or a mark of the agent's, in order."""
-    found = [match.start() for match in _CAPITAL_SIGN.finditer(window)]
-    for sign in _OTHER_SIGNS:
-        at = window.find(sign)
-        while at >= 0:
-            found.append(at)
-            at = window.find(sign, at + len(sign))
-    found.sort()
-    return found
+    return _SIGNS.starts(window)
 
 
 def is_fatal_line(line: bytes) -> bool:
@@ -100,7 +95,7 @@ class SplatParser:
         # The block that is being read, what follows it, and what came before it.
         self._block = self._ahead = self._before = b""
         self._position = 0
-        self._segment = -1
+        self._learned_until = 0
         self._prefixes: Prefixes = NO_PREFIX
 
     def feed(self, chunk: bytes) -> None:
@@ -151,7 +146,7 @@ class SplatParser:
         self._block = _with_plain_blanks(bytes(self._pending[:end]))
         self._ahead = _with_plain_blanks(bytes(self._pending[end : end + AHEAD]))
         del self._pending[:end]
-        self._segment = -1
+        self._learned_until = 0
         self._scan(self._block)
         self._before = (self._before + self._block)[-BEFORE:]
 
@@ -178,16 +173,14 @@ class SplatParser:
             position = end + 1
 
     def _learn(self, position: int) -> None:
-        """Learn the prefixes of the lines around a position, once for each stretch of the log."""
-        segment = position // SEGMENT
-        if segment == self._segment:
+        """Learn the prefixes of the lines from a position on, once for each stretch of the log."""
+        if position < self._learned_until:
             return
-        self._segment = segment
-        start = max(segment * SEGMENT - AROUND[0], 0)
-        end = (segment + 1) * SEGMENT + AROUND[1]
+        self._learned_until = position + VALID
+        start, end = max(position - LEARNED_BEFORE, 0), position + LEARNED
         region = self._block[start:end]
-        if len(region) < end - start:
-            region += self._ahead[: end - start - len(region)]
+        if end > len(self._block):
+            region += self._ahead[: end - max(len(self._block), start)]
         self._prefixes = learn_prefixes(region)
 
     def _line(self, line: Line) -> None:
@@ -207,6 +200,8 @@ class SplatParser:
         for context, report in list(self._open.items()):
             if self._belongs(report, line):
                 self._extend(context, report, line)
+            elif line.number - report.last > MAX_APART:
+                self._close(context)
 
     def _report(self, found: tuple[Rule, re.Match[str]], line: Line) -> Report:
         rule, match = found

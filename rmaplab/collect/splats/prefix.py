@@ -43,7 +43,7 @@ _NO_FRAME = re.compile(
 # Lines that a report has wherever it comes from: lib/dump_stack.c:dump_stack_print_info,
 # arch/*/kernel/{dumpstack,process,traps}.c:show_regs, include/asm-generic/bug.h, kernel/panic.c.
 _STRONG = re.compile(
-    r"Call [Tt]race:[^\w\s]{0,3}\s*$|</?(?:TASK|IRQ|NMI|SOFTIRQ|EOI)>[^\w\s]{0,3}\s*$|"
+    r"(?<![A-Za-z0-9_])(?=[CMHRFPNLKATWEe<\-psluxwbB])(?:Call [Tt]race:[^\w\s]{0,3}\s*$|</?(?:TASK|IRQ|NMI|SOFTIRQ|EOI)>[^\w\s]{0,3}\s*$|"
     r"-{8,}\[ cut here \]-{8,}|-{3}\[ end (?:trace|Kernel panic)|Modules linked in:|"
     r"CPU: \d+ (?:UID: \d+ )?PID: -?\d+ Comm: |Hardware name: |Code: (?:Bad|[0-9a-f]{2,8} |\()|"
     r"RIP: [0-9a-f]{4}:|RSP: [0-9a-f]{4}:|[RE]AX: [0-9a-f]{8}|CR2: [0-9a-f]{8}|"
@@ -51,7 +51,7 @@ _STRONG = re.compile(
     r"sp : [0-9a-f]{8}|x29: [0-9a-f]{16}|NIP \[|NIP:  ?[0-9a-f]{8}|LR \[[0-9a-f]|epc ?: |"
     r"Krnl PSW :|(?:Allocated|Freed) by task \d|The buggy address |Memory state around|"
     r"unreferenced object 0x|backtrace \(crc |Workqueue: |which lock already depends|"
-    r"but task is already holding|stack backtrace:"
+    r"but task is already holding|stack backtrace:)"
 )
 _WEAK = re.compile(
     r"BUG: |WARNING: |INFO: |UBSAN: |Kernel panic - not|Linux version \d|Unable to handle |"

@@ -60,7 +60,8 @@ class Report:
 
     ``boot`` is the boot of the log that it belongs to; ``again`` says that the log had printed the
     headline before. ``quiet`` counts the lines since the last one of a trace, ``ended`` says that
-    the kernel said that it was done, ``dropped`` that there was no more room.
+    the kernel said that it was done, ``dropped`` that there was no more room. ``last`` is
+    the number of its last line.
     """
 
     rule: Rule
@@ -75,6 +76,10 @@ class Report:
     has_trace: bool = False
     fatal: bool = False
     size: int = 0
+    last: int = 0
+
+    def __post_init__(self) -> None:
+        self.last = self.lines[0].number
 
     @property
     def context(self) -> str:
@@ -133,6 +138,7 @@ class Report:
 
     def add(self, line: Line) -> None:
         """Take one more line, if there is room."""
+        self.last = line.number
         if _FATAL.search(line.text):
             self.fatal = True
         if self.ended:
