@@ -46,7 +46,7 @@ def _read_table() -> dict[str, dict[str, Any]]:
 GROUPS = _read_table()
 
 _COMMENT = re.compile(rb"/\*.*?\*/|//[^\n]*", re.S)
-# What stands between a function's type and its name, or behind its arguments.
+# Attributes between a function's type and its name, and those behind its arguments.
 _ATTRIBUTE = re.compile(
     rb"\b(?:__\w+|noinline\w*|notrace|asmlinkage|noinstr|inline|fastcall|FASTCALL|\w+_API|"
     rb"[A-Z_]+_ATTR)(?:[ \t]*\([^()\n;{}]*\))?(?=[ \t\n]+[A-Za-z_*])"
@@ -109,7 +109,7 @@ def _name(definition: Node) -> str:
 
 
 def _only_reports(definition: Node) -> bool:
-    """Whether a function is given a text, prints, warns or panics, and does nothing else."""
+    """Tell if a function is given a text, prints, warns or panics, and does nothing else."""
     body = definition.child_by_field_name("body")
     if (
         not _takes_a_text(definition)
@@ -133,7 +133,7 @@ def _only_reports(definition: Node) -> bool:
 
 
 def _takes_a_text(definition: Node) -> bool:
-    """Whether a function has an argument that is a string: what failed, in which file."""
+    """Tell if a function has an argument that is a string: what failed, in which file."""
     declarator = definition.child_by_field_name("declarator")
     text = declarator.text.decode("utf-8", "replace") if declarator and declarator.text else ""
     return re.search(r"\bchar\s+(?:const\s+)?\*", text) is not None
@@ -225,7 +225,7 @@ def main() -> int:
         names = found[group] - ambiguous
         if group == "report":
             names |= {name for name in reporters if "_" in name or len(name) > 5} - known
-        # What a pattern says need not be said again.
+        # A name that a pattern has need not be said again.
         names = {name for name in names if not known_patterns[group].fullmatch(name)}
         lines += ["", f"[{group}]"]
         lines += [f"= {pattern}  # {reason}" for pattern, reason in patterns(group)]

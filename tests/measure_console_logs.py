@@ -118,7 +118,7 @@ class Rates:
 
     @property
     def hold(self) -> bool:
-        """Whether every rate reaches its threshold."""
+        """True if every rate reaches its threshold."""
         rates = self.detected >= DETECTED and self.kind >= KIND and self.function >= FUNCTION
         return rates and not self.false
 

@@ -38,6 +38,11 @@ _PLAN = re.compile(r"1\.\.(\d{1,9})\s*(?:#\s*(.*))?$")
 _RESULT = re.compile(
     r"(not )?ok(?:\s+(\d{1,9})\b(?:\s*-(?=\s|$))?|\s*-(?=\s)|(?=\s*(?:#|$)))\s*(.*)$"
 )
+# A directive stands behind a hash sign; a hash sign with blanks around it begins a note.
+_HASH = re.compile(
+    r"(?:^|\s)#(?:(?P<note>\s)|(?=(?:SKIP|TODO|XFAIL|XPASS|TIMEOUT|ERROR)\b)|$)", re.I
+)
+_NESTED = re.compile(r"(?P<hashes>(?:# ?)+)(?P<line>(?:K?TAP version|1\.\.\d|(?:not )?ok \d).*)$")
 _DIRECTIVE = re.compile(r"(SKIP|TODO|XFAIL|XPASS|TIMEOUT|ERROR)\b:?\s*(.*)$", re.IGNORECASE)
 _BAIL = re.compile(r"Bail out!\s*(.*)$", re.IGNORECASE)
 _SUBTEST = re.compile(r"# Subtest: (.+)$")
@@ -46,7 +51,7 @@ _SKIP_ALL = re.compile(r"SKIP(?:PED)?\b:?\s*(.*)$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class KtapReport:
-    """What a test program said.
+    """The results of a test program.
 
     ``subtests`` are the results in their order, parents after their children, plus one error for
     each that a plan promised and nobody printed. ``planned`` is the outermost plan or None;
@@ -111,6 +116,7 @@ class KtapParser:
         self.began = False
         self.ended_in_result = False
         self._has_version = False
+        self._nested: set[int] = set()
 
     # -- lines ---------------------------------------------------------------------------------
 
@@ -119,6 +125,9 @@ class KtapParser:
         text = _STAMP.sub("", raw.rstrip("\r\n"), count=1).expandtabs(8)
         body = text.lstrip(" ")
         indent = len(text) - len(body)
+        if body.startswith("#") and (nested := self._without_hashes(body)):
+            body, hashes = nested
+            indent += 2 * hashes
         if not body or self._bailed_out is not None:
             return
         self.ended_in_result = False
@@ -160,7 +169,7 @@ class KtapParser:
         if not self._room():
             return
         number = self._number(level, match[2])
-        description, _, tail = match[3].partition("#")
+        description, tail = self._split(match[3], number, level)
         verdict, note = _judge(bool(match[1]), tail.strip())
         # kselftest.h prints a skipped test's name behind the directive.
         name = (description.strip() or note or f"test {number}")[:MAX_NAME]
@@ -176,6 +185,38 @@ class KtapParser:
         level.diagnostics, level.size = deque(), 0
         level.results.append(Subtest(name, verdict, detail))
 
+    def _without_hashes(self, body: str) -> tuple[str, int] | None:
+        """Return a nested line of KTAP without its hash signs, and their number; None for others.
+
+        The kernel's kselftest/runner.sh puts "# " in front of all that a program prints, so a whole
+        report in KTAP is nested that way: it begins with a version line.
+        """
+        match = _NESTED.match(body)
+        if match is None:
+            return None
+        hashes = match["hashes"].count("#")
+        if _VERSION.match(match["line"]):
+            self._nested.add(hashes)
+        return (match["line"], hashes) if hashes in self._nested else None
+
+    def _split(self, text: str, number: int, level: _Level) -> tuple[str, str]:
+        """Return a result's description and the text behind its hash sign.
+
+        ktap.rst forbids a hash sign in a description, and tests print it there ("page #1"): only a
+        directive, or a note with blanks around the sign, ends it.
+        """
+        found = _HASH.search(text)
+        if found is None:
+            return text, ""
+        tail = text[found.end() :]
+        match = _DIRECTIVE.match(tail)
+        if match is not None and not found["note"] and not match[1].isupper():
+            where = self._where(level)
+            self.problem(
+                f"result {number}{where}: #{match[1]} may be a directive or part of a name"
+            )
+        return text[: found.start()], tail
+
     def _room(self) -> bool:
         self._count += 1
         if self._count > MAX_RESULTS:
@@ -187,12 +228,14 @@ class KtapParser:
         if match := _SUBTEST.match(body):
             level.name = match[1].strip()
             return
-        level.keep(body.removeprefix("#").strip()[:MAX_DETAIL])
+        while body.startswith("#"):
+            body = body.removeprefix("#").lstrip()
+        level.keep(body.strip()[:MAX_DETAIL])
 
     # -- levels --------------------------------------------------------------------------------
 
     def _child_of(self, indent: int) -> _Level | None:
-        """The nested level that a result line with that indentation closes, if it closes one."""
+        """Return the nested level that a result line with that indentation closes, or None."""
         while len(self._levels) > 1 and self._levels[-1].indent > indent:
             if self._levels[-2].indent <= indent:
                 child = self._levels.pop()
@@ -202,7 +245,7 @@ class KtapParser:
         return None
 
     def _level(self, indent: int) -> _Level:
-        """The level of lines with that indentation; deeper ones are over."""
+        """Return the level of lines with that indentation; deeper ones are over."""
         while len(self._levels) > 1 and self._levels[-1].indent > indent:
             self._orphan()
         if indent > self._levels[-1].indent and len(self._levels) < MAX_DEPTH:
@@ -210,7 +253,7 @@ class KtapParser:
         return self._levels[-1]
 
     def _orphan(self) -> None:
-        """A nested level whose parent's result never came."""
+        """Close a nested level whose parent's result never came."""
         level = self._levels.pop()
         self._settle(level)
         parent = self._levels[-1]
@@ -251,7 +294,7 @@ class KtapParser:
         return number
 
     def _bubble_up(self, name: str, verdict: Verdict, children: list[Subtest]) -> Verdict:
-        """A test cannot be better than its subtests (ktap.rst, "bubbling up")."""
+        """Judge a test no better than its subtests (ktap.rst, "bubbling up")."""
         bad = [child.verdict for child in children if child.verdict in _BAD]
         if verdict in _BAD or not bad:
             return verdict
@@ -269,7 +312,7 @@ class KtapParser:
     # -- the end -------------------------------------------------------------------------------
 
     def report(self) -> KtapReport:
-        """What all lines together say."""
+        """Return the results of all lines together."""
         while len(self._levels) > 1:
             self._orphan()
         top = self._levels[0]
@@ -300,7 +343,7 @@ def _inside(parent: str, child: Subtest) -> Subtest:
 
 
 def _judge(not_ok: bool, tail: str) -> tuple[Verdict, str]:
-    """A result line's verdict and the note behind its hash sign.
+    """Return a result line's verdict and the note behind its hash sign.
 
     SKIP skips whatever the result says. TODO and XFAIL expect a failure, so failing is no
     regression: a skip, for nothing was shown to work. A TODO that passes is a pass. TIMEOUT and

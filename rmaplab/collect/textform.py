@@ -168,7 +168,7 @@ def _without_first(stream: Iterator[bytes], size: int) -> Iterator[bytes]:
 
 
 def _is_mail(head: bytes) -> bool:
-    """Whether a text has parts that a mail program encoded."""
+    """Tell if a text has parts that a mail program encoded."""
     lines = head.split(b"\n")
     if any(_HEADER.match(line) for line in lines):
         return True

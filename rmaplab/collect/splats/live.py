@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Whether a console complains right now: cheaper, and less certain, than the parser.
+"""Tell if a console complains right now: cheaper, and less certain, than the parser.
 
 It reads headlines alone, so it may be wrong either way. Nothing is judged by it: it decides when to
 save a guest's memory.
@@ -13,13 +13,13 @@ from rmaplab.collect.splats.rules import CONSOLE_CUT, match_rule
 from rmaplab.collect.splats.severity import severity_of
 from rmaplab.model import Severity
 
-# What says nothing of where the kernel is; what a boot looks like, too; and a page that is dumped,
+# Kinds that say nothing of where the kernel is: missing lines, boots, and a page that is dumped,
 # which is no complaint if offlining asked for it, and leads to a headline if it is one.
 _NO_MOMENT = frozenset({CONSOLE_CUT, "unexpected-reboot", "page-dump"})
 
 
 def complaint_in(lines: bytes) -> str:
-    """The kind of the first complaint in some whole lines of a console; empty if there is none.
+    """Return the kind of the first complaint in whole lines of a console; empty for none.
 
     A notice is none.
     """

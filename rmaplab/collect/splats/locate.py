@@ -86,7 +86,7 @@ def _solid(frames: Sequence[Frame], inline: bool) -> list[str]:
 
 
 def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[str]]:
-    """The functions of each trace of the report itself, innermost first.
+    """Yield the functions of each trace of the report itself, innermost first.
 
     Traces of another moment (who allocated, who freed) and of other tasks are left out, and so
     are guesses. ``inline`` says whether to include functions that only debug information knows.
@@ -156,7 +156,7 @@ def _named_function(lines: Sequence[Line]) -> str | None:
 
 
 def _outwards(function: str, traces: Sequence[list[str]]) -> list[list[str]]:
-    """The traces from a function outwards; all of them where it is in none.
+    """Return the traces from a function outwards; all of them where it is in none.
 
     What a trace has further in is the machinery that reported, or another CPU's trace that got
     between the headline and its own.
@@ -169,7 +169,7 @@ def _outwards(function: str, traces: Sequence[list[str]]) -> list[list[str]]:
 
 
 def _first_named(rule: Rule, match: re.Match[str], lines: Sequence[Line]) -> str | None:
-    """The function that the text itself names, before any trace."""
+    """Return the function that the text itself names, before any trace."""
     named: str | None = None
     if rule.where is Where.HEADLINE and "fn" in match.re.groupindex:
         named = match["fn"]
@@ -183,7 +183,7 @@ def _first_named(rule: Rule, match: re.Match[str], lines: Sequence[Line]) -> str
 def find_function(
     rule: Rule, match: re.Match[str], lines: Sequence[Line], traces: Sequence[list[str]]
 ) -> str | None:
-    """The function that the title names: the one that misbehaved, not the one that noticed."""
+    """Return the function for the title: the one that misbehaved, not the one that noticed."""
     if rule.where is Where.NOWHERE:
         return None
     if rule.where is Where.STALL:

@@ -55,24 +55,24 @@ def _plain(function: str) -> str:
 
 
 def _family(*groups: str) -> re.Pattern[str]:
-    """One pattern out of blank-separated ones, each for a whole function name."""
+    """Return one pattern out of blank-separated ones, each for a whole function name."""
     return re.compile("|".join(f"(?:{part})" for group in groups for part in group.split()))
 
 
 @lru_cache(maxsize=4096)
 def is_machinery(function: str) -> bool:
-    """Whether a function reports, checks or helps, so that the title looks further out."""
+    """Tell if a function reports, checks or helps, so that the title looks further out."""
     name = _plain(function)
     return any(name in group for group in groups().values())
 
 
 @lru_cache(maxsize=4096)
 def is_reporting(function: str) -> bool:
-    """Whether a function is part of printing the splat itself."""
+    """Tell if a function is part of printing the splat itself."""
     return _plain(function) in groups()["report"]
 
 
-# What an entry from user space, an exception or a thread starts with: below it is nothing.
+# The outermost functions of a stack: entries from user space, exceptions, starts of threads.
 _ENTRY = _family(
     r"""
     entry_\w+ do_syscall_\w+ do_(fast|int80)_syscall\w* __do_fast_syscall\w* ret_from_\w+
@@ -115,7 +115,7 @@ _DISPATCHERS = _family(
 
 
 def is_entry(function: str) -> bool:
-    """Whether a function is an entry into the kernel or the start of a thread."""
+    """Tell if a function is an entry into the kernel or the start of a thread."""
     return _ENTRY.fullmatch(function) is not None
 
 
@@ -126,26 +126,26 @@ _ALLOCATING = re.compile(r"\w*alloc\w*")
 
 @lru_cache(maxsize=4096)
 def is_checker(function: str) -> bool:
-    """Whether a function is a sanitizer or a debugging check."""
+    """Tell if a function is a sanitizer or a debugging check."""
     return _plain(function) in groups()["check"]
 
 
 @lru_cache(maxsize=4096)
 def _passed_over(function: str) -> bool:
-    """Whether a function is there because a timer or an NMI found the CPU at work."""
+    """Tell if a function is there because a timer or an NMI found the CPU at work."""
     return is_reporting(function) or is_checker(function) or bool(_INTERRUPT.fullmatch(function))
 
 
 @lru_cache(maxsize=4096)
 def allocates(function: str) -> bool:
-    """Whether a function hands out memory: a leak is its caller's, or further out."""
+    """Tell if a function hands out memory: a leak is its caller's, or further out."""
     if _ALLOCATING.fullmatch(function):
         return True
     return any(_plain(function) in groups()[group] for group in ("alloc", "help", "check"))
 
 
 def stall_handler(functions: Sequence[str]) -> str | None:
-    """The handler in which a CPU was stuck: what the innermost dispatcher had called.
+    """Return the handler in which a CPU was stuck: the innermost dispatcher had called it.
 
     ``functions`` is a trace, innermost first. Where in the handler a timer happened to find the
     CPU is chance, so a stall is not named after it.

@@ -45,7 +45,7 @@ class Owner:
 
     @property
     def within_test(self) -> bool:
-        """Whether a test has begun and not ended; unknown of an agent that never said ready.
+        """True if a test has begun and not ended; unknown of an agent that never said ready.
 
         Those of before wrote end marks that no console showed.
         """
@@ -68,7 +68,7 @@ class Owner:
         return True
 
     def _is_agent(self, line: Line) -> bool:
-        """Whether the agent printed a line; a console without callers cannot tell.
+        """Tell if the agent printed a line; a console without callers cannot tell.
 
         Agents of before did not say ready: then it is PID 1, or on such a console anybody.
         """

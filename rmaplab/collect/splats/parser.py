@@ -43,13 +43,13 @@ _ALL_CONTEXTS = frozenset({"rcu-stall", "soft-lockup", "hard-lockup"})
 
 # Ordinary chatter has no sign, and saying so is what makes the parser fast.
 _SIGNS = Scanner(sorted([MARK, *(sign.encode() for sign in SIGNS)]))
-# What pages and mail programs put for a blank, and what no eye sees.
+# Pages and mail programs put these for a blank, and these that no eye sees.
 _ODD_BLANKS = re.compile(rb"\xc2\xa0|(?<![\x80-\x9f\xa1-\xff])\xa0(?![\x80-\x9f\xa1-\xff])")
 _INVISIBLE = re.compile(rb"\xe2\x80\x8b|\xef\xbb\xbf")
 
 
 def has_sign(window: bytes) -> bool:
-    """Whether any line could be a headline, or a mark of the agent's."""
+    """Tell if any line could be a headline, or a mark of the agent's."""
     return bool(_SIGNS.ends(window))
 
 
@@ -59,7 +59,7 @@ def signs(window: bytes) -> list[int]:
 
 
 def is_fatal_line(line: bytes) -> bool:
-    """Whether a console line says that the kernel is dead; cheap enough for each line."""
+    """Tell if a console line says that the kernel is dead; cheap enough for each line."""
     return _PANIC in line or b"---[ end Kernel panic" in line or b"-- System halted" in line
 
 
@@ -101,13 +101,13 @@ class SplatParser:
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the console."""
         self._pending += chunk
-        # What is learned must not depend on how the bytes came.
+        # The prefixes that are learned must not depend on how the bytes came.
         while len(self._pending) >= BLOCK + AHEAD:
             self._take()
 
     @property
     def within_test(self) -> bool:
-        """Whether the agent has begun a test and not ended it, as far as the console says.
+        """True if the agent has begun a test and not ended it, as far as the console says.
 
         It is known after ``finish``.
         """
@@ -173,7 +173,7 @@ class SplatParser:
             position = end + 1
 
     def _learn(self, position: int) -> None:
-        """Learn the prefixes of the lines from a position on, once for each stretch of the log."""
+        """Derive the prefixes of the lines from a position on, once for each stretch of the log."""
         if position < self._learned_until:
             return
         self._learned_until = position + VALID
@@ -225,7 +225,7 @@ class SplatParser:
     # -- reports -------------------------------------------------------------------------------
 
     def _absorbed(self, rule: Rule, match: re.Match[str], line: Line) -> bool:
-        """Whether a headline belongs to a report that is already open, or is no complaint."""
+        """Tell if a headline belongs to a report that is already open, or is no complaint."""
         if rule.kind == "unexpected-reboot" and not self._rebooted(line):
             return True
         report = self._open.get(line.context)
@@ -239,7 +239,7 @@ class SplatParser:
         return report.restated_by(rule, match) or report.takes(rule)
 
     def _same_event(self, rule: Rule, match: re.Match[str], number: int) -> bool:
-        """Whether the object of a headline has had one of this kind just before."""
+        """Tell if the object of a headline has had one of this kind just before."""
         if not rule.event or not match[rule.event]:
             return False
         key = (rule.kind, match[rule.event])

@@ -18,7 +18,7 @@ _CALLS = frozenset({FrameKind.CALL, FrameKind.POINTER})
 
 
 def places_of(splat: Splat) -> tuple[str, ...]:
-    """What to look up for a splat, each once: a place for each frame and instruction pointer.
+    """Return the places of a splat to look up, each once: of each frame and instruction pointer.
 
     A frame holds the address that its call returns to, which may be the next statement's: what is
     looked up is the byte before.
@@ -59,7 +59,7 @@ def sources_in(text: str) -> tuple[Source, ...]:
 
 
 def _found(text: str) -> Iterator[tuple[int, str, str]]:
-    """Of each frame that is no guess: its line in the text, what it says, what to look up."""
+    """Yield for each frame that is no guess: its line in the text, its place, what to look up."""
     for number, line in enumerate(text.splitlines()):
         frames = [frame for frame in parse_frames(line) if frame.kind in _CALLS]
         match = _PLACE.search(line)
@@ -72,7 +72,7 @@ def _found(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def with_sources(splat: Splat, lines: Mapping[str, tuple[str, ...]]) -> Splat:
-    """The splat with the source line of each place that has one, in its text, too."""
+    """Return the splat with the source line of each place that has one, in its text, too."""
     sources: dict[str, Source] = {}
     text = splat.excerpt.splitlines()
     for number, at, asked in _found(splat.excerpt):

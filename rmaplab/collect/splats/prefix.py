@@ -34,7 +34,7 @@ _FRAME_TAIL = re.compile(
     r"(?: [\w./+-]{2,200}:\d{1,7})? {0,80}(?P<suffix>[^\w\s]{0,8})\s*$"
 )
 _DECORATION = re.compile(r"<[/A-Z#0-9]{3,12}>|\(?\[<?[0-9a-f]{8,16}>?\]\)?|#\d+|\?")
-# What stands in front of a function in a line that is no frame: registers, locks, callers.
+# Words in front of a function in a line that is no frame: registers, locks, callers.
 _NO_FRAME = re.compile(
     r"(?:\b(?:at|in|is|from|to|by|of|on|RIP|EIP|IP|PC|LR|NIP|pc|lr|ra|epc|function|workfn|caller)"
     r"|[=(@,])\s{0,3}:?$|^\s*[A-Za-z]{1,4}\d{0,2}\s{0,4}:\s{0,4}$"
@@ -43,7 +43,8 @@ _NO_FRAME = re.compile(
 # Lines that a report has wherever it comes from: lib/dump_stack.c:dump_stack_print_info,
 # arch/*/kernel/{dumpstack,process,traps}.c:show_regs, include/asm-generic/bug.h, kernel/panic.c.
 _STRONG = re.compile(
-    r"(?<![A-Za-z0-9_])(?=[CMHRFPNLKATWEe<\-psluxwbB])(?:Call [Tt]race:[^\w\s]{0,3}\s*$|</?(?:TASK|IRQ|NMI|SOFTIRQ|EOI)>[^\w\s]{0,3}\s*$|"
+    r"(?<![A-Za-z0-9_])(?=[CMHRFPNLKATWEe<\-psluxwb])(?:"
+    r"Call [Tt]race:[^\w\s]{0,3}\s*$|</?(?:TASK|IRQ|NMI|SOFTIRQ|EOI)>[^\w\s]{0,3}\s*$|"
     r"-{8,}\[ cut here \]-{8,}|-{3}\[ end (?:trace|Kernel panic)|Modules linked in:|"
     r"CPU: \d+ (?:UID: \d+ )?PID: -?\d+ Comm: |Hardware name: |Code: (?:Bad|[0-9a-f]{2,8} |\()|"
     r"RIP: [0-9a-f]{4}:|RSP: [0-9a-f]{4}:|[RE]AX: [0-9a-f]{8}|CR2: [0-9a-f]{8}|"
@@ -65,7 +66,7 @@ MENTION = re.compile(
     r"e?grep|search(?:ing)?|wait(?:ed|ing)?(?: for)?|look(?:ing)? for|echo|printf|string|"
     r"signature|keyword)\b[^A-Za-z]{0,24}$"
 )
-# What a line's head is made of if there are no other lines to compare it with.
+# The parts of a line's head, for one that has no other lines to be compared with.
 _CLOCK = r"\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?"
 _GRAMMAR = re.compile(
     r"(?:(?:"
@@ -98,7 +99,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Prefixes:
-    """What the lines of a region have around their messages.
+    """The text around the messages of a region's lines.
 
     ``outer`` stands in front of a printk stamp or of a line without one, ``inner`` behind the
     stamp. ``suffix`` ends most lines of the region, and is empty where there is none.
@@ -127,7 +128,7 @@ class Prefixes:
         return text, False
 
     def is_head(self, text: str) -> bool:
-        """Whether a text that stands in front of a printk stamp is the log's own."""
+        """Tell if a text that stands in front of a printk stamp is the log's own."""
         if not text.strip():
             return True
         if any(template.pattern.fullmatch(text) for template in self.outer):
@@ -198,7 +199,7 @@ def _cell_pattern(tokens: Sequence[str], blanks: Iterable[bool]) -> str | None:
 
 
 def _is_plain(token: str) -> bool:
-    """Whether a cell is a number, a word or a sign, not a number with letters in it."""
+    """Tell if a cell is a number, a word or a sign, not a number with letters in it."""
     return token.isdigit() or not any(map(str.isdigit, token))
 
 
@@ -240,7 +241,7 @@ def _with_gap(heads: Sequence[str]) -> Template | None:
     return Template(re.compile(pattern), len(heads), len(first) + len(last))
 
 
-def _templates(heads: Sequence[str], lines: Sequence[str]) -> tuple[Template, ...]:
+def templates(heads: Sequence[str], lines: Sequence[str]) -> tuple[Template, ...]:
     """Return the templates of the heads of anchors, the longest first.
 
     One counts if a share of the anchors has it, or if it fits a share of all lines.
@@ -330,15 +331,13 @@ def learn(outer: Sequence[str], plain: Sequence[str], stamped: Sequence[str]) ->
     outer = [head if head.strip() and len(head) <= MAX_HEAD else "" for head in outer]
     plain_heads = _heads(plain)
     in_front = [*outer, *plain_heads]
-    templates = _templates(in_front, [*outer, *plain])
-    if not templates:
-        templates = _by_headlines(plain)
+    found = templates(in_front, [*outer, *plain]) or _by_headlines(plain)
     stamped_heads = _heads(stamped)
-    inner = _templates(stamped_heads, stamped) if any(map(str.strip, stamped_heads)) else ()
+    inner = templates(stamped_heads, stamped) if any(map(str.strip, stamped_heads)) else ()
     displaced = sum(bool(head.strip()) for head in plain_heads)
     return Prefixes(
-        outer=templates,
+        outer=found,
         inner=inner,
         suffix=_suffix([*plain, *stamped]),
-        unlearned=not templates and displaced >= max(LEAST_LINES, len(plain_heads) / 2),
+        unlearned=not found and displaced >= max(LEAST_LINES, len(plain_heads) / 2),
     )

@@ -88,12 +88,12 @@ class Report:
 
     @property
     def harmless(self) -> bool:
-        """Whether one of the lines says that this is no complaint."""
+        """True if one of the lines says that this is no complaint."""
         sign = self.rule.harmless
         return sign is not None and any(sign.search(line.text) for line in self.lines)
 
     def takes(self, rule: Rule) -> bool:
-        """Whether a headline of this rule is a part of this report."""
+        """Tell if a headline of this rule is a part of this report."""
         if self.ended:
             return False
         if rule.kind in self.rule.absorbs and (self.has_trace or self._may_absorb):
@@ -108,13 +108,13 @@ class Report:
         return self.rule.needs_trace or self.quiet <= MAX_LEAD
 
     def leads_to(self, rule: Rule) -> bool:
-        """Whether a headline of this rule, in the same context, takes this report's place."""
+        """Tell if a headline of this rule, in the same context, takes this report's place."""
         if self.rule.prelude:
             return not rule.prelude and self.quiet <= MAX_LEAD
         return rule.kind in self.rule.leads and self.quiet <= MAX_RESTATED
 
     def led_to_panic(self, text: str) -> bool:
-        """Whether a panic, in the same context, comes of what this report is about.
+        """Tell if a panic, in the same context, comes of this report's complaint.
 
         Once the kernel has said that a report is over, only an oops can lead to any panic.
         """
@@ -124,7 +124,7 @@ class Report:
         return fatal or not self.ended or _OWN_PANIC.search(text) is not None
 
     def restated_by(self, rule: Rule, match: re.Match[str]) -> bool:
-        """Whether a headline says this report's again; if so, take what it names.
+        """Tell if a headline says this report's again; if so, take the function that it names.
 
         Tools that add source lines print a headline for each function that was inlined, the
         function itself last.
@@ -176,7 +176,7 @@ def _clean_trace(traces: Sequence[list[str]]) -> tuple[str, ...]:
 
 
 def fingerprint(kind: str, frames: Sequence[str], function: str | None, title: str) -> str:
-    """Twelve hex digits that name the complaint, whatever the addresses and the configuration.
+    """Return twelve hex digits that name the complaint, without addresses and configuration.
 
     Kind and the first frames below the reporting machinery; without a trace the title's function,
     without that the title.
@@ -212,14 +212,14 @@ def _rip(lines: Sequence[Line]) -> str:
 
 
 def _excerpt(report: Report) -> str:
-    """The report's text, without most of the chatter that came while it was waited for more."""
+    """Return the report's text, without most of the chatter that came behind its last frame."""
     chatter = 0 if report.ended else max(report.quiet - EXCERPT_TAIL, 0)
     text = "\n".join(line.text for line in report.lines[: len(report.lines) - chatter])
     return text if len(text) <= MAX_EXCERPT else text[:MAX_EXCERPT] + "\n[cut]"
 
 
 def to_splat(report: Report) -> Splat:
-    """What a finished report says."""
+    """Return the splat of a finished report."""
     lines = report.lines
     # Where CPUs print at once, what the headline's own context said comes first.
     own = [line for line in lines if line.context == report.context]

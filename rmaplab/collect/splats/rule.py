@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a row of the table of kernel complaints is made of."""
+"""The parts of a row of the table of kernel complaints."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def row(
     leads: tuple[str, ...] = (),
     event: str = "",
 ) -> Rule:
-    """A row; ``signs`` are joined by ``|``, ``{FN}`` in ``pattern`` is a function's name."""
+    """Make a row; ``signs`` are joined by ``|``, ``{FN}`` in ``pattern`` is a function's name."""
     compiled = re.compile(pattern.replace("{FN}", FN))
     return Rule(
         kind=kind,
@@ -91,12 +91,12 @@ def row(
 
 
 def warning_at(files: str, kind: str, title: str) -> Rule:
-    """A WARN() in one of the kernel's own checks: the caller is at fault, not the check."""
+    """Make the row of a WARN() in a check of the kernel: its caller is at fault, not the check."""
     pattern = rf"WARNING: (?:.{{0,200}}[ /])?(?:{files}):\d+(?: (?:at )?(?!at\b){{FN}})?"
     return row(kind, "WARNING:", pattern, title, Where.HEADLINE)
 
 
 def bug_at(files: str, kind: str, title: str) -> Rule:
-    """A BUG() in one of the kernel's own checks."""
+    """Make the row of a BUG() in one of the kernel's own checks."""
     pattern = rf"[Kk]ernel BUG at (?:\S{{0,200}}/)?(?:{files}):\d+"
     return row(kind, "BUG ", pattern, title, absorbs=(*OOPS, "kernel-bug"))

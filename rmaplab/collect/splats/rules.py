@@ -373,7 +373,7 @@ RULES: tuple[Rule, ...] = (
     # A fuzzer's own last words (google/syzkaller).
     row("tool-failure", "SYZFA", r"(?P<what>SYZFA(?:IL|TAL): .{1,200})", "{what}", _NOWHERE,
         trace=False),
-    # What prints "BUG:" by convention and is no row of its own.
+    # Any other "BUG:", which drivers print by convention.
     row("bug", "BUG:", r"^(?:\[ |\d{4}/\d\d/\d\d \S+ )?BUG: (?P<what>\w.{2,100})",
         "BUG: {what}", _NOWHERE),
     row("corrupted", "INFO:", r"^INFO:$", "INFO: corrupted", _NOWHERE),
@@ -389,8 +389,8 @@ RULES: tuple[Rule, ...] = (
 MAX_HEADLINE = 1000
 """Characters of a line in which a headline is looked for."""
 
-# What a test or the lab's own agent says on the console is no complaint of the kernel, nor is what
-# the kernel says of a program's trap (arch/x86/kernel/traps.c:do_trap_no_signal, show_signal and
+# Lines of a test or of the lab's own agent are no complaints of the kernel, nor are those that
+# the kernel prints of a program's trap (arch/x86/kernel/traps.c:do_trap_no_signal, show_signal and
 # arch/x86/mm/fault.c:show_signal_msg).
 _NOT_THE_KERNEL = re.compile(
     r"\s*(?:# |(?:not )?ok \d)|rmaplab: |"
@@ -401,7 +401,7 @@ _QUOTED = re.compile(r"(?:['\"`\\]|['\"`]\\*-*\\*\[? ?)$")
 
 
 def _without_longer(signs: Iterable[str]) -> tuple[str, ...]:
-    """The signs that contain no other one: a line without any of these has none at all."""
+    """Return the signs that contain no other one: a line without any of these has none at all."""
     found = set(signs)
     return tuple(sorted(s for s in found if not any(o in s and o != s for o in found)))
 
@@ -412,14 +412,14 @@ _ANY_SIGN = re.compile("|".join(map(re.escape, SIGNS)))
 
 @lru_cache(maxsize=1024)
 def _candidates(present: tuple[str, ...]) -> tuple[Rule, ...]:
-    """The rows, in their order, that a line with these of the SIGNS may be a headline of."""
+    """Return the rows, in their order, that a line with these of the SIGNS may belong to."""
     return tuple(
         rule for rule in RULES if any(own in sign for sign in rule.signs for own in present)
     )
 
 
 def match_rule(text: str) -> tuple[Rule, re.Match[str]] | None:
-    """The row that a line is the headline of, with its match."""
+    """Return the row that a line is the headline of, with its match; None if there is none."""
     text = text[:MAX_HEADLINE]
     # Most lines of a report, let alone of chatter, have no sign.
     if _ANY_SIGN.search(text) is None or _NOT_THE_KERNEL.match(text):

@@ -22,7 +22,7 @@ _KINDS = {
         warning preemptible memory-leak negative-counter page-dump unwinder unhandled-irq kobject
         sysctl
     """,
-    # What kills a process because there is no memory may be what a test is for.
+    # A test may be there to have a process killed because there is no memory.
     Severity.NOTICE: "oom",
 }
 SEVERITIES = {kind: severity for severity, kinds in _KINDS.items() for kind in kinds.split()}
@@ -30,5 +30,5 @@ SEVERITIES = {kind: severity for severity, kinds in _KINDS.items() for kind in k
 
 
 def severity_of(kind: str) -> Severity:
-    """A kind's severity; grave for one that is in no list."""
+    """Return a kind's severity; grave for one that is in no list."""
     return SEVERITIES.get(kind, Severity.ERROR)

@@ -25,7 +25,7 @@ _TRUSTY = re.compile(r"ASSERT FAILED at \([^)]*\): |panic \(caller [^)]*\): ")
 
 
 def normalise(text: str) -> str:
-    """A message without what differs from boot to boot: addresses, offsets, numbers."""
+    """Return a message without the addresses, offsets and numbers that differ between boots."""
     for pattern, replacement in _NORMALISED:
         text = pattern.sub(replacement, text)
     return " ".join(text.split())
@@ -53,7 +53,7 @@ def _trusty(texts: Sequence[str]) -> str:
 
 
 def fill_title(rule: Rule, match: re.Match[str], texts: Sequence[str], function: str | None) -> str:
-    """The title of a report: the rule's, with its groups and the function filled in.
+    """Return the title of a report: the rule's, with its groups and the function filled in.
 
     ``texts`` are the report's lines, the headline first.
     """

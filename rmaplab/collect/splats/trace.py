@@ -61,7 +61,7 @@ _POINTER = re.compile(
     r"epc\s{0,3}: (?:[0-9a-f]+ |\[<[0-9a-f]+>\] )?|(?:--- )?interrupt: \w+ at |"
     r"Krnl PSW : [0-9a-f]+ [0-9a-f]+ \()" + _SYMBOL.format("pointer") + _AT
 )
-# What compilers append to a clone of a function: gcc's and clang's optimisation passes.
+# The suffixes of a clone of a function: gcc's and clang's optimisation passes append them.
 _CLONE = re.compile(r"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias|irqentry)\b.*")
 _RENAMED = (
     (re.compile(r"(?:__se_sys_|SyS_|ksys_|compat_SyS_|C_SYSC_|SYSC_)(\w+)"), r"\1"),
@@ -77,12 +77,12 @@ _RENAMED = (
 
 
 def strip_clone(symbol: str) -> str:
-    """A symbol without the suffixes that a compiler's pass added (``.isra.0``, ``.cold``)."""
+    """Return a symbol without the suffixes of a compiler's pass (``.isra.0``, ``.cold``)."""
     return _CLONE.sub("", symbol)
 
 
 def display_name(function: str) -> str:
-    """The name that a title uses: one name for a system call's many entry points."""
+    """Return the name that a title uses: one name for a system call's many entry points."""
     for pattern, replacement in _RENAMED:
         if pattern.fullmatch(function):
             return pattern.sub(replacement, function)
@@ -90,7 +90,7 @@ def display_name(function: str) -> str:
 
 
 def parse_frames(text: str) -> tuple[Frame, ...]:
-    """The functions that a line of a trace names, innermost first; none if it is no such line."""
+    """Return the functions that a line of a trace names, innermost first; none for any other."""
     if "+0x" not in text and ":" not in text:
         return ()
     if match := _CALL.match(text):
