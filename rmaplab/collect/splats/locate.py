@@ -22,6 +22,7 @@ from rmaplab.collect.splats.trace import Frame, FrameKind, parse_frames, strip_c
 
 MAX_TRACE = 1000
 """Frames of one trace that are read; recursion prints thousands."""
+LEAST_GUESSES = 3
 
 # Traces of another moment or another task than the one that the report is about.
 _ASIDE = re.compile(
@@ -85,20 +86,29 @@ def _solid(frames: Sequence[Frame], inline: bool) -> list[str]:
     return [name for name, before in zip(names, ["", *names], strict=False) if name != before]
 
 
+def _knows_no_frame(sections: Sequence[_Section]) -> bool:
+    """Tell if all frames are guesses: an old kernel without frame pointers knows no others."""
+    frames = [frame for section in sections for frame in section.frames]
+    return len(frames) >= LEAST_GUESSES and all(one.kind is FrameKind.GUESS for one in frames)
+
+
 def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[str]]:
     """Yield the functions of each trace of the report itself, innermost first.
 
     Traces of another moment (who allocated, who freed) and of other tasks are left out, and so
-    are guesses. ``inline`` says whether to include functions that only debug information knows.
+    are guesses, if anything else is known. ``inline`` says whether to include functions that only
+    debug information knows.
     """
     # The registers come before the trace, so what the first section has goes with the second. A
     # lone function that is none, such as lockdep's "at: [<...>] foo", is a trace for want of one.
+    sections = [section for section in _sections(lines) if not section.aside]
+    if _knows_no_frame(sections) and any("[<" in line.text for line in lines):
+        yield from ([frame.function for frame in section.frames] for section in sections)
+        return
     pending: list[str] = []
     alone: list[str] = []
     found = False
-    for section in _sections(lines):
-        if section.aside:
-            continue
+    for section in sections:
         names = _solid(section.frames, inline)
         if len(names) == 1 and section.frames[0].kind is not FrameKind.POINTER:
             alone = alone or names

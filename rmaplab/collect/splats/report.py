@@ -34,13 +34,14 @@ FINGERPRINT_FRAMES = 3
 
 INLINED = "[inline]"
 
-# lib/dump_stack.c:dump_stack_print_info, kernel/panic.c:print_tainted
+# lib/dump_stack.c:dump_stack_print_info, kernel/panic.c:print_tainted; "Pid:" before 3.10
 _CPU_LINE = re.compile(
-    r"CPU: \d+ (?:UID: \d+ )?PID: -?\d+ Comm: (?P<task>.{1,64}?) "
+    r"(?:CPU: \d+ (?:UID: \d+ )?PID: -?\d+ Comm: |Pid: -?\d+, comm: {1,16})(?P<task>.{1,64}?) "
     r"(?:Kdump: loaded )?(?P<taint>Not tainted|Tainted: [A-Z ]+)"
 )
 _TASK = re.compile(
-    r"(?:INFO: task |Process |task:|\bComm:|^(?:kmemleak: )?  comm \")(?P<task>[^\s:(\"]{1,64})"
+    r"INFO: task (?P<hung>.{1,64}?):\d+ (?:blocked|can't|is blocked)|"
+    r"(?:Process |task:|\bComm:|^(?:kmemleak: )?  comm \")(?P<task>[^\s(\"]{1,64}?)(?=[\s(\"]|$)"
 )
 # mm/slub.c:slab_bug says so in its headline; what it sets itself is in its trace's CPU line.
 _HEADLINE_TAINT = re.compile(r"\bBUG [\w.:-]{1,64} ?\((?P<taint>Not tainted|Tainted: [A-Z ]+)")
@@ -199,7 +200,7 @@ def _task_and_taint(lines: Sequence[Line]) -> tuple[str, bool]:
     tainted = headline is not None and _has_complained(headline["taint"])
     for line in lines:
         if match := _TASK.search(line.text):
-            return match["task"], tainted
+            return match["hung"] or match["task"], tainted
     return "", tainted
 
 

@@ -111,6 +111,10 @@ RULES: tuple[Rule, ...] = (
     row("slab-corruption", "WARNING:", r"WARNING: .{0,200}\bmm/slub\.c:\d+ (?:at )?"
         r"(?:object_err|__slab_err)\+0x", "WARNING: slab corruption in {fn}",
         within=("slab-corruption",)),
+    # mm/slab.c:__slab_error, before 6.8
+    row("slab-corruption", "slab error in", r"slab error in \w+\(\): cache .{1,64}: "
+        r"(?P<what>\w[\w -]+)",
+        "BUG: {what} in {fn}"),
     row("slab-corruption", "Slab corruption", r"Slab corruption", "BUG: Slab corruption in {fn}"),
     row("slab-corruption", "INFO:", r"INFO: (?P<what>Allocated|Freed) in {FN}.*age=",
         "INFO: {what} in {fn0} age=NUM cpu=NUM pid=NUM", _NOWHERE),
@@ -158,7 +162,7 @@ RULES: tuple[Rule, ...] = (
         "{p}: still has locks held in {fn}", _LOCK),
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): [Ii]nvalid wait context",
         "WARNING: locking bug in {fn}"),
-    row("lockdep", "WARNING:|INFO:", r"(?P<p>WARNING|INFO): suspicious RCU usage",
+    row("lockdep", "WARNING:|INFO:", r"(?P<p>WARNING|INFO): suspicious (?:RCU usage|rcu_\w+)",
         "{p}: suspicious RCU usage in {fn}"),
     row("lockdep", "WARNING:|BUG:", r"(?P<p>WARNING|BUG): Nested lock was not taken",
         "{p}: Nested lock was not taken in {fn}"),
@@ -229,7 +233,7 @@ RULES: tuple[Rule, ...] = (
     row("divide-error", "divide", r"divide[ _]error:? ", "divide error in {fn}", absorbs=OOPS),
     row("oops", "stack segment", r"stack segment: 0", "stack segment fault in {fn}"),
     # arch/x86/mm/fault.c:show_fault_oops since 5.1 (ea2f8d606079), before that "unable to handle"
-    row("page-fault", "BUG:", r"BUG: kernel NULL pointer dereference|"
+    row("page-fault", "BUG:", r"BUG: [Kk]ernel NULL pointer dereference|"
         r"[Uu]nable to handle kernel (?:NULL pointer|null pointer)",
         "BUG: unable to handle kernel NULL pointer dereference in {fn}", absorbs=OOPS),
     row("page-fault", "nable to handle", r"[Uu]nable to handle kernel NULL",
@@ -250,8 +254,8 @@ RULES: tuple[Rule, ...] = (
     # arch/arm64/kernel/traps.c:die
     row("oops", "Internal error:", r"Internal error: ", "Internal error in {fn}"),
     row("oops", "invalid opcode", r"invalid opcode: 0", "invalid opcode in {fn}"),
-    row("oops", "[#", r"(?:^|: )(?P<what>int3|bounds|overflow|alignment check|invalid TSS|"
-        r"segment not present): [0-9a-f]{1,8} \[#\d", "{what} in {fn}"),
+    row("oops", "[#", r"(?:^|: )(?P<what>invalid TSS|[a-z][a-z0-9 ]{2,40}): [0-9a-f]{1,8} "
+        r"\[#\d", "{what} in {fn}"),
     row("oops", "Oops", r"\bOops(?: - [\w ]+)?: |^Oops(?: ?\[#\d| - |[:.]|$)", "Oops in {fn}"),
     # arch/s390/kernel/dumpstack.c:die, with the interruption's code
     row("oops", " ilc:", r"^(?:.{0,40}: )?(?P<what>[a-z][\w ./-]{2,60}): [0-9a-f]{4} ilc:\d \[#\d",

@@ -44,7 +44,8 @@ _CALL = re.compile(
 # arch/arm/kernel/traps.c:dump_backtrace_entry, with and without addresses: "callee from caller".
 # After a tail call the next line's callee is not this line's caller.
 _ARM = re.compile(
-    r"\s{0,4}(?:\[<[0-9a-f]{8}>\] \((?P<callee>[^()]{1,200})\) from \[<[0-9a-f]{8}>\] \(|"
+    r"\s{0,4}(?:\[<[0-9a-f]{8}>\] \((?P<callee>[^()+]{1,200})(?:\+0x[0-9a-f/x]+)?\) "
+    r"from \[<[0-9a-f]{8}>\] \(|"
     r"(?P<callee2>[\w.$]{1,200}) from )" + _SYMBOL.format("caller") + _OFFSET
 )
 _INLINE = re.compile(
@@ -58,7 +59,8 @@ _POINTER = re.compile(
     r"\s{0,4}(?:EIP is at |E?IP: (?:[0-9a-f]{4}:)?(?:\[<[0-9a-f]+>\]\s{1,4}){0,2}|"
     r"RIP: (?:[0-9a-f]{4}:)?(?:\[<[0-9a-f]+>\]\s{1,4}){0,2}|"
     r"pc : (?:\[<[0-9a-f]+>\] )?|PC is at |NIP \[[0-9a-f]+\] |"
-    r"epc\s{0,3}: (?:[0-9a-f]+ |\[<[0-9a-f]+>\] )?|(?:--- )?interrupt: \w+ at |"
+    r"epc\s{0,3}: (?:[0-9a-f]+ |\[<[0-9a-f]+>\] )?|(?:--- )?(?:interrupt|Exception): \w+ at |"
+    r"ERA ?: [0-9a-f]+ |TPC: <|IAOQ\[0\]: |"
     r"Krnl PSW : [0-9a-f]+ [0-9a-f]+ \()" + _SYMBOL.format("pointer") + _AT
 )
 # The suffixes of a clone of a function: gcc's and clang's optimisation passes append them.
