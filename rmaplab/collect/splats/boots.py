@@ -42,8 +42,9 @@ _ASKED = re.compile(
     rb"hard[-_]reset|power[-_ ]?cycl|[Rr]eset(?:ting)? the (?:board|device|machine|system)|"
     rb"(?:[#$] |; |sudo )(?:systemctl |/sbin/|busybox )?(?:reboot|poweroff|halt|shutdown|kexec)\b"
 )
-# A log that somebody keeps on disk has no last words of a kernel that was told to reboot.
-_KEPT_ON_DISK = re.compile(rb"\bkernel(?:\[\d+\])?: {0,2}(?:\[ *\d+\.\d+\] ?)?[^\n]{0,8}$")
+# A log that somebody keeps on disk has no last words of a kernel that was told to reboot, and who
+# puts the time of day before each line of a console may have switched the machine off and on.
+_KEPT = re.compile(rb"\d\d:\d\d:\d\d|\bkernel(?:\[\d+\])?: {0,2}(?:\[ *\d+\.\d+\] ?)?[^\n]{0,8}$")
 _SEPARATOR = re.compile(rb"-- (?:Reboot|Boot [0-9a-f]{32}) ?--")
 
 
@@ -97,6 +98,6 @@ class Boots:
     def _asked_for(before: bytes) -> bool:
         before = before[before.rfind(BANNER) + 1 :]
         start, _, head = before.rpartition(b"\n")
-        if _KEPT_ON_DISK.search(head) or _SEPARATOR.search(start, max(len(start) - BEFORE, 0)):
+        if _KEPT.search(head) or _SEPARATOR.search(start, max(len(start) - BEFORE, 0)):
             return True
         return _ASKED.search(start) is not None

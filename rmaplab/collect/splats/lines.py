@@ -42,6 +42,10 @@ _ESCAPED_END = re.compile(r"#012|\\x0a")
 _ENTITY = re.compile(r"&(?:lt|gt|amp|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
 _MESSAGE_KEYS = ("MESSAGE", "message", "msg", "log", "text", "line")
 _NO_LINE_END = {10: 32, 13: 32}
+_FIELD = re.compile(
+    r"\s{0,8}(?:(?P<quoted>\"(?=_{0,2}[A-Z]))?(?P<name>_{0,2}[A-Z][A-Z0-9_]{2,40})"
+    r"(?(quoted)\" : \"|=))"
+)
 # CONFIG_PRINTK_CALLER in an extended record (kernel/printk/printk.c:info_print_ext_header)
 _CALLER = re.compile(r"caller=([TC]\d{1,8});")
 
@@ -72,6 +76,26 @@ def clean(raw: bytes) -> str:
     if text.startswith("{") and text.endswith("}"):
         return json_message(text)
     return text
+
+
+def _message_of_record(text: str) -> str | None:
+    """Return the message of a line of an exported journal, or None for any other of its fields.
+
+    journalctl prints a record as ``FIELD=value``, a line each (export, verbose), or as JSON
+    (pretty). A line that is no field is returned as it is.
+    """
+    match = _FIELD.match(text)
+    if match is None:
+        return text
+    if match["name"] != "MESSAGE":
+        return None
+    value = text[match.end() :]
+    if not match["quoted"]:
+        return value
+    try:
+        return str(json.loads('"' + value.rstrip().removesuffix(",")))
+    except ValueError:
+        return value.rstrip().removesuffix(",").removesuffix('"')
 
 
 def json_message(text: str) -> str:
@@ -107,7 +131,10 @@ def logical_lines(raw: bytes, number: int, prefixes: Prefixes = NO_PREFIX) -> It
     What the log itself put in front of a message (``prefixes``) is taken off.
     """
     for piece in _pieces(raw):
-        text = clean(piece)
+        found = _message_of_record(clean(piece))
+        if found is None:
+            continue
+        text = found
         if "#012" in text or "\\x0a" in text:
             first, *rest = _ESCAPED_END.split(text)
             context = UNSTAMPED
@@ -155,10 +182,15 @@ def learn_prefixes(region: bytes) -> Prefixes:
     outer: list[str] = []
     plain: list[str] = []
     stamped: list[str] = []
-    for raw in region.split(b"\n")[:LEARNED_LINES]:
+    for raw in region.split(b"\n"):
+        if len(plain) + len(stamped) >= LEARNED_LINES:
+            break
         if not raw or raw == b"\r":
             continue
-        text = clean(raw[:LEARNED_LENGTH])
+        message = _message_of_record(clean(raw[:LEARNED_LENGTH]))
+        if message is None:
+            continue
+        text = message
         stamps = _stamps(text)
         if not stamps:
             plain.append(text)

@@ -24,8 +24,8 @@ MAX_OPEN = 8
 BLOCK = 262_144
 AHEAD = 32_768
 """Bytes that are taken at once, and that have to follow them: prefixes are learned from those."""
-LEARNED = 12_288
-LEARNED_BEFORE = 512
+LEARNED = 28_672
+LEARNED_BEFORE = 1024
 """Bytes from a line on that its prefix is learned from, and those before it."""
 VALID = 8192
 """Bytes from that line on for which what was learned counts."""

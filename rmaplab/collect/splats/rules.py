@@ -262,7 +262,7 @@ RULES: tuple[Rule, ...] = (
         "{what} in {fn}"),
     # die() of any other architecture: what happened, and how many times the kernel has died.
     row("oops", "[#", r"^(?:[\w.-]{1,16}\(\d+\): )?(?P<what>[A-Z][A-Za-z .,/-]{3,60}?) ?"
-        r"(?:: [0-9a-f]{1,16} ?)?\[#\d{1,3}\]", "{what} in {fn}"),
+        r"(?:: [0-9a-f]{1,16} ?)?\[#\d{1,3}\](?=:|\s*$| [A-Z]{3})", "{what} in {fn}"),
     # CONFIG_CFI_CLANG: kernel/cfi.c:report_cfi_failure
     row("cfi", "CFI failure", r"CFI failure at {FN}", "CFI failure in {fn}", _HEADLINE,
         absorbs=(*CHECK, "cfi")),
