@@ -86,6 +86,7 @@ _GRAMMAR = re.compile(
     r"(?:> ?){1,8}"
     r")[ \t]?)+"
 )
+_PUNCTUATION = frozenset(":;|>-,")
 _TOKEN = re.compile(r"[^\W_]+|\s+|.", re.S)
 
 
@@ -335,6 +336,8 @@ def learn(outer: Sequence[str], plain: Sequence[str], stamped: Sequence[str]) ->
     found = templates(in_front, [*outer, *plain]) or _by_headlines(plain)
     stamped_heads = _heads(stamped)
     inner = templates(stamped_heads, stamped) if any(map(str.strip, stamped_heads)) else ()
+    if not inner and sum(line[:1] in _PUNCTUATION for line in stamped) > len(stamped) / 2:
+        inner = _by_headlines(stamped)
     displaced = sum(bool(head.strip()) for head in plain_heads)
     return Prefixes(
         outer=found,
