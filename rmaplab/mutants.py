@@ -1,31 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Seeded bugs: what tells a mutant from its base, by which kind of evidence, and the verdict. Pure.
+"""Judge seeded bugs: which rows detect a mutant, by which kind of evidence. Pure.
 
-A row tells if base passes it, or fails it as is known, and the mutant fails it or fails it worse
-(compare.py). One such row may be chance, so a mutant counts as caught only if a row that told does
-so again when it is run again.
+A row detects a mutant if base passes it, or fails it as is known, and the mutant is worse by the
+comparison's rules (docs/comparison.md). One such row may be chance, so a mutant counts as caught
+only if a row that detected it does so again when it is run again.
 """
 
 from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rmaplab.compare import compare
+from rmaplab.compare import News, NewsKind, Side, compare, grouped, news
 from rmaplab.model import (
-    LAB_SUBTEST,
     CellResult,
     Change,
+    FindingKind,
     Outcome,
     Patch,
+    RowKey,
     Verdict,
 )
 
-RowKey = tuple[str, str, str, str]
-"""Testcase, settings, guest, device."""
+__all__ = ["RowKey", "grouped"]
+
 Rows = Mapping[RowKey, Sequence[CellResult]]
 
 
@@ -47,7 +48,7 @@ class MutantVerdict(enum.StrEnum):
 
 
 class Evidence(enum.StrEnum):
-    """By what a cell tells."""
+    """Name a kind of evidence that a cell has against a mutant."""
 
     ORACLE = "oracle"
     DATA = "data"
@@ -67,7 +68,7 @@ COMPLAINTS = frozenset({Evidence.SPLAT, Evidence.CRASH})
 class Mutant:
     """A seeded bug: a patch with a note of what it breaks.
 
-    ``testcases`` are those that should tell. ``equivalent`` is why nothing can, or empty.
+    ``testcases`` are those that should detect it. ``equivalent`` is why nothing can, or empty.
     """
 
     name: str
@@ -85,9 +86,9 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A row that told: by what, in what words, and how often when it was run again.
+    """One row that detected a mutant: by which evidence, and how often when it was run again.
 
-    ``again`` is (how often it told, of how many repeats), or None if it was not run again.
+    ``again`` is (how often it detected it, of how many repeats), or None if it was not run again.
     """
 
     testcase: str
@@ -105,63 +106,63 @@ class Detection:
 
     @property
     def confirmed(self) -> bool:
-        """Whether it told again."""
+        """Say whether the row detected the mutant again."""
         return self.again is not None and self.again[0] > 0
 
 
 @dataclass(frozen=True, slots=True)
 class MutantReport:
-    """What the cells of a mutant showed beside those of its base.
+    """The cells of a mutant beside those of its base.
 
     ``rows`` is how many could be compared. ``problems`` are rows of the named testcases that could
     not, with the reason: while there are any, a mutant is not missed. ``doubts`` are other such
     rows.
     """
 
-    catches: tuple[Detection, ...]
+    detections: tuple[Detection, ...]
     rows: int
     problems: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
     @property
     def caught_by(self) -> tuple[Detection, ...]:
-        """The rows that told again."""
-        return tuple(catch for catch in self.catches if catch.confirmed)
+        """Give the rows that detected the mutant again."""
+        return tuple(one for one in self.detections if one.confirmed)
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        """The kinds of evidence of the rows that told again, each once."""
-        found = {kind for catch in self.caught_by for kind in catch.evidence}
+        """Give the kinds of evidence of the rows that detected the mutant again, each once."""
+        found = {kind for one in self.caught_by for kind in one.evidence}
         return tuple(kind for kind in Evidence if kind in found)
 
     @property
     def by(self) -> tuple[str, ...]:
-        """The testcases that told, those that told again first, each once."""
-        ordered = sorted(self.catches, key=lambda catch: not catch.confirmed)
-        return tuple(dict.fromkeys(catch.testcase for catch in ordered))
+        """Give the testcases that detected the mutant, those that did so again first, each once."""
+        ordered = sorted(self.detections, key=lambda one: not one.confirmed)
+        return tuple(dict.fromkeys(one.testcase for one in ordered))
 
     @property
     def only_complaints(self) -> bool:
-        """Whether nothing but what the kernel said of itself told, in any row."""
+        """Say whether the kernel's own complaints are the only evidence, in every row."""
         return bool(self.caught_by) and all(
-            set(catch.evidence) <= COMPLAINTS for catch in self.catches
+            set(one.evidence) <= COMPLAINTS for one in self.detections
         )
 
 
-NOTHING_SEEN = MutantReport((), 0)
+NOTHING_COMPARED = MutantReport((), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class MutantResult:
     """A mutant with its verdict.
 
-    ``detail`` says why, where the verdict alone does not. ``without_debug`` is the look at a kernel
-    without the debugging options, for one that only complaints told, or None.
+    ``detail`` says why, where the verdict alone does not. ``without_debug`` is the report of
+    a kernel without the debugging options, for one that only complaints detected, or None.
     """
 
     mutant: Mutant
     verdict: MutantVerdict
-    look: MutantReport = NOTHING_SEEN
+    report: MutantReport = NOTHING_COMPARED
     detail: str = ""
     build_s: float = 0.0
     run_s: float = 0.0
@@ -170,29 +171,19 @@ class MutantResult:
 
     @property
     def contradicts(self) -> bool:
-        """Whether it was declared equivalent and is not."""
+        """Say whether it was declared equivalent and is not."""
         return bool(self.mutant.equivalent) and self.verdict is MutantVerdict.CAUGHT
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """The testcases that should have told, and did not."""
+        """Give the testcases that should have detected the mutant, and did not."""
         if self.verdict is not MutantVerdict.CAUGHT:
             return ()
-        return tuple(name for name in self.mutant.testcases if name not in self.look.by)
-
-
-def grouped(results: Iterable[CellResult]) -> dict[RowKey, list[CellResult]]:
-    """Results by row."""
-    rows: dict[RowKey, list[CellResult]] = {}
-    for result in results:
-        cell = result.cell
-        key = (cell.testcase.name, cell.settings.name, cell.guest.name, cell.device)
-        rows.setdefault(key, []).append(result)
-    return rows
+        return tuple(name for name in self.mutant.testcases if name not in self.report.by)
 
 
 def unclean(results: Sequence[CellResult]) -> str:
-    """Why a row of base cannot be compared with, or an empty string.
+    """Say why a row of base is nothing to compare with; empty if it is.
 
     It is clean if every repeat passed, or failed as the lab file knows.
     """
@@ -208,9 +199,9 @@ def unclean(results: Sequence[CellResult]) -> str:
     return "" if len(verdicts) == 1 else "base is not clean: its repeats differ"
 
 
-def look(named: Sequence[str], before: Rows, after: Rows) -> MutantReport:
+def examine(named: Sequence[str], before: Rows, after: Rows) -> MutantReport:
     """Compare a mutant's rows with those of its base, which has all of them."""
-    catches: list[Detection] = []
+    detections: list[Detection] = []
     problems: list[str] = []
     doubts: list[str] = []
     rows = 0
@@ -220,22 +211,20 @@ def look(named: Sequence[str], before: Rows, after: Rows) -> MutantReport:
             (problems if key[0] in named else doubts).append(f"{_where(key)}: {why}")
             continue
         rows += 1
-        if (catch := tells(key, base, seen)) is not None:
-            catches.append(catch)
-    return MutantReport(tuple(catches), rows, tuple(problems), tuple(doubts))
+        if (detection := detect(key, base, seen)) is not None:
+            detections.append(detection)
+    return MutantReport(tuple(detections), rows, tuple(problems), tuple(doubts))
 
 
-def tells(key: RowKey, base: Sequence[CellResult], seen: Sequence[CellResult]) -> Detection | None:
-    """The catch of a row that base has no doubt about, or None if the mutant does as base does."""
+def detect(key: RowKey, base: Sequence[CellResult], seen: Sequence[CellResult]) -> Detection | None:
+    """Give the detection of a row of which base is clean; None if the mutant is no worse."""
     failed = [result for result in seen if result.judgement.verdict is Verdict.FAIL]
     if not failed:
         return None
-    comparison = compare("base", "mutant", base, failed)
-    (row,) = comparison.rows
+    (row,) = compare("base", "mutant", base, failed).rows
     if row.change not in {Change.REGRESSED, Change.NEW_SPLAT}:
         return None
-    kinds = evidence(base, failed)
-    return Detection(*key, kinds, row.detail)
+    return Detection(*key, evidence(news(Side.of(base), Side.of(failed))), row.detail)
 
 
 def _no_verdict(seen: Sequence[CellResult]) -> str:
@@ -253,43 +242,28 @@ def _where(key: RowKey) -> str:
 
 # -- kinds of evidence ---------------------------------------------------------------------------
 
-_CRASHED = {Outcome.PANIC, Outcome.BOOT_FAILED, Outcome.LOST}
 _HUNG = {Outcome.HANG, Outcome.TIMEOUT}
-# What page_intact() of testcases/lib prints of a page whose content is not what was written.
+# page_intact() of testcases/lib prints this of a page whose content is not what was written.
 _DATA = re.compile(r"^page of seed -?\d+, word \d+: ", re.M)
 
 
-def evidence(base: Sequence[CellResult], failed: Sequence[CellResult]) -> tuple[Evidence, ...]:
-    """By what the failed cells of a row tell, beyond what base shows too."""
-    known = {s.name for r in base for s in r.observation.subtests if s.verdict is Verdict.FAIL}
-    splats = {splat.fingerprint for r in base for splat in r.observation.splats}
-    outcomes = {result.observation.outcome for result in base}
-    found: set[Evidence] = set()
-    for result in failed:
-        seen = result.observation
-        if seen.outcome not in outcomes:
-            found |= {Evidence.CRASH} if seen.outcome in _CRASHED else set()
-            found |= {Evidence.HANG} if seen.outcome in _HUNG else set()
-            # The kernel may say it with a taint flag alone.
-            found |= {Evidence.SPLAT} if seen.outcome is Outcome.SPLAT else set()
-        if any(s.fingerprint not in splats and not allowed for s, allowed in result.splats):
-            found.add(Evidence.SPLAT)
-        found |= {
-            _of_subtest(subtest.name, subtest.detail)
-            for subtest in seen.subtests
-            if subtest.verdict is Verdict.FAIL and subtest.name not in known
-        }
-    return tuple(kind for kind in Evidence if kind in found)
+def evidence(found: Sequence[News]) -> tuple[Evidence, ...]:
+    """Give the kinds of evidence that the news of a row are, each once."""
+    kinds = {_kind(one) for one in found}
+    return tuple(kind for kind in Evidence if kind in kinds)
 
 
-def _of_subtest(name: str, detail: str) -> Evidence:
-    if name.startswith(f"{LAB_SUBTEST}audit"):
-        return Evidence.AUDIT
-    if name.startswith(f"{LAB_SUBTEST}ledger"):
-        return Evidence.LEDGER
-    if name.startswith(LAB_SUBTEST):
-        return Evidence.EXIT
-    return Evidence.DATA if _DATA.search(detail) else Evidence.ORACLE
+def _kind(one: News) -> Evidence:
+    match one.kind:
+        case NewsKind.SPLAT | NewsKind.TAINT:
+            return Evidence.SPLAT
+        case NewsKind.END:
+            return Evidence.HANG if one.outcome in _HUNG else Evidence.CRASH
+    shown = one.shown
+    if shown is None or shown.finding is None:
+        return Evidence.DATA if shown is not None and _DATA.search(shown.text) else Evidence.ORACLE
+    kinds = {FindingKind.AUDIT: Evidence.AUDIT, FindingKind.LEDGER: Evidence.LEDGER}
+    return kinds.get(shown.finding.kind, Evidence.EXIT)
 
 
 # -- the verdict ---------------------------------------------------------------------------------
@@ -298,22 +272,22 @@ def _of_subtest(name: str, detail: str) -> Evidence:
 def candidates(
     seen: MutantReport, named: Sequence[str], seconds: Mapping[RowKey, float]
 ) -> list[list[Detection]]:
-    """The rows that told, in the order in which they are to be run again until one tells again.
+    """Order the rows that detected a mutant, to be run again until one detects it again.
 
     First the quickest one of each named testcase, together, then the others one by one.
     """
-    quick = sorted(seen.catches, key=lambda catch: seconds.get(catch.key, 0.0))
-    first = {catch.testcase: catch for catch in reversed(quick) if catch.testcase in named}
-    others = [catch for catch in quick if catch not in first.values()]
-    others.sort(key=lambda catch: catch.testcase not in named)
-    return [*([list(first.values())] if first else []), *([catch] for catch in others)]
+    quick = sorted(seen.detections, key=lambda one: seconds.get(one.key, 0.0))
+    first = {one.testcase: one for one in reversed(quick) if one.testcase in named}
+    others = [one for one in quick if one not in first.values()]
+    others.sort(key=lambda one: one.testcase not in named)
+    return [*([list(first.values())] if first else []), *([one] for one in others)]
 
 
 def verdict(mutant: Mutant, seen: MutantReport) -> tuple[MutantVerdict, str]:
-    """The verdict on a mutant whose rows that told were run again, and why."""
+    """Give the verdict on a mutant whose detections were run again, and why."""
     if seen.caught_by:
-        told = mutant.equivalent
-        return MutantVerdict.CAUGHT, f"is declared equivalent: {told}" if told else ""
+        claim = mutant.equivalent
+        return MutantVerdict.CAUGHT, f"is declared equivalent: {claim}" if claim else ""
     if mutant.equivalent:
         return MutantVerdict.EQUIVALENT, mutant.equivalent
     if seen.problems:
@@ -321,5 +295,5 @@ def verdict(mutant: Mutant, seen: MutantReport) -> tuple[MutantVerdict, str]:
         return MutantVerdict.ERROR, seen.problems[0] + more
     if not seen.rows:
         return MutantVerdict.ERROR, "no row of it could be compared"
-    once = ", ".join(dict.fromkeys(catch.testcase for catch in seen.catches))
+    once = ", ".join(dict.fromkeys(one.testcase for one in seen.detections))
     return MutantVerdict.MISSED, f"failed once and never again: {once}" if once else ""

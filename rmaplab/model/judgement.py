@@ -39,8 +39,11 @@ class CellResult:
 
     @property
     def outcome(self) -> Outcome:
-        """How the cell ended, allowed splats left out of account."""
-        return self.observation.outcome
+        """Say how the cell ended, allowed splats left out of account."""
+        seen = self.observation
+        quiet = seen.outcome is Outcome.SPLAT and seen.beneath is Outcome.COMPLETED
+        allowed = quiet and bool(seen.splats) and all(self.judgement.allowed or ("",))
+        return Outcome.COMPLETED if allowed else seen.outcome
 
     @property
     def splats(self) -> tuple[tuple[Splat, str], ...]:

@@ -271,6 +271,10 @@ class Allowlist:
     day: str = ""
 
 
+RowKey = tuple[str, str, str, str]
+"""A row of a comparison: testcase, settings, guest, device."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One kernel x guest x settings x device x testcase x repeat.
@@ -292,6 +296,11 @@ class Cell:
     def devices(self) -> str:
         """The devices that the cell's guest has: ``dmirror``, ``a+b``, ``none``."""
         return "+".join(device.name for device in self.guest.devices) or NO_DEVICE
+
+    @property
+    def row(self) -> RowKey:
+        """Give the row of the cell: its coordinates without kernel and repeat."""
+        return self.testcase.name, self.settings.name, self.guest.name, self.device
 
     @property
     def place(self) -> str:

@@ -34,7 +34,7 @@ class Verdict(enum.StrEnum):
 
 
 class Change(enum.StrEnum):
-    """How a row of an A/B comparison moved from A (base) to B (patched)."""
+    """Name how a row of an A/B comparison moved from A (base) to B (patched)."""
 
     FIXED = "fixed"
     REGRESSED = "regressed"
@@ -46,6 +46,24 @@ class Change(enum.StrEnum):
     MISSING = "missing"
 
     @property
+    def rank(self) -> int:
+        """Give the place of a change in the order from the best to the worst (docs/comparison.md).
+
+        UNSTABLE and MISSING stand between what is no bad news and what is: they say neither.
+        """
+        return next(rank for rank, changes in enumerate(_ORDER) if self in changes)
+
+    @property
     def is_bad(self) -> bool:
         """True if an A/B with such a row must not exit with 0."""
-        return self in {Change.REGRESSED, Change.NEW_SPLAT, Change.UNSTABLE, Change.MISSING}
+        return self.rank >= Change.UNSTABLE.rank
+
+
+_ORDER = (
+    {Change.FIXED},
+    {Change.SAME_PASS},
+    {Change.GONE_SPLAT},
+    {Change.SAME_FAIL},
+    {Change.UNSTABLE, Change.MISSING},
+    {Change.NEW_SPLAT, Change.REGRESSED},
+)

@@ -19,7 +19,7 @@ from rmaplab.guest import command
 from rmaplab.log import log
 from rmaplab.model import Build, CellResult, Inclusion, Kernel, Lab
 from rmaplab.mutants import (
-    NOTHING_SEEN,
+    NOTHING_COMPARED,
     Mutant,
     MutantBase,
     MutantReport,
@@ -28,9 +28,9 @@ from rmaplab.mutants import (
     RowKey,
     Rows,
     candidates,
+    detect,
+    examine,
     grouped,
-    look,
-    tells,
     verdict,
 )
 from rmaplab.pipeline import run as run_pipeline
@@ -200,9 +200,9 @@ class _Table:
         self, mutant: Mutant, before: Rows, changed: Variant, wanted: Sequence[Row]
     ) -> MutantReport:
         if not wanted:
-            return NOTHING_SEEN
+            return NOTHING_COMPARED
         after = grouped(self._runs.of(changed, "all", wanted).results)
-        seen = look(mutant.testcases, before, after)
+        seen = examine(mutant.testcases, before, after)
         return self._again(mutant, before, changed, seen, wanted)
 
     def _base_rows(self, base: Variant, wanted: Sequence[Row]) -> Rows:
@@ -231,16 +231,16 @@ class _Table:
             for key, results in before.items()
             if results
         }
-        found = {catch.key: catch for catch in seen.catches}
+        found = {one.key: one for one in seen.detections}
         for number, catches in enumerate(candidates(seen, mutant.testcases, took), start=1):
             some = [rows[catch.key] for catch in catches]
             again = grouped(self._runs.of(changed, f"again-{number}", some, AGAIN).results)
             for key, results in again.items():
-                told = sum(tells(key, before[key], [result]) is not None for result in results)
-                found[key] = replace(found[key], again=(told, len(results)))
+                times = sum(detect(key, before[key], [one]) is not None for one in results)
+                found[key] = replace(found[key], again=(times, len(results)))
             if any(found[key].confirmed for key in again):
                 break
-        return replace(seen, catches=tuple(found.values()))
+        return replace(seen, detections=tuple(found.values()))
 
     def _drop(self, mutants: Iterable[Variant]) -> None:
         """Free templates and sources; a kernel stays, to be quick when its mutant is run again."""
@@ -366,7 +366,7 @@ def _only(lab: Lab, rows: Sequence[Row], repeat: int) -> Lab:
 def _together(looks: Sequence[MutantReport]) -> MutantReport:
     """The looks at several labs as one."""
     return MutantReport(
-        tuple(catch for one in looks for catch in one.catches),
+        tuple(found for one in looks for found in one.detections),
         sum(one.rows for one in looks),
         tuple(problem for one in looks for problem in one.problems),
         tuple(doubt for one in looks for doubt in one.doubts),

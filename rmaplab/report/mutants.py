@@ -20,9 +20,9 @@ from rmaplab.text import printable
 
 SCHEMA_VERSION = 1
 _STYLE = {MutantVerdict.CAUGHT: "good", MutantVerdict.EQUIVALENT: "dim"}
-_TITLES = ("mutant", "base", "verdict", "by", "evidence", "told", "build", "run")
+_TITLES = ("mutant", "base", "verdict", "by", "evidence", "rows", "build", "run")
 SHOWN = 3
-"""How many testcases of those that told the tables name."""
+"""How many testcases of those that detect a mutant the tables name."""
 
 
 def exit_code(results: Sequence[MutantResult]) -> ExitCode:
@@ -62,21 +62,21 @@ def show(results: Sequence[MutantResult]) -> None:
     log.stdout.print(tally(results))
 
 
-_TIMES = {"told", "build", "run"}
+_TIMES = {"rows", "build", "run"}
 
 
 def _cells(result: MutantResult) -> tuple[str, ...]:
-    seen = result.look
+    seen = result.report
     by = seen.by[:SHOWN]
     more = f" (and {len(seen.by) - len(by)} more)" if len(seen.by) > len(by) else ""
-    told = f"{len(seen.catches)}/{seen.rows}" if seen.rows else ""
+    detected = f"{len(seen.detections)}/{seen.rows}" if seen.rows else ""
     return (
         result.mutant.name,
         str(result.mutant.base),
         str(result.verdict),
         ", ".join(by) + more,
         ", ".join(seen.evidence),
-        told,
+        detected,
         f"{result.build_s:.0f} s" if result.build_s else "-",
         f"{result.run_s:.0f} s" if result.run_s else "-",
     )
@@ -90,14 +90,16 @@ def remarks(result: MutantResult) -> list[str]:
     elif result.detail:
         found.append(f"{result.verdict}: {result.detail}")
     if result.silent:
-        found.append(f"its header names testcases that did not tell: {', '.join(result.silent)}")
+        found.append(
+            f"its header names testcases that did not detect it: {', '.join(result.silent)}"
+        )
     if result.without_debug is not None:
         found.append(f"without the debugging options: {quiet(result.without_debug)}")
-    elif result.look.only_complaints:
-        found.append("only the kernel's complaints told: try it with --without-debug")
-    doubts = result.look.doubts if result.verdict is not MutantVerdict.ERROR else ()
-    if result.look.problems and result.verdict is MutantVerdict.CAUGHT:
-        doubts = (*result.look.problems, *doubts)
+    elif result.report.only_complaints:
+        found.append("only the kernel's complaints detect it: try it with --without-debug")
+    doubts = result.report.doubts if result.verdict is not MutantVerdict.ERROR else ()
+    if result.report.problems and result.verdict is MutantVerdict.CAUGHT:
+        doubts = (*result.report.problems, *doubts)
     if doubts:
         more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
         found.append(f"not compared: {doubts[0]}{more}")
@@ -120,7 +122,7 @@ def facts(results: Sequence[MutantResult]) -> dict[str, Any]:
 
 
 def _facts(result: MutantResult) -> dict[str, Any]:
-    mutant, seen = result.mutant, result.look
+    mutant, seen = result.mutant, result.report
     return {
         "name": mutant.name,
         "base": str(mutant.base),
@@ -134,7 +136,7 @@ def _facts(result: MutantResult) -> dict[str, Any]:
         "by": list(seen.by),
         "evidence": [str(kind) for kind in seen.evidence],
         "rows": seen.rows,
-        "catches": [_catch(catch) for catch in seen.catches],
+        "catches": [_detection(one) for one in seen.detections],
         "silent": list(result.silent),
         "not_compared": [*seen.problems, *seen.doubts],
         "build_s": round(result.build_s, 1),
@@ -150,16 +152,16 @@ def _facts(result: MutantResult) -> dict[str, Any]:
     }
 
 
-def _catch(catch: Detection) -> dict[str, Any]:
-    told, of = catch.again or (None, None)
+def _detection(one: Detection) -> dict[str, Any]:
+    again, of = one.again or (None, None)
     return {
-        "testcase": catch.testcase,
-        "settings": catch.settings,
-        "guest": catch.guest,
-        "device": catch.device,
-        "evidence": [str(kind) for kind in catch.evidence],
-        "reason": catch.reason,
-        "told_again": told,
+        "testcase": one.testcase,
+        "settings": one.settings,
+        "guest": one.guest,
+        "device": one.device,
+        "evidence": [str(kind) for kind in one.evidence],
+        "reason": one.reason,
+        "told_again": again,
         "of": of,
     }
 

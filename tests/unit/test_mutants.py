@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rmaplab.compare import Side, news
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import DiagnosticsError, ExitCode, UserError
 from rmaplab.judge import judge
@@ -21,10 +22,10 @@ from rmaplab.mutants import (
     MutantResult,
     MutantVerdict,
     candidates,
+    detect,
     evidence,
+    examine,
     grouped,
-    look,
-    tells,
     verdict,
 )
 from rmaplab.report import mutants as report
@@ -140,28 +141,28 @@ def test_a_pattern_that_matches_no_mutant_is_a_mistake() -> None:
         source.select(known, ["nothing"])
 
 
-# -- what tells ------------------------------------------------------------------------------------
+# -- detections -----------------------------------------------------------------------------------
 
 GOOD = result(observation(passed()))
 BAD = shows(failed())
 
 
 def test_a_mutant_that_changes_nothing_is_missed() -> None:
-    seen = look([KEY[0]], {KEY: [GOOD]}, {KEY: [shows(passed())]})
+    seen = examine([KEY[0]], {KEY: [GOOD]}, {KEY: [shows(passed())]})
     assert seen.rows == 1
     assert verdict(mutant(), seen) == (MutantVerdict.MISSED, "")
 
 
-def test_a_row_that_told_once_is_not_caught_before_it_told_again() -> None:
-    seen = look([KEY[0]], {KEY: [GOOD]}, {KEY: [BAD]})
+def test_a_row_that_detects_a_mutant_once_counts_when_it_does_so_again() -> None:
+    seen = examine([KEY[0]], {KEY: [GOOD]}, {KEY: [BAD]})
     assert verdict(mutant(), seen) == (
         MutantVerdict.MISSED,
         "failed once and never again: exclusive/mapcount",
     )
     for again, expected in (((0, 2), MutantVerdict.MISSED), ((1, 2), MutantVerdict.CAUGHT)):
-        (catch,) = seen.catches
-        told = Detection(*catch.key, catch.evidence, catch.reason, again)
-        assert verdict(mutant(), MutantReport((told,), 1))[0] is expected
+        (one,) = seen.detections
+        found = Detection(*one.key, one.evidence, one.reason, again)
+        assert verdict(mutant(), MutantReport((found,), 1))[0] is expected
 
 
 def test_a_base_that_is_not_clean_is_no_evidence() -> None:
@@ -171,33 +172,33 @@ def test_a_base_that_is_not_clean_is_no_evidence() -> None:
         [result(observation(skip="no node"))],
         [result(judged=judgement(Verdict.ERROR, "lost"))],
     ):
-        seen = look([KEY[0]], {KEY: base}, {KEY: [BAD]})
-        assert not seen.catches
+        seen = examine([KEY[0]], {KEY: base}, {KEY: [BAD]})
+        assert not seen.detections
         assert verdict(mutant(), seen)[0] is MutantVerdict.ERROR
 
 
-def test_a_known_failure_of_base_is_clean_and_does_not_tell() -> None:
+def test_a_known_failure_of_base_is_clean_and_detects_nothing() -> None:
     known: Expectation = expectation(subtests=("the mapcount stays",))
     shown = observation(failed())
     base = result(shown, judged=judge(cell(), shown, (known,)))
-    assert tells(KEY, [base], [BAD]) is None
+    assert detect(KEY, [base], [BAD]) is None
     dies = shows(outcome=Outcome.PANIC, splats=[splat("kernel BUG in demo")])
-    catch = tells(KEY, [base], [dies])
-    assert catch is not None
-    assert catch.evidence == (Evidence.SPLAT, Evidence.CRASH)
+    found = detect(KEY, [base], [dies])
+    assert found is not None
+    assert found.evidence == (Evidence.SPLAT, Evidence.CRASH)
 
 
 def test_a_mutant_without_a_verdict_is_not_missed() -> None:
     lost = result(judged=judgement(Verdict.ERROR, "lost"), cell=cell(kernel="mutant"))
     skips = shows(skip="inconclusive: nothing was reclaimed")
     for seen in (lost, skips):
-        found = look([KEY[0]], {KEY: [GOOD]}, {KEY: [seen]})
+        found = examine([KEY[0]], {KEY: [GOOD]}, {KEY: [seen]})
         assert verdict(mutant(), found)[0] is MutantVerdict.ERROR
 
 
 def test_a_doubt_about_another_testcase_makes_no_error() -> None:
     other = ("control/rss", *KEY[1:])
-    seen = look([KEY[0]], {KEY: [GOOD], other: []}, {KEY: [shows(passed())], other: [BAD]})
+    seen = examine([KEY[0]], {KEY: [GOOD], other: []}, {KEY: [shows(passed())], other: [BAD]})
     assert verdict(mutant(), seen)[0] is MutantVerdict.MISSED
     assert len(seen.doubts) == 1
 
@@ -234,20 +235,20 @@ def test_an_equivalent_mutant_that_is_caught_is_said() -> None:
     ],
 )
 def test_kinds_of_evidence(seen: CellResult, kinds: tuple[Evidence, ...]) -> None:
-    assert evidence([GOOD], [seen]) == kinds
+    assert evidence(news(Side.of([GOOD]), Side.of([seen]))) == kinds
 
 
 def test_what_base_shows_too_is_no_evidence() -> None:
     base = shows(failed(), outcome=Outcome.SPLAT, splats=[splat()])
-    assert evidence([base], [base]) == ()
+    assert evidence(news(Side.of([base]), Side.of([base]))) == ()
 
 
 def test_the_named_testcases_are_run_again_first_and_the_quick_rows() -> None:
-    def catch(testcase: str, guest: str) -> Detection:
+    def detection(testcase: str, guest: str) -> Detection:
         return Detection(testcase, "thp-never", guest, "", (Evidence.ORACLE,), "why")
 
-    rows = [catch("a/slow", "q35"), catch("b/named", "q35"), catch("b/named", "numa"),
-            catch("c/named", "q35"), catch("d/quick", "q35")]  # fmt: skip
+    rows = [detection("a/slow", "q35"), detection("b/named", "q35"), detection("b/named", "numa"),
+            detection("c/named", "q35"), detection("d/quick", "q35")]  # fmt: skip
     seconds = {row.key: float(len(row.testcase) * 10 - len(row.guest)) for row in rows}
     ordered = candidates(MutantReport(tuple(rows), 9), ["b/named", "c/named"], seconds)
     assert {one.testcase for one in ordered[0]} == {"b/named", "c/named"}
@@ -266,13 +267,13 @@ CAUGHT = MutantResult(
 )
 
 
-def test_a_testcase_that_should_tell_and_does_not_is_named() -> None:
+def test_a_testcase_that_should_detect_a_mutant_and_does_not_is_named() -> None:
     assert CAUGHT.silent == ("control/rss",)
-    assert any("did not tell: control/rss" in remark for remark in report.remarks(CAUGHT))
+    assert any("did not detect it: control/rss" in remark for remark in report.remarks(CAUGHT))
 
 
-def test_a_mutant_that_only_complaints_tell_is_named() -> None:
-    assert CAUGHT.look.only_complaints
+def test_a_mutant_that_only_complaints_detect_is_named() -> None:
+    assert CAUGHT.report.only_complaints
     assert any("--without-debug" in remark for remark in report.remarks(CAUGHT))
 
 
