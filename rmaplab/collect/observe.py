@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rmaplab.collect import audit, counters, ledger, transcript, upstream
+from rmaplab.collect import audit, counters, ledger, transcript, upstream, values
 from rmaplab.collect.ktap import parse_ktap
 from rmaplab.collect.splats import SplatParser
 from rmaplab.collect.transcript import Saved
@@ -49,7 +49,7 @@ _ENDS: dict[str, tuple[Outcome, Fault]] = {
     "qemu-exit": (Outcome.INFRA, Fault.LAB),
     "unusable": (Outcome.INFRA, Fault.LAB),
 }
-_INSTRUCTIONS = re.compile(r"# rmaplab: instructions (\d{1,18})")
+_INSTRUCTIONS = re.compile(r"# rmaplab: instructions (\d{1,18})(?: .{1,100})?")
 
 _AT_BOOT = {"panic", "reset", "poweroff", "boot-limit"}
 
@@ -79,16 +79,19 @@ def observe(folder: Path) -> Observation:
             outcome, fault = Outcome.SPLAT, Fault.KERNEL
             detail = f"the kernel tainted itself ({mask}), and the console does not say why"
         beneath = Outcome.SPLAT if beneath is Outcome.COMPLETED else beneath
+    subtests = _subtests(saved, changes)
     return Observation(
         outcome=outcome,
         fault=fault,
         detail=detail,
         skip=saved.skip if beneath is Outcome.COMPLETED else "",
-        subtests=_subtests(saved, changes),
+        subtests=subtests,
         splats=console.splats,
         counters=changes,
         settings_read=saved.settings,
         instructions=_instructions(saved.stdout),
+        values=values.values(subtests),
+        costs=values.costs(subtests),
         duration_s=round(saved.duration_s, 3),
         beneath=beneath,
         memory=_memory(saved, folder),

@@ -84,7 +84,7 @@ def not_checked(base: Side, patched: Side) -> tuple[str, ...]:
 
 
 def _failing_on(base: Side, patched: Side) -> list[Shown]:
-    """The results that fail on ``patched`` and on no repeat of ``base``, by name."""
+    """List the results that fail on ``patched`` and on no repeat of ``base``, by name."""
     return [one for name, one in sorted(patched.failing.items()) if name not in base.failing]
 
 

@@ -68,7 +68,7 @@ def _verdicts(side: Side) -> set[Verdict]:
 
 
 def _row(key: RowKey, base: Side, patched: Side) -> ComparisonRow:
-    """Decide a row: what speaks against B counts, however little evidence there is besides."""
+    """Judge a row: what speaks against B counts, however little evidence there is besides."""
     testcase, settings, guest, device = key
     change, detail = _decide(base, patched)
     gap = _gap(base, patched)

@@ -121,6 +121,35 @@ class Subtest:
         return self.name.startswith(LAB_SUBTEST)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedValue:
+    """A number that a workload compared with the one that it expects (check_eq() of testcases/lib).
+
+    ``subtest`` and ``what`` name it; ``number`` counts values of that name in the subtest, from 1.
+    ``expected`` is None where the check passed: then ``got`` is what was expected.
+    """
+
+    subtest: str
+    what: str
+    number: int
+    got: int
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredCost:
+    """Guest instructions of one operation, in exact mode (testcases/lib/measure.c).
+
+    ``name`` is the workload's name of the operation, the subtest's if it gives none; ``number``
+    counts costs of that name in the subtest, from 1.
+    """
+
+    subtest: str
+    name: str
+    number: int
+    instructions: int
+
+
 class FindingKind(enum.StrEnum):
     """Name a check of the lab's own, which knows no test."""
 
@@ -251,6 +280,8 @@ class Observation:
     counters: Mapping[str, CounterChange] = field(default_factory=dict)
     settings_read: Mapping[str, str] = field(default_factory=dict)
     instructions: int | None = None
+    values: tuple[CheckedValue, ...] = ()
+    costs: tuple[MeasuredCost, ...] = ()
     duration_s: float = 0.0
     beneath: Outcome = Outcome.LOST
     memory: SavedMemory | None = None

@@ -30,7 +30,7 @@ from rmaplab.model import (
 
 from .builders import cell, observation, splat
 
-# The same examples in every run: a law that is broken is broken for everybody. To look further:
+# Every run takes the same examples, so a broken law is broken for everybody. To look further:
 # RMAPLAB_LAWS=20000 pytest tests/unit/test_compare_properties.py
 EXAMPLES = int(os.environ.get("RMAPLAB_LAWS", "0"))
 law = settings(

@@ -113,7 +113,6 @@ TO_DO = frozenset(
         "rmaplab/collect/observe.py",
         "rmaplab/collect/transcript.py",
         "rmaplab/collect/upstream.py",
-        "rmaplab/compare.py",
         "rmaplab/guest/agent.py",
         "rmaplab/guest/cell.py",
         "rmaplab/guest/postmortem.py",
