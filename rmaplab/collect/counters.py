@@ -44,6 +44,25 @@ _MEMINFO = re.compile(
 )
 
 
+_OTHERS = re.compile(
+    r"agent\.free|kernel\.tainted|(buddyinfo|cgroup|hugetlb|ksm|mthp)\.[\w.*?\[\]!-]+"
+)
+
+
+def may_be(name: str) -> bool:
+    """Say whether a sample may have a counter of this name, with or without its file.
+
+    A pattern of several counters passes.
+    """
+    file, dot, counter = name.partition(".")
+    known = {"vmstat": _VMSTAT, "meminfo": _MEMINFO}
+    if dot and file in known:
+        return bool(known[file].match(counter)) or any(c in counter for c in "*?[")
+    if _OTHERS.fullmatch(name) or any(c in name for c in "*?["):
+        return True
+    return any(pattern.match(name) for pattern in known.values())
+
+
 def sample(files: Mapping[str, str]) -> CounterSample:
     """The counters in a sample's files, named ``file.counter``; sizes are in KB.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rmaplab.compare.sides import Reach, Shown, Side
 from rmaplab.compare.splats import new_fingerprints
-from rmaplab.model import Outcome
+from rmaplab.model import Outcome, span
 
 
 class NewsKind(enum.StrEnum):
@@ -121,15 +121,10 @@ def _amounts(base: Side, patched: Side) -> Iterator[News]:
         known = base.amounts.get(name)
         if known and any(is_worse(known, amount) for amount in amounts):
             shown = patched.failing[name]
-            text = f"{shown.title}: {_range(known)} -> {_range(amounts)}"
+            text = f"{shown.title}: {span(known)} -> {span(amounts)}"
             yield News(NewsKind.AMOUNT, text, shown=shown)
 
 
 def is_worse(known: Sequence[int], amount: int) -> bool:
     """Say whether an amount is beyond those that are known, or on the other side of nothing."""
     return not min(0, *known) <= amount <= max(0, *known)
-
-
-def _range(amounts: Sequence[int]) -> str:
-    low, high = min(amounts), max(amounts)
-    return str(low) if low == high else f"{low} to {high}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from rmaplab.compare.limits import checked, exceeded, unmeasured
 from rmaplab.compare.news import (
     News,
     NewsKind,
@@ -13,9 +15,28 @@ from rmaplab.compare.news import (
     not_checked,
     not_reached,
 )
+from rmaplab.compare.numbers import (
+    Numbers,
+    ReadDeltas,
+    compared_costs,
+    compared_counters,
+    compared_values,
+    lost_costs,
+    read_counters,
+)
 from rmaplab.compare.sides import Name, Side
 from rmaplab.compare.splats import SplatTally
-from rmaplab.model import CellResult, Change, Comparison, ComparisonRow, RowKey, Verdict
+from rmaplab.model import (
+    CellResult,
+    Change,
+    ComparedCost,
+    ComparedValue,
+    Comparison,
+    ComparisonRow,
+    Limit,
+    RowKey,
+    Verdict,
+)
 
 SHOWN = 5
 """Names that the detail of a row lists before it counts the others."""
@@ -34,21 +55,86 @@ Decision = tuple[Change, str]
 
 
 def compare(
-    a: str, b: str, a_results: Iterable[CellResult], b_results: Iterable[CellResult]
+    a: str,
+    b: str,
+    a_results: Iterable[CellResult],
+    b_results: Iterable[CellResult],
+    *,
+    read: ReadDeltas | None = None,
+    limits: Sequence[Limit] = (),
 ) -> Comparison:
     """Compare two kernels' results row by row: testcase x settings x guest x device.
 
-    A row that both sides skipped is no row: there is nothing to compare.
+    A row that both sides skipped is no row: there is nothing to compare. ``read`` gives the
+    counters of a cell, of one row at a time; without it none are compared. ``limits`` are the lab
+    file's. Raises what ``read`` raises.
     """
     base, patched = grouped(a_results), grouped(b_results)
     rows = []
     tally = SplatTally()
+    idle = set(limits)
     for key in dict.fromkeys([*base, *patched]):
         before, after = Side.of(base.get(key, ())), Side.of(patched.get(key, ()))
         tally.add(key, before, after)
         if _all_verdicts(before) | _all_verdicts(after) != {Verdict.SKIP}:
-            rows.append(_row(key, before, after))
-    return Comparison(a, b, tuple(rows), tally.compared())
+            row = _row(key, before, after)
+            numbers = _Numbers.of(before, after, read)
+            idle -= numbers.limited(limits)
+            rows.append(_within(limits, numbers, _with_numbers(row, numbers)))
+    unchecked = tuple(limit for limit in limits if limit in idle)
+    return Comparison(a, b, tuple(rows), tally.compared(), unchecked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """The numbers of both sides of a row."""
+
+    base: Numbers
+    patched: Numbers
+    costs: tuple[ComparedCost, ...]
+    lost_costs: tuple[str, ...]
+    values: tuple[ComparedValue, ...]
+
+    @classmethod
+    def of(cls, base: Side, patched: Side, read: ReadDeltas | None) -> _Numbers:
+        """Read and compare the numbers of a row; none if a side has no verdict."""
+        if not (base.has_verdict and patched.has_verdict):
+            return cls({}, {}, (), (), ())
+        return cls(
+            base=read_counters(base, read) if read else {},
+            patched=read_counters(patched, read) if read else {},
+            costs=compared_costs(base, patched),
+            lost_costs=lost_costs(base, patched),
+            values=compared_values(base, patched),
+        )
+
+    def limited(self, limits: Sequence[Limit]) -> set[Limit]:
+        """Return the limits that the row's numbers are held against."""
+        return checked(limits, self.base, self.patched, self.costs)
+
+
+def _with_numbers(row: ComparisonRow, numbers: _Numbers) -> ComparisonRow:
+    counters = compared_counters(numbers.base, numbers.patched)
+    return replace(row, counters=counters, costs=numbers.costs, values=numbers.values)
+
+
+def _within(limits: Sequence[Limit], numbers: _Numbers, row: ComparisonRow) -> ComparisonRow:
+    """Judge a row by the limits: over one it has regressed, and one that B hides is missing."""
+    over = exceeded(limits, numbers.base, numbers.patched, numbers.costs)
+    if over:
+        change = max(row.change, Change.REGRESSED, key=lambda one: one.rank)
+        return _because(row, change, f"over the limit: {_listed(over, '; ')}")
+    hidden = unmeasured(limits, numbers.base, numbers.patched, numbers.lost_costs)
+    if hidden and not row.change.is_bad:
+        text = f"not shown on patched, and limited: {_listed(hidden)}"
+        return _because(row, Change.MISSING, text)
+    return row
+
+
+def _because(row: ComparisonRow, change: Change, text: str) -> ComparisonRow:
+    """Give a row another change, and the reason for it first."""
+    detail = f"{text}; {row.detail}" if row.detail else text
+    return replace(row, change=change, detail=detail)
 
 
 def grouped(results: Iterable[CellResult]) -> dict[RowKey, list[CellResult]]:

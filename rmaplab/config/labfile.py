@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from rmaplab.collect import counters, ledger
 from rmaplab.collect.splats import KINDS
 from rmaplab.config import matrix, schema, yamlsource
 from rmaplab.config.catalogue import Catalogue
@@ -17,6 +18,7 @@ from rmaplab.config.matrix import Axes
 from rmaplab.config.yamlsource import Document, Location, items
 from rmaplab.model import (
     FIELDS,
+    INSTRUCTIONS,
     NO_DEVICE,
     Allowance,
     Expectation,
@@ -24,6 +26,7 @@ from rmaplab.model import (
     Inclusion,
     Kernel,
     Lab,
+    Limit,
     MemoryDumpPolicy,
     Outcome,
     Verdict,
@@ -62,6 +65,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
     inclusions = matrix.inclusions(document, axes, catalogue)
     _check_expectations(document, axes, inclusions)
     _check_allowances(document)
+    _check_limits(document)
     if entry is None:
         document.check()
         raise AssertionError("a file that does not validate has mistakes")
@@ -88,6 +92,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         ledger=entry.ledger,
         allowances=_allowances(document, entry.allow),
         postmortem=_keep_memory(entry.postmortem),
+        limits=_limits(document, entry.limits),
     )
     _check_architectures(document, lab)
     _check_rows(document, lab)
@@ -199,6 +204,28 @@ def _check_allowances(document: Document) -> None:
             )
         if isinstance(until, str) and until and not _is_day(until):
             document.complain(("allow", number, "until"), f"not a date like 2027-01-31: {until!r}")
+
+
+def _check_limits(document: Document) -> None:
+    entries = document.value.get("limits") if isinstance(document.value, dict) else None
+    for name in entries if isinstance(entries, dict) else ():
+        if isinstance(name, str) and name != INSTRUCTIONS and not counters.may_be(name):
+            known = (INSTRUCTIONS, *ledger.EXACT, *(one.partition(".")[2] for one in ledger.EXACT))
+            document.complain(
+                ("limits", name), f"no counter is named {name!r}{near_miss(name, known)}"
+            )
+
+
+def _limits(document: Document, entries: Mapping[str, int | str]) -> tuple[Limit, ...]:
+    return tuple(
+        Limit(
+            name=name,
+            more=float(value.rstrip("% ") if isinstance(value, str) else value),
+            is_percent=isinstance(value, str),
+            line=document.line(("limits", name)),
+        )
+        for name, value in entries.items()
+    )
 
 
 def _is_day(text: str) -> bool:

@@ -7,6 +7,7 @@ are strict, because YAML reads ``no`` as false and ``6.10`` as 6.1.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -130,6 +131,17 @@ class PostmortemEntry(_Model):
     max_mb: Annotated[int, Field(ge=1, le=1 << 20)] = _KEEP.max_mb
 
 
+_PERCENT = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})? ?%")
+
+
+def _limit(value: object) -> object:
+    """Check a limit: a whole number, or a percentage as text."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole or (isinstance(value, str) and _PERCENT.fullmatch(value)):
+        return value
+    raise PydanticCustomError("limit", "expected a whole number, or a percentage such as +2%")
+
+
 class LabFile(_Model):
     """A lab file."""
 
@@ -150,6 +162,7 @@ class LabFile(_Model):
     ledger: bool = True
     expect: list[ExpectEntry] = []
     allow: list[AllowEntry] = []
+    limits: dict[Pattern, Annotated[int | str, BeforeValidator(_limit)]] = {}
     postmortem: Annotated[PostmortemEntry, BeforeValidator(_memories)] | None = None
 
 

@@ -50,12 +50,17 @@ from rmaplab.model.guests import (
 )
 from rmaplab.model.judgement import (
     CellResult,
+    ComparedCost,
+    ComparedCounter,
     ComparedSplat,
+    ComparedValue,
     Comparison,
     ComparisonRow,
+    Direction,
     Judgement,
     SplatChange,
     Unstable,
+    span,
 )
 from rmaplab.model.kernels import (
     Build,
@@ -69,6 +74,7 @@ from rmaplab.model.kernels import (
 )
 from rmaplab.model.matching import FIELDS, Patterns, matches, names_of, selects
 from rmaplab.model.matrix import (
+    INSTRUCTIONS,
     NO_DEVICE,
     Allowance,
     Allowlist,
@@ -77,6 +83,7 @@ from rmaplab.model.matrix import (
     Expectation,
     Inclusion,
     Lab,
+    Limit,
     MemoryDumpPolicy,
     Requirements,
     RowKey,
@@ -98,6 +105,7 @@ __all__ = [
     "ARCHITECTURES",
     "FIELDS",
     "FREE",
+    "INSTRUCTIONS",
     "LAB_SUBTEST",
     "NO_DEVICE",
     "NO_REPORT",
@@ -113,7 +121,10 @@ __all__ = [
     "CellResult",
     "Change",
     "CheckedValue",
+    "ComparedCost",
+    "ComparedCounter",
     "ComparedSplat",
+    "ComparedValue",
     "Comparison",
     "ComparisonRow",
     "ConfigSymbol",
@@ -122,6 +133,7 @@ __all__ = [
     "DebianPackage",
     "Device",
     "Dimm",
+    "Direction",
     "Exclusion",
     "Expectation",
     "ExpectedSubtests",
@@ -137,6 +149,7 @@ __all__ = [
     "Kernel",
     "Lab",
     "LeftOutSymbol",
+    "Limit",
     "Limits",
     "Machine",
     "MeasuredCost",
@@ -170,5 +183,6 @@ __all__ = [
     "names_of",
     "place",
     "selects",
+    "span",
     "version_numbers",
 ]

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rmaplab.model.evidence import Observation, Splat
-from rmaplab.model.matrix import Cell, place
+from rmaplab.model.matrix import Cell, Limit, place
 from rmaplab.model.verdicts import Change, Outcome, Verdict
 
 
@@ -79,12 +79,104 @@ class Unstable:
         return ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items())
 
 
+class Direction(enum.StrEnum):
+    """Name how a compared number moved on B."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedCounter:
+    """A counter whose change over a cell differs between the kernels.
+
+    ``base`` and ``patched`` are its changes in the counter's own unit, one a repeat, in their
+    order.
+    """
+
+    name: str
+    base: tuple[int, ...]
+    patched: tuple[int, ...]
+
+    @property
+    def phrase(self) -> str:
+        """Give both sides: ``vmstat.thp_split_page: 0 -> 3``."""
+        return f"{self.name}: {span(self.base)} -> {span(self.patched)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedCost:
+    """Guest instructions of one operation on both kernels, one a repeat, in their order.
+
+    ``differs`` says that they differ beyond what repeats explain, ``percent`` by how much.
+    """
+
+    subtest: str
+    name: str
+    base: tuple[int, ...]
+    patched: tuple[int, ...]
+    differs: bool
+
+    @property
+    def percent(self) -> float:
+        """Give the change of the mean, in percent of base's."""
+        before, after = _mean(self.base), _mean(self.patched)
+        return 100 * (after - before) / before if before else 0.0
+
+    @property
+    def phrase(self) -> str:
+        """Give both sides: ``fork of 64 sharers: 1.204 M -> 1.391 M instructions, +15.5 %``."""
+        before, after = _short(_mean(self.base)), _short(_mean(self.patched))
+        return f"{self.name}: {before} -> {after} instructions, {self.percent:+.1f} %"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedValue:
+    """A checked value, or the amount of a finding, that differs between the kernels.
+
+    ``base`` and ``patched`` are those of the repeats, in their order. ``expected`` is the number
+    that the workload expects, 0 for a finding, None where the repeats expect different ones.
+    """
+
+    subtest: str
+    name: str
+    base: tuple[int, ...]
+    patched: tuple[int, ...]
+    expected: int | None
+    direction: Direction
+
+    @property
+    def phrase(self) -> str:
+        """Give both sides: ``read: 4 -> 0 of 8``."""
+        of = f" of {self.expected}" if self.expected else ""
+        return f"{self.name}: {span(self.base)} -> {span(self.patched)}{of}"
+
+
+def span(numbers: Sequence[int]) -> str:
+    """Return a number, or the range of several: ``4``, ``4 to 8``."""
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _mean(numbers: Sequence[int]) -> float:
+    return sum(numbers) / len(numbers)
+
+
+def _short(number: float) -> str:
+    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(number) >= unit:
+            return f"{number / unit:.3f}{name}"
+    return f"{number:.0f}"
+
+
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
     """One testcase x settings x guest x device on both kernels.
 
     ``base`` and ``patched`` are the verdicts, ``mixed`` where repeats differ, empty where there
-    is none.
+    is none. ``counters``, ``costs`` and ``values`` are the numbers that differ, the worst first;
+    ``costs`` has every operation that both kernels measured.
     """
 
     testcase: str
@@ -95,10 +187,13 @@ class ComparisonRow:
     change: Change
     detail: str
     device: str = ""
+    counters: tuple[ComparedCounter, ...] = ()
+    costs: tuple[ComparedCost, ...] = ()
+    values: tuple[ComparedValue, ...] = ()
 
     @property
     def place(self) -> str:
-        """The guest as the names of cells and suites have it."""
+        """Give the guest as the names of cells and suites have it."""
         return place(self.guest, self.device)
 
 
@@ -136,12 +231,16 @@ class ComparedSplat:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A's and B's verdicts side by side."""
+    """A's and B's verdicts side by side.
+
+    ``unchecked`` are the lab file's limits that were held against no number of any row.
+    """
 
     a: str
     b: str
     rows: tuple[ComparisonRow, ...]
     splats: tuple[ComparedSplat, ...] = ()
+    unchecked: tuple[Limit, ...] = ()
 
     @property
     def new_splats(self) -> tuple[ComparedSplat, ...]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,6 +215,41 @@ class MemoryDumpPolicy:
     asked: bool = False
 
 
+INSTRUCTIONS = "instructions"
+"""Name of the limit on every operation that a workload measures in exact mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How much more of something B may show in a row than A.
+
+    ``name`` is INSTRUCTIONS, or a counter's name or pattern, with or without its file
+    (``thp_split_page``, ``mthp.*.split``). ``more`` is in the counter's unit, or in percent of A's
+    if ``is_percent``; below 0, B has to show less. ``line`` is the lab file's.
+    """
+
+    name: str
+    more: float
+    is_percent: bool
+    line: int
+
+    def covers(self, counter: str) -> bool:
+        """Say whether the limit is about a counter."""
+        return any(
+            fnmatch.fnmatchcase(name, self.name) for name in (counter, counter.partition(".")[2])
+        )
+
+    def allows(self, base: int, patched: int) -> bool:
+        """Say whether B's number is within the limit, given A's."""
+        more = abs(base) * self.more / 100 if self.is_percent else self.more
+        return patched <= base + more
+
+    @property
+    def phrase(self) -> str:
+        """Give the limit as a lab file does: ``+2 %``, ``+0``."""
+        return f"{self.more:+g} %" if self.is_percent else f"{self.more:+g}"
+
+
 @dataclass(frozen=True, slots=True)
 class Lab:
     """A resolved lab file: every name in it is known to exist.
@@ -242,6 +278,7 @@ class Lab:
     ledger: bool = True
     allowances: tuple[Allowance, ...] = ()
     postmortem: MemoryDumpPolicy = MemoryDumpPolicy()
+    limits: tuple[Limit, ...] = ()
 
     @property
     def every_testcase(self) -> tuple[Testcase, ...]:

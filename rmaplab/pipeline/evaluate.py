@@ -12,6 +12,7 @@ from rmaplab.compare import compare
 from rmaplab.errors import ExitCode
 from rmaplab.judge import is_expired, judge, unmatched, unused
 from rmaplab.model import (
+    INSTRUCTIONS,
     Cell,
     CellResult,
     Comparison,
@@ -125,6 +126,8 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
             b,
             [result for result in judged if result.cell.kernel == a],
             [result for result in judged if result.cell.kernel == b],
+            read=_deltas,
+            limits=lab.limits,
         )
     whole = len(record.cells) == everything.size and record.is_whole
     stale = unmatched(lab.expectations, cells) if whole and cells else ()
@@ -133,6 +136,7 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
         *_boot_remarks(judged),
         *_list_remarks(judged),
         *postrun.remarks,
+        *_limit_remarks(record, comparison),
     )
     return Evaluation(folder, record, tuple(judged), comparison, stale, remarks)
 
@@ -148,6 +152,22 @@ def _allowlist_remarks(
             yield f"{where}: expired after {entry.until}: it allows nothing any more"
         if entry in idle:
             yield f"{where}: matches no splat of this run"
+
+
+def _deltas(result: CellResult) -> dict[str, int | None]:
+    """Return the changes of a cell's counters; they are read from its folder for that."""
+    counters = result.observation.counters
+    return {name: change.delta for name, change in counters.items()}
+
+
+def _limit_remarks(record: RunRecord, comparison: Comparison | None) -> Iterator[str]:
+    """Name the limits that were held against nothing: they have not been kept, nor broken."""
+    for limit in comparison.unchecked if comparison is not None else ():
+        why = "nothing was measured: it takes --exact" if limit.name == INSTRUCTIONS else ""
+        yield (
+            f"{record.lab.path}:{limit.line}: limit {limit.name!r}: "
+            f"{why or 'both kernels show it in no row'}"
+        )
 
 
 def _boot_remarks(judged: Sequence[CellResult]) -> list[str]:

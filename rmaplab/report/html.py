@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import jinja2
 
 from rmaplab.model import CellResult, Change, Comparison, ComparisonRow
+from rmaplab.report import numbers
 from rmaplab.report.terminal import comparison_tally, tally
 from rmaplab.stability import unstable
 from rmaplab.store.runfolder import RunRecord
@@ -22,6 +23,7 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
     )
+    found = numbers.lines(comparison) if comparison else ()
     return environment.get_template("report.html.j2").render(
         record=record,
         results=results,
@@ -30,6 +32,8 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
         tally=tally(results),
         unstable=unstable(results),
         comparison_tally=comparison_tally(comparison) if comparison else "",
+        numbers=found,
+        numbers_title=numbers.title(found),
     )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rmaplab.model import CellResult, Change, Comparison, Verdict
+from rmaplab.report import numbers
 from rmaplab.report.terminal import comparison_tally, tally
 from rmaplab.stability import ends, unstable
 from rmaplab.store.runfolder import RunRecord
@@ -29,6 +30,7 @@ def render(
         lines += [f"{comparison.a} -> {comparison.b}: {comparison_tally(comparison)}", ""]
         lines += _comparison(comparison)
         lines += _splats(comparison)
+        lines += _numbers(comparison)
     lines += [tally(results), ""]
     lines += _unstable(results)
     lines += _repeats(record, results)
@@ -93,6 +95,18 @@ def _splats(comparison: Comparison) -> list[str]:
         f"{escape(splat.allowed)} |"
         for splat in comparison.splats
     ]
+    return [*lines, ""]
+
+
+def _numbers(comparison: Comparison) -> list[str]:
+    """Return the numbers that differ, the worst first."""
+    found = numbers.lines(comparison)
+    if not found:
+        return []
+    lines = [f"{numbers.title(found)}:", ""]
+    lines += [f"- {escape(line.phrase)}" for line in found[: numbers.SHOWN]]
+    if len(found) > numbers.SHOWN:
+        lines.append(f"- {len(found) - numbers.SHOWN} more in report.html")
     return [*lines, ""]
 
 

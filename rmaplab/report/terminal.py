@@ -13,6 +13,7 @@ from rich.table import Table
 
 from rmaplab.log import log
 from rmaplab.model import CellResult, Change, Comparison, ComparisonRow, Unstable, Verdict
+from rmaplab.report import numbers
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
 from rmaplab.text import printable
@@ -130,6 +131,7 @@ def show_comparison(comparison: Comparison) -> None:
         log.stdout.print(table)
     log.stdout.print(comparison_tally(comparison))
     _show_splats(comparison)
+    _show_numbers(comparison)
 
 
 def _show_splats(comparison: Comparison) -> None:
@@ -148,6 +150,19 @@ def _show_splats(comparison: Comparison) -> None:
             note = f" (allowed: {splat.allowed})" if splat.allowed else ""
             text = f"{splat.change} splat: {printable(splat.title)}{printable(note)}"
             log.stdout.print(text, markup=False)
+
+
+def _show_numbers(comparison: Comparison) -> None:
+    """Print the numbers that differ, the worst first, and how many there are."""
+    found = numbers.lines(comparison)
+    if not found:
+        return
+    log.stdout.print(f"{numbers.title(found)}:", markup=False)
+    for line in found[: numbers.SHOWN]:
+        style = "[odd]" if line.is_worse else "[dim]"
+        log.stdout.print(f"  {style}{escape(printable(line.phrase))}[/]")
+    if len(found) > numbers.SHOWN:
+        log.stdout.print(f"  ({len(found) - numbers.SHOWN} more in report.html)", markup=False)
 
 
 def show_allowed(results: Sequence[CellResult]) -> None:
