@@ -136,7 +136,7 @@ _PERCENT = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})? ?%")
 
 def _limit(value: object) -> object:
     """Check a limit: a whole number, or a percentage as text."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63
     if whole or (isinstance(value, str) and _PERCENT.fullmatch(value)):
         return value
     raise PydanticCustomError("limit", "expected a whole number, or a percentage such as +2%")

@@ -38,6 +38,7 @@ def render(
             "patched": comparison.b,
             "rows": [dataclasses.asdict(row) for row in comparison.rows],
             "splats": [_compared(splat) for splat in comparison.splats],
+            "unchecked": [dataclasses.asdict(limit) for limit in comparison.unchecked],
         }
     # A line a cell: hundreds of counters each would make an indented file endless.
     head = json.dumps(content, indent=1).rstrip().removesuffix("}").rstrip()

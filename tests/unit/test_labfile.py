@@ -10,7 +10,7 @@ import pytest
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import DiagnosticsError, ExitCode, UserError
-from rmaplab.model import Lab, MemoryDumpPolicy, Outcome
+from rmaplab.model import Lab, Limit, MemoryDumpPolicy, Outcome
 
 GOOD = """\
 name: tiny
@@ -306,6 +306,47 @@ def test_a_mistake_in_an_allow_entry_is_named(
     found = mistakes(tmp_path, f"{GOOD}allow:\n  - {entry}\n", catalogue)
     assert all(told.startswith("lab.yaml:10: ") for told in found)
     assert any(said in told for told in found), found
+
+
+def test_limits_are_read_with_their_lines(tmp_path: Path, catalogue: Catalogue) -> None:
+    text = (
+        f"{GOOD}limits:\n  instructions: +2%\n  thp_split_page: 0\n"
+        "  mthp.*.split: +10\n  meminfo.HugePages_Surp: -1.5 %\n"
+    )
+    assert read(tmp_path, text, catalogue).limits == (
+        Limit("instructions", 2.0, is_percent=True, line=10),
+        Limit("thp_split_page", 0.0, is_percent=False, line=11),
+        Limit("mthp.*.split", 10.0, is_percent=False, line=12),
+        Limit("meminfo.HugePages_Surp", -1.5, is_percent=True, line=13),
+    )
+    assert read(tmp_path, GOOD, catalogue).limits == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("thp_split_page: no", "limits.thp_split_page: expected a whole number, or a percentage"),
+        ("thp_split_page: yes", "got True"),
+        ("thp_split_page: 1.5", "such as +2%, got 1.5"),
+        ("thp_split_page: some", "got 'some'"),
+        ("thp_split_page: 2 percent", "got '2 percent'"),
+        ("thp_split_page: %", "not valid YAML"),
+        ("thp_split_page:", "limits.thp_split_page"),
+        ("thp_split_page: [1]", "limits.thp_split_page"),
+        ("instruction: +2%", "no counter is named 'instruction'; did you mean 'instructions'?"),
+        ("vmstat.nr_maped: 0", "'vmstat.nr_maped'; did you mean 'vmstat.nr_mapped'?"),
+        ("nr_maped: 0", "no counter is named 'nr_maped'; did you mean 'nr_mapped'?"),
+        ("'': 0", "limits"),
+        ("5: 0", "a key has to be a word"),
+        (f"thp_split_page: {10**30}", "such as +2%, got 1000"),
+    ],
+)
+def test_a_mistake_in_a_limit_is_named_with_its_line(
+    tmp_path: Path, catalogue: Catalogue, entry: str, said: str
+) -> None:
+    found = mistakes(tmp_path, f"{GOOD}limits:\n  {entry}\n", catalogue)
+    assert all(one.startswith("lab.yaml:10:") for one in found), found
+    assert any(said in one for one in found), found
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n"])

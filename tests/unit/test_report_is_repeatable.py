@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from rmaplab.errors import ExitCode
-from rmaplab.model import Change
-from rmaplab.pipeline.evaluate import evaluate, write_reports
+from rmaplab.model import Change, Limit
+from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.plan import plan
 from rmaplab.store.runfolder import RunFolder
 
@@ -109,6 +109,38 @@ def test_an_abs_exit_code_is_the_worst_of_its_rows(
     tmp_path: Path, base: Any, patched: Any, code: ExitCode
 ) -> None:
     assert outcome(tmp_path, base=base, patched=patched) is code
+
+
+def migrated(pages: int) -> Any:
+    return conversation(*KTAP_PASS, before={"/proc/vmstat": "thp_split_page 1\n"},
+                        after={"/proc/vmstat": f"thp_split_page {1 + pages}\n"})  # fmt: skip
+
+
+def limited(path: Path, limit: Limit) -> Evaluation:
+    """Judge an A/B in which patched splits three THPs more than base."""
+    wanted = lab(kernels=[kernel("base"), kernel("patched")], limits=(limit,))
+    base, patched = ids(wanted)
+    evidence = {base: migrated(0), patched: migrated(3)}
+    return evaluate(run_folder(path, wanted, evidence, comparison=("base", "patched")))
+
+
+def test_a_counter_that_differs_is_shown_from_the_saved_evidence_and_fails_over_its_limit(
+    tmp_path: Path,
+) -> None:
+    found = limited(tmp_path / "3", Limit("thp_split_page", 3, is_percent=False, line=9))
+    assert found.comparison is not None
+    (row,) = found.comparison.rows
+    assert [one.phrase for one in row.counters] == ["vmstat.thp_split_page: 0 -> 3"]
+    assert (row.change, found.exit_code) == (Change.SAME_PASS, ExitCode.OK)
+    over = limited(tmp_path / "2", Limit("thp_split_page", 2, is_percent=False, line=9))
+    assert over.exit_code is ExitCode.REGRESSION
+
+
+def test_a_limit_that_no_row_can_be_held_against_is_a_remark(tmp_path: Path) -> None:
+    (remark,) = limited(tmp_path / "1", Limit("instructions", 0, is_percent=True, line=9)).remarks
+    assert "tiny.yaml:9: limit 'instructions': nothing was measured: it takes --exact" in remark
+    (remark,) = limited(tmp_path / "2", Limit("thp_spilt", 0, is_percent=False, line=9)).remarks
+    assert "tiny.yaml:9: limit 'thp_spilt': both kernels show it in no row" in remark
 
 
 @pytest.mark.parametrize(

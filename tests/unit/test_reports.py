@@ -6,16 +6,26 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from rmaplab.compare import compare
 from rmaplab.log import log
-from rmaplab.model import CellResult, Change, CounterChange, Outcome, Subtest, Verdict
+from rmaplab.model import (
+    CellResult,
+    Change,
+    CheckedValue,
+    Comparison,
+    CounterChange,
+    Outcome,
+    Subtest,
+    Verdict,
+)
 from rmaplab.report import html as html_report
+from rmaplab.report import numbers, summary, terminal
 from rmaplab.report import results as results_report
-from rmaplab.report import summary, terminal
 
 from .builders import (
     cell,
@@ -159,6 +169,62 @@ def test_a_summary_says_when_it_is_not_the_whole_run() -> None:
     wanted = record(lab(), [], interrupted=True)
     assert "Interrupted" in summary.render(wanted, [result()], None)
     assert "Interrupted" in html_report.render(wanted, [result()], None)
+
+
+def test_a_page_has_the_splats_of_a_comparison_without_an_unstable_testcase() -> None:
+    noisy = observation(failed(), outcome=Outcome.SPLAT, splats=[splat("WARNING in demo_zap")])
+    results = [result(observation(failed())), result(noisy, cell=cell(kernel="patched"))]
+    text = page(results)
+    assert "Unstable" not in text
+    assert "<h2>Splats</h2>" in text
+    assert "<summary>WARNING in demo_zap</summary>" in text.partition("<h2>Cells")[0]
+
+
+def moved(count: int) -> tuple[list[CellResult], Comparison]:
+    """Give two kernels' results of which ``count`` counters differ, and one value is worse."""
+    value = CheckedValue("a", EVIL, 1, 4, 8)
+    before = result(replace(observation(failed("a")), values=(value,)))
+    after = result(
+        replace(observation(failed("a")), values=(replace(value, got=0),)),
+        cell=cell(kernel="patched"),
+    )
+    deltas = {
+        kernel: {f"vmstat.thp_{n}": shown for n in range(count)}
+        for kernel, shown in (("base", 0), ("patched", 3))
+    }
+    comparison = compare(
+        "base", "patched", [before], [after], read=lambda one: deltas[one.cell.kernel]
+    )
+    return [before, after], comparison
+
+
+def test_results_have_the_numbers_of_each_row() -> None:
+    results, comparison = moved(1)
+    found = json.loads("".join(results_report.render(results, comparison, {})))
+    (row,) = found["comparison"]["rows"]
+    assert row["counters"] == [{"name": "vmstat.thp_0", "base": [0], "patched": [3]}]
+    assert row["values"][0]["direction"] == "worse"
+    assert (row["values"][0]["base"], row["values"][0]["patched"]) == ([4], [0])
+    assert row["costs"] == []
+
+
+def test_every_report_shows_the_worst_numbers_and_how_many_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results, comparison = moved(30)
+    wanted = record(lab(kernels=[kernel("base"), kernel("patched")]), [])
+    terminal.show_comparison(comparison)
+    out = capsys.readouterr().out
+    assert "31 numbers differ, 1 for the worse:" in out
+    assert "4 -> 0 of 8 (worse)" in "".join(out.split("\n"))
+    assert f"({31 - numbers.SHOWN} more in report.html)" in out
+    assert "\x1b[2J" not in out
+    text = summary.render(wanted, results, comparison)
+    assert text.count("vmstat.thp") + text.count("vmstat.thp\\_") >= numbers.SHOWN - 1
+    assert f"{31 - numbers.SHOWN} more in report.html" in text
+    whole = html_report.render(wanted, results, comparison)
+    assert whole.count("vmstat.thp_") == 30
+    assert "<script>" not in whole
 
 
 def test_a_page_shows_what_a_failed_cell_showed() -> None:
