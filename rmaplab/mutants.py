@@ -38,7 +38,7 @@ class MutantBase(enum.StrEnum):
 
 
 class MutantVerdict(enum.StrEnum):
-    """What became of a mutant. ERROR: it was built, and whether it is caught is not known."""
+    """Name the verdict on a mutant. ERROR: it was built, and nobody knows if the lab catches it."""
 
     CAUGHT = "caught"
     MISSED = "missed"
@@ -61,7 +61,7 @@ class Evidence(enum.StrEnum):
 
 
 COMPLAINTS = frozenset({Evidence.SPLAT, Evidence.CRASH})
-"""What a kernel without its debugging options may not show."""
+"""Evidence that a kernel without its debugging options may not show."""
 
 
 @dataclass(frozen=True, slots=True)

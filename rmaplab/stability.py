@@ -16,7 +16,7 @@ Key = tuple[str, str, str, str, str]
 
 
 def unstable(results: Iterable[CellResult]) -> tuple[Unstable, ...]:
-    """The testcases whose repeats differ, in the order of their first cells."""
+    """List the testcases whose repeats differ, in the order of their first cells."""
     return tuple(
         Unstable(*key, counts, tuple(result.cell.id for result in members))
         for key, members in _repeats(results).items()
@@ -25,7 +25,7 @@ def unstable(results: Iterable[CellResult]) -> tuple[Unstable, ...]:
 
 
 def ends(results: Iterable[CellResult]) -> dict[str, dict[str, list[str]]]:
-    """How the repeats of each testcase ended, by testcase and kernel.
+    """Describe how the repeats of each testcase ended, by testcase and kernel.
 
     For each way, in the order of its first cell, how often under how many settings, guests and
     devices: ``6 x 20 pass``, or ``1 x 19 pass and 1 fail`` where they differ. Nothing if no cell
@@ -58,6 +58,6 @@ def _repeats(results: Iterable[CellResult]) -> dict[Key, list[CellResult]]:
 
 
 def tally(results: Sequence[CellResult]) -> dict[Verdict, int]:
-    """How many repeats ended with which verdict; those that none ended with are left out."""
+    """Count the repeats by verdict; verdicts that none ended with are left out."""
     counts = Counter(result.judgement.verdict for result in results)
     return {verdict: counts[verdict] for verdict in Verdict if counts[verdict]}

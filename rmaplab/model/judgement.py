@@ -14,7 +14,7 @@ from rmaplab.model.verdicts import Change, Outcome, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict and its reason, and whether the lab file expected it.
+    """A verdict, its reason, and the verdict that the lab file expected.
 
     ``expected`` is the verdict that the lab file led us to expect, ``as_expected`` whether the
     cell ended that way, in outcome and splats too. ``allowed`` says of each splat of the
@@ -225,7 +225,7 @@ class ComparedSplat:
 
     @property
     def is_regression(self) -> bool:
-        """Whether B complains as A does not, and nobody allowed it."""
+        """True if B complains as A does not, and nobody allowed it."""
         return self.change is SplatChange.NEW and not self.allowed
 
 
@@ -248,5 +248,5 @@ class Comparison:
         return tuple(splat for splat in self.splats if splat.is_regression)
 
     def count(self, change: Change) -> int:
-        """How many rows moved that way."""
+        """Count the rows that moved that way."""
         return sum(row.change is change for row in self.rows)

@@ -26,7 +26,7 @@ SHOWN = 3
 
 
 def exit_code(results: Sequence[MutantResult]) -> ExitCode:
-    """0 if all is caught but what is equivalent; 1 if one is missed, or caught and declared so.
+    """Return 0 if all are caught but the equivalent ones, 1 if one is missed or declared wrongly.
 
     3 if one was not built, 69 if nothing is known of one.
     """
@@ -39,14 +39,14 @@ def exit_code(results: Sequence[MutantResult]) -> ExitCode:
 
 
 def tally(results: Iterable[MutantResult]) -> str:
-    """``34 mutants: 33 caught, 1 equivalent``."""
+    """Count the verdicts: ``34 mutants: 33 caught, 1 equivalent``."""
     counts = Counter(result.verdict for result in results)
     parts = [f"{counts[verdict]} {verdict}" for verdict in MutantVerdict if counts[verdict]]
     return f"{counts.total()} mutants: {', '.join(parts) or 'none'}"
 
 
 def show(results: Sequence[MutantResult]) -> None:
-    """The table, what is wrong below it, the tally."""
+    """Print the table, the remarks below it and the tally."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in _TITLES:
         table.add_column(title, overflow="fold", justify="right" if title in _TIMES else "left")
@@ -83,7 +83,7 @@ def _cells(result: MutantResult) -> tuple[str, ...]:
 
 
 def remarks(result: MutantResult) -> list[str]:
-    """What a reader has to know of a mutant besides its row of the table."""
+    """List the remarks on a mutant that its row of the table does not hold."""
     found = []
     if result.contradicts:
         found.append("CAUGHT ALTHOUGH DECLARED EQUIVALENT: its header is wrong")
@@ -107,14 +107,14 @@ def remarks(result: MutantResult) -> list[str]:
 
 
 def quiet(seen: MutantReport) -> str:
-    """How a mutant fared on a kernel without the debugging options."""
+    """Describe the result on a kernel without the debugging options."""
     if seen.caught_by:
         return f"caught by {', '.join(seen.by[:SHOWN])} ({', '.join(seen.evidence)})"
     return f"not known: {seen.problems[0]}" if seen.problems else "missed"
 
 
 def facts(results: Sequence[MutantResult]) -> dict[str, Any]:
-    """mutants.json's ``mutants``, and what ``--format json`` prints (docs/mutants.md)."""
+    """Return the content of mutants.json, which ``--format json`` prints too (docs/mutants.md)."""
     return {
         "schema_version": SCHEMA_VERSION,
         "mutants": [_facts(result) for result in results],
@@ -167,7 +167,7 @@ def _detection(one: Detection) -> dict[str, Any]:
 
 
 def markdown(results: Sequence[MutantResult], command: Sequence[str]) -> str:
-    """The table for docs/mutants.md, with the command that made it."""
+    """Render the table for docs/mutants.md, with the command that made it."""
     titles = ("mutant", "base", "verdict", "by", "evidence", "rows", "build", "run")
     lines = [
         f"    {shlex.join(command)}",

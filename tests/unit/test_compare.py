@@ -16,6 +16,8 @@ from rmaplab.model import (
     Change,
     ComparisonRow,
     Fault,
+    Finding,
+    FindingKind,
     Observation,
     Outcome,
     Severity,
@@ -312,3 +314,173 @@ def test_a_subtest_lost_in_one_repeat_is_lost() -> None:
 def test_what_base_died_before_is_no_news() -> None:
     died = observation(outcome=Outcome.PANIC, splats=[splat("kernel BUG in demo_walk")])
     assert row([died], [observation(failed("b"))]).change is Change.GONE_SPLAT
+
+
+# -- what base got to see: the table of docs/comparison.md -----------------------------------------
+
+BUG = splat("kernel BUG in demo_dup")
+STATES = {
+    "completed": observation(failed("a")),
+    "splat": observation(failed("a"), outcome=Outcome.SPLAT, splats=[splat()]),
+    "taint": observation(failed("a"), outcome=Outcome.SPLAT, detail="the kernel tainted itself"),
+    "timeout": observation(failed("a"), outcome=Outcome.TIMEOUT),
+    "hang": observation(failed("a"), outcome=Outcome.HANG),
+    "panic": observation(failed("a"), outcome=Outcome.PANIC, splats=[BUG]),
+    "boot": observation(outcome=Outcome.BOOT_FAILED, detail="no init"),
+}
+SAME, GONE, NEW, WORSE = (
+    Change.SAME_FAIL, Change.GONE_SPLAT, Change.NEW_SPLAT, Change.REGRESSED,
+)  # fmt: skip
+TABLE = {
+    # on patched:  completed, splat, taint, timeout, hang, panic, boot
+    "completed": (SAME, NEW, WORSE, WORSE, WORSE, NEW, WORSE),
+    "splat": (GONE, SAME, WORSE, WORSE, WORSE, NEW, WORSE),
+    "taint": (SAME, NEW, SAME, WORSE, WORSE, NEW, WORSE),
+    "timeout": (SAME, NEW, SAME, SAME, WORSE, NEW, WORSE),
+    "hang": (SAME, NEW, SAME, SAME, SAME, NEW, WORSE),
+    "panic": (GONE, NEW, GONE, GONE, WORSE, SAME, WORSE),
+    "boot": (SAME, NEW, SAME, SAME, SAME, NEW, SAME),
+}
+
+
+@pytest.mark.parametrize("before", STATES)
+@pytest.mark.parametrize("after", STATES)
+def test_two_failures_are_compared_as_the_table_says(before: str, after: str) -> None:
+    expected = TABLE[before][list(STATES).index(after)]
+    assert row([STATES[before]], [STATES[after]]).change is expected
+
+
+def lab_finds(kind: FindingKind, seen: Observation, **facts: object) -> Observation:
+    """Add a finding of the lab's to a cell."""
+    one = Finding(kind, Verdict.FAIL, "text", **facts)  # type: ignore[arg-type]
+    return replace(seen, findings=(*seen.findings, one))
+
+
+@pytest.mark.parametrize(
+    ("base", "kind", "mark", "news"),
+    [
+        ("completed", FindingKind.PROCESS_LEFT, "", True),
+        ("splat", FindingKind.PROCESS_LEFT, "", True),
+        ("taint", FindingKind.LEDGER, "", True),
+        ("splat", FindingKind.AUDIT, "end", True),
+        ("timeout", FindingKind.AUDIT, "end", True),
+        ("timeout", FindingKind.AUDIT, "a", True),
+        ("timeout", FindingKind.AUDIT, "b", False),
+        ("timeout", FindingKind.LEDGER, "", False),
+        ("timeout", FindingKind.EXIT, "", False),
+        ("hang", FindingKind.AUDIT, "end", False),
+        ("panic", FindingKind.AUDIT, "a", True),
+        ("panic", FindingKind.AUDIT, "end", False),
+        ("panic", FindingKind.PROCESS_LEFT, "", False),
+        ("boot", FindingKind.AUDIT, "a", False),
+    ],
+)
+def test_a_finding_is_news_if_base_was_there_for_its_check(
+    base: str, kind: FindingKind, mark: str, news: bool
+) -> None:
+    after = lab_finds(kind, STATES["completed"], mark=mark, about="x")
+    only = row([STATES[base]], [after])
+    if news:
+        assert only.change is Change.REGRESSED
+        assert "fails on patched only: lab: " in only.detail
+    else:
+        assert not only.change.is_bad
+        assert f"lab: {kind}" in only.detail.partition("; base did not get there: ")[2]
+
+
+def test_a_finding_of_one_repeat_of_base_that_got_there_is_enough() -> None:
+    before = [STATES["panic"], STATES["completed"]]
+    after = lab_finds(FindingKind.PROCESS_LEFT, STATES["completed"])
+    assert row(before, [after, after]).change is Change.REGRESSED
+
+
+@pytest.mark.parametrize("common", [Outcome.SPLAT, Outcome.TIMEOUT])
+@pytest.mark.parametrize("result_of_base", [passed("b"), Subtest("b", Verdict.SKIP)])
+def test_a_common_splat_or_timeout_hides_no_new_failure(
+    common: Outcome, result_of_base: Subtest
+) -> None:
+    splats = [splat()] if common is Outcome.SPLAT else []
+    before = observation(failed("a"), result_of_base, outcome=common, splats=splats)
+    after = observation(failed("a"), failed("b"), outcome=common, splats=splats)
+    only = row([before], [after])
+    assert (only.change, only.detail) == (Change.REGRESSED, "fails on patched only: b")
+
+
+def test_an_allowed_splat_of_base_hides_no_new_failure_either() -> None:
+    allowlist = Allowlist((Allowance("^WARNING in demo", "", "known", "", 7),), "2027-01-15")
+
+    def judged(kernel: str, *subtests: Subtest) -> CellResult:
+        seen = observation(*subtests, outcome=Outcome.SPLAT, splats=[splat()])
+        where = cell(kernel=kernel)
+        return CellResult(where, seen, judge(where, seen, (), allowlist))
+
+    before = judged("base", failed("a"), passed("b"))
+    after = judged("patched", failed("a"), passed("b"), failed("c"))
+    (only,) = compare("base", "patched", [before], [after]).rows
+    assert (only.change, only.detail) == (Change.REGRESSED, "fails on patched only: c")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ([8], [8000], Change.REGRESSED),
+        ([8], [8], Change.SAME_FAIL),
+        ([8000], [8], Change.SAME_FAIL),
+        ([8], [-1], Change.REGRESSED),
+        ([-8], [-9], Change.REGRESSED),
+        ([8, 12], [9, 12], Change.SAME_FAIL),
+        ([8, 12], [9, 13], Change.REGRESSED),
+    ],
+)
+def test_a_finding_by_more_than_base_ever_shows_is_a_regression(
+    before: list[int], after: list[int], change: Change
+) -> None:
+    def leaks(pages: int) -> Observation:
+        return lab_finds(FindingKind.LEDGER, observation(failed("a")), about="x", amount=pages)
+
+    only = row([leaks(n) for n in before], [leaks(n) for n in after])
+    assert only.change is change
+    if change is Change.REGRESSED:
+        assert "worse: lab: ledger: x: " in only.detail
+
+
+def test_a_second_result_of_a_name_is_not_hidden_by_the_first() -> None:
+    before = observation(failed("page"), passed("page"))
+    after = observation(failed("page"), failed("page"))
+    only = row([before], [after])
+    assert (only.change, only.detail) == (Change.REGRESSED, "fails on patched only: page #2")
+
+
+def test_a_failure_that_the_lab_could_not_check_on_base_is_missing() -> None:
+    before = observation(failed("a"), Subtest("b", Verdict.ERROR))
+    only = row([before], [observation(failed("a"), failed("b"))])
+    assert only.change is Change.MISSING
+    assert only.detail == "fails on patched, could not be checked on base: b"
+
+
+def test_a_result_that_could_not_be_checked_on_patched_alone_is_missing() -> None:
+    after = observation(failed("a"), Subtest("b", Verdict.ERROR))
+    only = row([observation(failed("a"))], [after])
+    assert (only.change, only.detail) == (Change.MISSING, "could not be checked on patched: b")
+    assert row([after], [after]).change is Change.SAME_FAIL
+
+
+def test_a_fix_is_none_if_patched_did_not_run_what_base_failed() -> None:
+    for left in ([], [Subtest("a", Verdict.SKIP)]):
+        only = row([observation(failed("a"), passed("b"))], [observation(passed("b"), *left)])
+        assert (only.change, only.detail) == (Change.MISSING, "ran on base, not on patched: a")
+
+
+def test_a_repeat_that_was_not_run_on_one_side_is_missing() -> None:
+    only = row([FAIL, FAIL], [PASS])
+    assert only.change is Change.MISSING
+    assert only.detail == "no verdict on patched in 1 of 2 repeats: was not run"
+    assert row([PASS], [FAIL, FAIL]).change is Change.REGRESSED
+
+
+def test_the_detail_of_many_names_counts_those_that_it_does_not_list() -> None:
+    before = observation(failed("a"))
+    after = observation(failed("a"), *(failed(f"n{number}") for number in range(9)))
+    assert row([before], [after]).detail == (
+        "fails on patched only: n0, n1, n2, n3, n4 (and 4 more)"
+    )
