@@ -124,12 +124,11 @@ def _errors(values: Sequence[CheckedValue]) -> list[int]:
 
 
 def _direction(before: Sequence[int], after: Sequence[int]) -> Direction:
-    if max(after) != max(before):
-        return Direction.WORSE if max(after) > max(before) else Direction.BETTER
-    if sum(after) * len(before) != sum(before) * len(after):
-        worse = sum(after) * len(before) > sum(before) * len(after)
-        return Direction.WORSE if worse else Direction.BETTER
-    return Direction.OTHER
+    """Compare how far two sides are from what is expected, by the mean of their repeats."""
+    old, new = sum(before) * len(after), sum(after) * len(before)
+    if old == new:
+        return Direction.OTHER
+    return Direction.WORSE if new > old else Direction.BETTER
 
 
 # -- findings ------------------------------------------------------------------------------------

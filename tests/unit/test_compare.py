@@ -478,6 +478,34 @@ def test_a_repeat_that_was_not_run_on_one_side_is_missing() -> None:
     assert row([PASS], [FAIL, FAIL]).change is Change.REGRESSED
 
 
+def test_a_repeat_that_was_not_run_on_base_is_missing_too() -> None:
+    only = row([PASS], [PASS, PASS])
+    assert only.change is Change.MISSING
+    assert only.detail == "no verdict on base in 1 of 2 repeats: was not run"
+
+
+def test_results_that_a_dead_guest_could_not_print_are_no_lost_evidence() -> None:
+    early = observation(outcome=Outcome.PANIC, splats=[BUG])
+    late = replace(early, subtests=(Subtest("test 1", Verdict.ERROR),))
+    assert row([early], [late]).change is Change.SAME_FAIL
+
+
+def test_an_end_is_worse_if_one_repeat_of_base_ended_better() -> None:
+    slow = STATES["timeout"]
+    assert row([STATES["panic"]] * 2, [slow] * 2).change is Change.GONE_SPLAT
+    only = row([STATES["panic"], STATES["completed"]], [slow] * 2)
+    assert (only.change, only.detail.partition(": ")[0]) == (
+        Change.REGRESSED, "completed/panic -> timeout",
+    )  # fmt: skip
+
+
+def test_a_subtest_that_one_repeat_of_base_ran_and_none_of_patched_is_missing() -> None:
+    both, one = observation(failed("a"), passed("b")), observation(failed("a"))
+    assert row([both, one], [one, one]).change is Change.MISSING
+    assert row([both, one], [both, one]).change is Change.SAME_FAIL
+    assert row([both, one], [one, both]).change is Change.SAME_FAIL
+
+
 def test_the_detail_of_many_names_counts_those_that_it_does_not_list() -> None:
     before = observation(failed("a"))
     after = observation(failed("a"), *(failed(f"n{number}") for number in range(9)))

@@ -26,7 +26,7 @@ from rmaplab.model import (
 )
 from rmaplab.report import numbers
 
-from .builders import cell, failed, observation, passed, result
+from .builders import cell, failed, observation, passed, result, splat
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "counters"
 SPLITS = "vmstat.thp_split_page"
@@ -165,6 +165,7 @@ def test_a_test_that_fails_on_both_sides_shows_that_it_fails_worse() -> None:
         ([4], [4], []),
         ([4, 6, 5], [5, 4, 4], []),
         ([4, 4, 4], [4, 4, 3], [Direction.WORSE]),
+        ([8, 8, 0], [4, 4, 4], [Direction.WORSE]),
         ([8], [8], []),
     ],
 )
@@ -244,6 +245,12 @@ def test_a_limit_is_what_patched_may_show_beyond_base(
     assert row([PASS], [PASS], ({SPLITS: 100}, {SPLITS: patched}), limits).change is change
 
 
+def test_a_percentage_of_a_fall_is_one_of_its_size() -> None:
+    limits = [limit(SPLITS, 2, is_percent=True)]
+    for patched, change in ((-98, Change.SAME_PASS), (-97, Change.REGRESSED)):
+        assert row([PASS], [PASS], ({SPLITS: -100}, {SPLITS: patched}), limits).change is change
+
+
 def test_instructions_over_their_limit_make_a_row_bad() -> None:
     two_percent = [limit(INSTRUCTIONS, 2, is_percent=True)]
     assert row([costs(1000)], [costs(1020)], limits=two_percent).change is Change.SAME_PASS
@@ -259,6 +266,23 @@ def test_one_repeat_over_a_limit_is_enough() -> None:
         read=lambda _: {SPLITS: next(seen)}, limits=[limit(SPLITS, 0)],
     )  # fmt: skip
     assert found.rows[0].change is Change.REGRESSED
+
+
+def test_a_limit_is_held_against_the_greatest_number_of_bases_repeats() -> None:
+    seen = iter([0, 5, 5, 4])
+    found = compare(
+        "base", "patched", results("base", PASS, PASS), results("patched", PASS, PASS),
+        read=lambda _: {SPLITS: next(seen)}, limits=[limit(SPLITS, 0)],
+    )  # fmt: skip
+    assert found.rows[0].change is Change.SAME_PASS
+
+
+def test_a_new_splat_over_a_limit_stays_a_new_splat() -> None:
+    splatted = observation(failed("a"), outcome=Outcome.SPLAT, splats=[splat()])
+    limits = [limit(SPLITS, 0)]
+    only = row([observation(failed("a"))], [splatted], ({SPLITS: 0}, {SPLITS: 9}), limits)
+    assert only.change is Change.NEW_SPLAT
+    assert only.detail.startswith("over the limit: ")
 
 
 def test_a_number_with_a_limit_that_patched_does_not_show_is_missing() -> None:
