@@ -7,14 +7,13 @@ An audit that was due and did not come is an error, never a pass.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from rmaplab.collect.transcript import Saved
+from rmaplab.collect.transcript import AUDIT_END, Saved
+from rmaplab.evidence.events import Audit, ListedPage
 from rmaplab.evidence.protocol import PAGE_FLAGS
 from rmaplab.model import LAB_SUBTEST, Subtest, Verdict
 
 NAME = LAB_SUBTEST + "audit "
-END = "end"
 
 _MEANING = {
     "count": "have another mapcount than entries that map them",
@@ -31,43 +30,43 @@ def subtests(saved: Saved) -> list[Subtest]:
     for audit in saved.audits:
         for subtest in _of(audit):
             found.setdefault(subtest.name, subtest)
-    came = any(audit.get("name") == END for audit in saved.audits)
-    if saved.audit_due and saved.exit is not None and not came:
-        found[NAME + END] = Subtest(NAME + END, Verdict.ERROR, "the audit did not come")
+    if saved.audit_due and saved.exit is not None and not saved.audited_end:
+        name = NAME + AUDIT_END
+        found[name] = Subtest(name, Verdict.ERROR, "the audit did not come")
     return list(found.values())
 
 
-def _of(audit: dict[str, Any]) -> Iterator[Subtest]:
-    name = NAME + str(audit["name"])
-    if audit["error"]:
-        yield Subtest(name, Verdict.ERROR, str(audit["error"]))
+def _of(audit: Audit) -> Iterator[Subtest]:
+    name = NAME + audit.name
+    if audit.error:
+        yield Subtest(name, Verdict.ERROR, audit.error)
         return
-    for kind, count in audit["kinds"].items():
-        lines = [_line(page) for page in audit["listed"] if page["kind"] == kind]
+    for kind, count in audit.kinds.items():
+        lines = [_line(page) for page in audit.listed if page.kind == kind]
         said = f"FAILED: {count} pages {_MEANING.get(kind, kind)}"
         yield Subtest(f"{name}: {kind}", Verdict.FAIL, "\n".join([said, *lines]))
-    sums = audit["sums"]
-    if not sums["agree"]:
+    sums = audit.sums
+    if not sums.agree:
         zsmalloc = ""
-        if sums.get("zsmalloc"):
-            zsmalloc = f", {sums['zsmalloc']} maybe zsmalloc's, of nr_zspages {sums['nr_zspages']}"
+        if sums.zsmalloc:
+            zsmalloc = f", {sums.zsmalloc} maybe zsmalloc's, of nr_zspages {sums.nr_zspages}"
         yield Subtest(
             f"{name}: sums",
             Verdict.FAIL,
-            f"FAILED: pages that claim to be mapped: {sums['anon']} anonymous, {sums['file']} "
-            f"others; vmstat: nr_anon_pages {sums['nr_anon_pages']}, nr_mapped {sums['nr_mapped']}"
+            f"FAILED: pages that claim to be mapped: {sums.anon} anonymous, {sums.file} "
+            f"others; vmstat: nr_anon_pages {sums.nr_anon_pages}, nr_mapped {sums.nr_mapped}"
             f"{zsmalloc}",
         )
 
 
-def _line(page: dict[str, Any]) -> str:
-    flags = int(page["flags"], 16)
+def _line(page: ListedPage) -> str:
+    flags = int(page.flags, 16)
     names = "|".join(name for bit, name in PAGE_FLAGS.items() if flags >> bit & 1)
-    maps = ", ".join(f"pid {at['pid']} at {at['addr']} ({at['entry']})" for at in page["maps"])
-    more = page["mappers"] - len(page["maps"])
+    maps = ", ".join(f"pid {at.pid} at {at.addr} ({at.entry})" for at in page.maps)
+    more = page.mappers - len(page.maps)
     if more > 0:
         maps += f" and {more} more"
     return (
-        f"pfn {page['pfn']} (folio {page['head']}): {page['counted']} entries, kpagecount "
-        f"{page['claimed']}, {names or 'no flags'}; mapped by {maps or 'nobody'}"
+        f"pfn {page.pfn} (folio {page.head}): {page.counted} entries, kpagecount "
+        f"{page.claimed}, {names or 'no flags'}; mapped by {maps or 'nobody'}"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The rmap-related counters of a guest: which files hold them, and how those are read.
+"""Read the rmap-related counters of a guest from the files that hold them.
 
 Formats: Documentation/filesystems/proc.rst (meminfo, vmstat, buddyinfo),
 Documentation/admin-guide/mm/transhuge.rst, ksm.rst and hugetlbpage.rst, cgroup-v2.rst.
@@ -15,11 +15,14 @@ from rmaplab.model import FREE, CounterChange, CounterSample
 
 _MM = "/sys/kernel/mm"
 
+TAINTED = "kernel.tainted"
+TAINTED_FILE = "/proc/sys/kernel/tainted"
+
 # What the agent samples, as its protocol's globs, in this order: reading stat_refresh folds the
 # per-CPU differences into vmstat's counters (Documentation/admin-guide/sysctl/vm.rst).
 FILES = (
     "/proc/sys/vm/stat_refresh",
-    "/proc/sys/kernel/tainted",
+    TAINTED_FILE,
     "/proc/vmstat",
     "/proc/meminfo",
     "/proc/buddyinfo",
@@ -28,8 +31,6 @@ FILES = (
     f"{_MM}/hugepages/hugepages-*/*_hugepages",
     "/sys/fs/cgroup/cgroup.stat",
 )
-
-TAINTED = "kernel.tainted"
 
 _VMSTAT = re.compile(
     r"nr_(anon|mapped|mlock|unevictable|swapcached|isolated|file_|shmem|writeback|foll_pin|slab"
@@ -64,7 +65,7 @@ def may_be(name: str) -> bool:
 
 
 def sample(files: Mapping[str, str]) -> CounterSample:
-    """The counters in a sample's files, named ``file.counter``; sizes are in KB.
+    """Return the counters in a sample's files, named ``file.counter``; sizes are in KB.
 
     A line that does not parse is left out: the kernel did not show that counter.
     """
@@ -73,16 +74,25 @@ def sample(files: Mapping[str, str]) -> CounterSample:
 
 @functools.lru_cache(maxsize=64)
 def _sample(files: tuple[tuple[str, str], ...]) -> CounterSample:
-    """The sample before a cell is its template's."""
+    """Read a sample once: the one before a cell is its template's."""
     values: dict[str, int] = {}
     for path, text in files:
         values.update(_known(path, text))
     return CounterSample(dict(sorted(values.items())))
 
 
+# A counter has 64 bits; what is longer is none.
+_MAX_DIGITS = 20
+_NUMBER = f"[0-9]{{1,{_MAX_DIGITS}}}"
+_FLAGS = re.M | re.ASCII
+_NAMED = re.compile(rf"^(\w+) ({_NUMBER})$", _FLAGS)
+_ZONE = re.compile(r"^Node ([0-9]{1,4}), zone +\w+ +([0-9 ]+)$", _FLAGS)
+# MAX_PAGE_ORDER is at most 15 (arch/*/Kconfig).
+_MAX_ORDERS = 16
+
 # Files with one number each: the path, and the counter's name made from its groups.
 _SINGLE = (
-    (re.compile("/proc/sys/kernel/tainted"), TAINTED),
+    (re.compile(TAINTED_FILE), TAINTED),
     (re.compile(FREE), "agent.free"),
     (re.compile(rf"{_MM}/transparent_hugepage/hugepages-(\w+)/stats/(\w+)"), "mthp.{}.{}"),
     (re.compile(rf"{_MM}/ksm/(\w+)"), "ksm.{}"),
@@ -90,22 +100,22 @@ _SINGLE = (
 )
 # Files with a name and a number a line: the prefix, the line, and which names count.
 _LISTS = {
-    "/proc/vmstat": ("vmstat", re.compile(r"^(\w+) (\d+)$", re.M), _VMSTAT),
-    "/proc/meminfo": ("meminfo", re.compile(r"^(\w+): +(\d+)", re.M), _MEMINFO),
-    "/sys/fs/cgroup/cgroup.stat": ("cgroup", re.compile(r"^(\w+) (\d+)$", re.M), re.compile("")),
+    "/proc/vmstat": ("vmstat", _NAMED, _VMSTAT),
+    "/proc/meminfo": ("meminfo", re.compile(rf"^(\w+): +({_NUMBER})( kB)?$", _FLAGS), _MEMINFO),
+    "/sys/fs/cgroup/cgroup.stat": ("cgroup", _NAMED, re.compile("")),
 }
 
 
 @functools.lru_cache(maxsize=512)
 def _known(path: str, text: str) -> tuple[tuple[str, int], ...]:
-    """Most files say the same in every cell: those of a template, and counters that rest."""
+    """Read a file once: most say the same in every cell, those of a template for one."""
     return tuple(_read(path, text))
 
 
 def _read(path: str, text: str) -> Iterator[tuple[str, int]]:
     if path in _LISTS:
         prefix, line, wanted = _LISTS[path]
-        for name, value in line.findall(text):
+        for name, value, *_ in line.findall(text):
             if wanted.match(name):
                 yield f"{prefix}.{name}", int(value)
     elif path == "/proc/buddyinfo":
@@ -116,28 +126,29 @@ def _read(path: str, text: str) -> Iterator[tuple[str, int]]:
 
 
 def _number(name: str, text: str) -> Iterator[tuple[str, int]]:
-    if re.fullmatch(r"\d+", text.strip()):
+    if re.fullmatch(_NUMBER, text.strip()):
         yield name, int(text)
 
 
 def _buddyinfo(text: str) -> Iterator[tuple[str, int]]:
-    """Free blocks by order over all zones of a node."""
+    """Sum the free blocks by order over all zones of a node."""
     totals: dict[str, int] = {}
-    for node, _, numbers in re.findall(r"^Node (\d+), zone +(\w+) +([\d ]+)$", text, re.M):
-        for order, count in enumerate(numbers.split()):
+    for node, numbers in _ZONE.findall(text):
+        for order, count in enumerate(numbers.split()[:_MAX_ORDERS]):
             name = f"buddyinfo.node{node}.order{order}"
-            totals[name] = totals.get(name, 0) + int(count)
+            if len(count) <= _MAX_DIGITS:
+                totals[name] = totals.get(name, 0) + int(count)
     yield from totals.items()
 
 
 @functools.lru_cache(maxsize=1 << 16)
 def _change(before: int | None, after: int | None) -> CounterChange:
-    """Most counters rest, in every cell at the same figure."""
+    """Make a change once: most counters rest, in every cell at the same figure."""
     return CounterChange(before, after)
 
 
 def changes(before: CounterSample, after: CounterSample) -> dict[str, CounterChange]:
-    """Each counter before and after, by name."""
+    """Return each counter before and after, by name."""
     was, now = before.values, after.values
     names = was if was.keys() == now.keys() else sorted({*was, *now})
     return {name: _change(was.get(name), now.get(name)) for name in names}

@@ -205,7 +205,7 @@ def calibrate(empties: Sequence[Changes], cpus: int) -> dict[str, tuple[int, int
 def subtests(saved: Saved, changes: Changes) -> list[Subtest]:
     """The ledger's result if it does not balance, or if it was due and cannot be drawn up."""
     due = saved.ledger
-    if due is None or saved.exit is None or saved.exit.get("timeout") or saved.how != "bye":
+    if due is None or saved.exit is None or saved.exit.timeout or saved.how != "bye":
         return []
     if not {"before", "after"} <= saved.samples.keys():
         return [Subtest(NAME, Verdict.ERROR, "a sample of the counters is missing")]

@@ -7,17 +7,21 @@ Fail closed: what is missing, cut or not understood never turns into a completed
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmaplab.collect import audit, counters, ledger, transcript, upstream, values
 from rmaplab.collect.ktap import parse_ktap
 from rmaplab.collect.splats import SplatParser
+from rmaplab.collect.splats.owner import program_mark
 from rmaplab.collect.transcript import Saved
 from rmaplab.collect.upstream import KSFT_SKIP
+from rmaplab.evidence.ends import EndCause, Phase, SampleLabel
+from rmaplab.evidence.events import MemoryNotSaved
 from rmaplab.evidence.names import CONSOLE_LOG, TRANSCRIPT
 from rmaplab.model import (
+    FREE,
     LAB_SUBTEST,
     OWNER_BOOT,
     CounterChange,
@@ -36,27 +40,32 @@ from rmaplab.store import memoryfile
 BANNER = b"Linux version"
 CHUNK = 1 << 20
 
-# The lab's ``end`` line, outside the boot phase: what it means, and whose fault it is.
+# What an early end means outside the boot phase, and whose fault it is.
 _ENDS: dict[str, tuple[Outcome, Fault]] = {
-    "bye": (Outcome.COMPLETED, Fault.NONE),
-    "panic": (Outcome.PANIC, Fault.KERNEL),
-    "reset": (Outcome.LOST, Fault.KERNEL),
-    "poweroff": (Outcome.LOST, Fault.KERNEL),
-    "silence": (Outcome.HANG, Fault.KERNEL),
-    "ready-limit": (Outcome.HANG, Fault.KERNEL),
-    "test-limit": (Outcome.TIMEOUT, Fault.KERNEL),
-    "closed": (Outcome.LOST, Fault.LAB),
-    "qemu-exit": (Outcome.INFRA, Fault.LAB),
-    "unusable": (Outcome.INFRA, Fault.LAB),
+    EndCause.PANIC: (Outcome.PANIC, Fault.KERNEL),
+    EndCause.RESET: (Outcome.LOST, Fault.KERNEL),
+    EndCause.POWEROFF: (Outcome.LOST, Fault.KERNEL),
+    EndCause.SILENCE: (Outcome.HANG, Fault.KERNEL),
+    EndCause.READY_LIMIT: (Outcome.HANG, Fault.KERNEL),
+    EndCause.TEST_LIMIT: (Outcome.TIMEOUT, Fault.KERNEL),
+    EndCause.CLOSED: (Outcome.LOST, Fault.LAB),
+    EndCause.GARBLED: (Outcome.LOST, Fault.LAB),
+    EndCause.QEMU_EXIT: (Outcome.INFRA, Fault.LAB),
+    EndCause.UNUSABLE: (Outcome.INFRA, Fault.LAB),
+    EndCause.LAB_ERROR: (Outcome.INFRA, Fault.LAB),
 }
 _INSTRUCTIONS = re.compile(r"# rmaplab: instructions (\d{1,18})(?: .{1,100})?")
 
-_AT_BOOT = {"panic", "reset", "poweroff", "boot-limit"}
+_AT_BOOT = {EndCause.PANIC, EndCause.RESET, EndCause.POWEROFF, EndCause.BOOT_LIMIT}
 
 
 def observe(folder: Path) -> Observation:
     """The Observation of the cell whose evidence is in ``folder``."""
-    saved = transcript.read(folder / TRANSCRIPT)
+    try:
+        saved = transcript.read(folder / TRANSCRIPT)
+    except OSError as error:
+        why = f"the transcript cannot be read: {error.strerror}"
+        return Observation(outcome=Outcome.INFRA, detail=why)
     if saved.how == "not-run" and saved.skip:
         return Observation(Outcome.COMPLETED, Fault.NONE, "", skip=saved.skip)
     if saved.how == "not-run" and saved.not_built:
@@ -100,15 +109,18 @@ def observe(folder: Path) -> Observation:
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What a console says.
+    """Hold what a console says.
 
     ``begins`` is whether it has the kernel's first line, ``within_test`` whether it breaks off
-    before the agent's mark of the test's end.
+    before the agent's mark of the test's end, ``ended_test`` the test that the agent began and
+    ended last, as ``program_mark`` names it. ``size`` is in bytes.
     """
 
     splats: tuple[Splat, ...]
     begins: bool
     within_test: bool = False
+    ended_test: str = ""
+    size: int = 0
 
 
 def read_console(path: Path) -> Console:
@@ -116,52 +128,79 @@ def read_console(path: Path) -> Console:
 
     The agent marks the end of the boot, so on a console without any mark all is the boot's.
     """
-    parser, begins, before = SplatParser(), False, b""
+    parser, begins, before, size = SplatParser(), False, b"", 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             begins = begins or BANNER in before + chunk
             before = chunk[-len(BANNER) :]
+            size += len(chunk)
             parser.feed(chunk)
     splats = (replace(splat, owner=splat.owner or OWNER_BOOT) for splat in parser.finish())
-    return Console(tuple(splats), begins, parser.within_test)
+    return Console(tuple(splats), begins, parser.within_test, parser.ended_test, size)
 
 
 def _outcome(saved: Saved, console: Console) -> tuple[Outcome, Fault, str]:
-    if not saved.how:
-        return Outcome.LOST, Fault.LAB, "the lab ended before the cell did"
-    if saved.garbled:
-        return Outcome.LOST, Fault.LAB, f"an event of the agent makes no sense: {saved.garbled}"
-    if saved.how == "boot-limit" and not console.begins:
-        return Outcome.INFRA, Fault.LAB, f"the kernel never began: {saved.detail}"
-    if saved.phase == "boot" and saved.how in _AT_BOOT:
-        return Outcome.BOOT_FAILED, Fault.KERNEL, saved.detail
-    how = saved.guest_end if saved.how == "bye" and saved.guest_end else saved.how
-    outcome, fault = _ENDS.get(how, (Outcome.LOST, Fault.LAB))
-    if outcome is Outcome.COMPLETED:
-        return _of_console(saved, console) or _of_completed(saved, console.splats)
-    return outcome, fault, saved.detail
-
-
-def _of_console(saved: Saved, console: Console) -> tuple[Outcome, Fault, str] | None:
-    """What speaks against believing a quiet console: it is evidence only if it is whole."""
-    if saved.console_dropped:
-        return Outcome.LOST, Fault.LAB, f"{saved.console_dropped} bytes of console were not kept"
-    if not console.begins:
-        return Outcome.LOST, Fault.LAB, "the console does not begin with the boot: it is not whole"
-    if console.within_test:
-        return Outcome.LOST, Fault.LAB, "the console does not show the test's end: it is not whole"
-    return None
-
-
-def _of_completed(saved: Saved, splats: tuple[Splat, ...]) -> tuple[Outcome, Fault, str]:
-    """A guest that lived to the end: did the workload, and did the kernel stay quiet?"""
-    if saved.exit is not None and saved.exit.get("timeout"):
+    how = saved.guest_end if saved.how == EndCause.BYE and saved.guest_end else saved.how
+    if how != EndCause.BYE:
+        return _of_end(how, saved, console)
+    if missing := next(_missing(saved, console), ""):
+        return Outcome.LOST, Fault.LAB, missing
+    if saved.exit is not None and saved.exit.timeout:
         return Outcome.TIMEOUT, Fault.KERNEL, "the workload was still running at its limit"
-    if splats:
-        return Outcome.SPLAT, Fault.KERNEL, splats[0].title
-    if not saved.skip and saved.exit is None:
-        return Outcome.LOST, Fault.LAB, "the agent said nothing about the workload's end"
+    if console.splats:
+        return Outcome.SPLAT, Fault.KERNEL, console.splats[0].title
     return Outcome.COMPLETED, Fault.NONE, ""
+
+
+def _of_end(how: str, saved: Saved, console: Console) -> tuple[Outcome, Fault, str]:
+    """Return what an early end of a guest means."""
+    if not how:
+        return Outcome.LOST, Fault.LAB, "the lab ended before the cell did"
+    if how == EndCause.BOOT_LIMIT and not console.begins:
+        return Outcome.INFRA, Fault.LAB, f"the kernel never began: {saved.detail}"
+    if saved.phase == Phase.BOOT and how in _AT_BOOT:
+        return Outcome.BOOT_FAILED, Fault.KERNEL, saved.detail
+    return *_ENDS.get(how, (Outcome.LOST, Fault.LAB)), saved.detail
+
+
+def _missing(saved: Saved, console: Console) -> Iterator[str]:
+    """Yield what a cell lacks that a completed one has: the table in docs/run-folder.md."""
+    if saved.garbled:
+        yield f"the transcript makes no sense: {saved.garbled}"
+    if not saved.sealed:
+        yield "the transcript has no last line: it is not whole"
+    if saved.dropped:
+        yield f"{saved.dropped} bytes of the transcript were not kept"
+    if saved.console_dropped:
+        yield f"{saved.console_dropped} bytes of console were not kept"
+    if saved.console_bytes is None and saved.numbered:
+        yield "nobody noted how large the console is"
+    if saved.console_bytes is not None and console.size < saved.console_bytes:
+        yield f"the console has {console.size} of {saved.console_bytes} bytes: it is not whole"
+    if not console.begins:
+        yield "the console does not begin with the boot: it is not whole"
+    if console.within_test:
+        yield "the console does not show the test's end: it is not whole"
+    if not saved.skip:
+        yield from _missing_of_workload(saved, console)
+
+
+def _missing_of_workload(saved: Saved, console: Console) -> Iterator[str]:
+    """Yield what a cell lacks whose workload was to run."""
+    if saved.exit is None:
+        yield "the agent said nothing about the workload's end"
+    if console.ended_test != program_mark(saved.program) or not saved.program:
+        yield f"the console does not show where {saved.program or 'a workload'} began and ended"
+    shown = {}
+    for label in SampleLabel:
+        if label not in saved.samples:
+            yield f"the sample {label} the workload is missing"
+            return
+        shown[label] = (saved.samples[label].keys() | saved.unread[label]) - {FREE}
+        if counters.TAINTED_FILE not in saved.samples[label]:
+            yield f"the sample {label} the workload does not have the kernel's taint flags"
+    if other := shown[SampleLabel.BEFORE] ^ shown[SampleLabel.AFTER]:
+        yield f"one of the two samples does not have {min(other)}"
 
 
 def _subtests(saved: Saved, changes: Mapping[str, CounterChange]) -> tuple[Subtest, ...]:
@@ -173,7 +212,7 @@ def _subtests(saved: Saved, changes: Mapping[str, CounterChange]) -> tuple[Subte
     if due is not None and due.section and due.names is None:
         return (*upstream.by_exit_status(saved), *_left_behind(saved), *ours)
     report = parse_ktap(saved.stdout)
-    status = saved.exit.get("status") if saved.exit is not None else None
+    status = saved.exit.status if saved.exit is not None else None
     if report.skip_all is not None and not report.subtests and status in {0, KSFT_SKIP}:
         return (Subtest("plan", Verdict.SKIP, report.skip_all), *ours)
     found = list(report.subtests) if due is None else list(map(upstream.named, report.subtests))
@@ -186,7 +225,7 @@ def _subtests(saved: Saved, changes: Mapping[str, CounterChange]) -> tuple[Subte
         whose = Verdict.FAIL if due is not None and due.section else Verdict.ERROR
         found.append(Subtest(LAB_SUBTEST + "KTAP output", whose, "\n".join(problems)))
     if saved.floods:
-        said = ", ".join(f"{f.get('stream')}: {f.get('dropped')} bytes" for f in saved.floods)
+        said = ", ".join(f"{one.stream}: {one.dropped} bytes" for one in saved.floods)
         found.append(
             Subtest(LAB_SUBTEST + "output within bounds", Verdict.ERROR, f"dropped {said}")
         )
@@ -204,14 +243,13 @@ def _memory(saved: Saved, folder: Path) -> SavedMemory | None:
     said = saved.memory
     if said is None:
         return None
-    why, error = str(said.get("why", "")), str(said.get("detail", ""))
-    if said.get("ev") != "memory":
-        return SavedMemory(why, "", 0, error or "it is not known why")
+    if isinstance(said, MemoryNotSaved):
+        return SavedMemory(said.why, "", 0, said.detail or "it is not known why")
     path = folder / memoryfile.NAME
     if not path.exists():
         return None
     size_mb = -(-path.stat().st_size >> 20)
-    return SavedMemory(why, path.name, size_mb, "")
+    return SavedMemory(said.why, path.name, size_mb, "")
 
 
 def _instructions(stdout: Sequence[str]) -> int | None:
@@ -221,10 +259,10 @@ def _instructions(stdout: Sequence[str]) -> int | None:
 
 
 def _exit_subtests(saved: Saved, expected: set[int]) -> list[Subtest]:
-    if saved.exit is None or saved.exit.get("timeout"):
+    if saved.exit is None or saved.exit.timeout:
         return []
     found = []
-    signal, status = saved.exit.get("signal", 0), saved.exit.get("status", -1)
+    signal, status = saved.exit.signal, saved.exit.status
     said = "\n".join(saved.stderr[-10:])
     if signal:
         found.append(
@@ -241,21 +279,21 @@ def _exit_subtests(saved: Saved, expected: set[int]) -> list[Subtest]:
 
 
 def _left_behind(saved: Saved) -> list[Subtest]:
-    if saved.exit is None or saved.exit.get("timeout"):
+    if saved.exit is None or saved.exit.timeout:
         return []
     found = []
-    if saved.exit.get("left"):
+    if saved.exit.left:
         found.append(
             Subtest(
                 LAB_SUBTEST + "no process left",
                 Verdict.FAIL,
-                f"{saved.exit['left']} processes left behind",
+                f"{saved.exit.left} processes left behind",
             )
         )
-    if saved.exit.get("rmdir"):
+    if saved.exit.rmdir:
         found.append(
             Subtest(
-                LAB_SUBTEST + "cgroup removed", Verdict.FAIL, f"rmdir: errno {saved.exit['rmdir']}"
+                LAB_SUBTEST + "cgroup removed", Verdict.FAIL, f"rmdir: errno {saved.exit.rmdir}"
             )
         )
     return found

@@ -87,7 +87,7 @@ def against(due: ExpectedSubtests, seen: Sequence[Subtest], saved: Saved) -> lis
     for subtest in seen:
         if subtest.verdict is not Verdict.PASS and subtest.name in new:
             _came_otherwise(subtest, missing, new)
-    ended = saved.exit is not None and not saved.exit.get("timeout")
+    ended = saved.exit is not None and not saved.exit.timeout
     gone = Verdict.FAIL if ended else Verdict.ERROR  # what was cut off, nobody knows
     why = f"FAILED: missing: it is in the list of {due.section} and did not come"
     found = [Subtest(name, gone, why) for name in missing]
@@ -120,9 +120,9 @@ def by_exit_status(saved: Saved) -> list[Subtest]:
             ["it prints KTAP, which its list does not know:", *(s.name for s in found)]
         )
         found.append(Subtest(NEW, Verdict.PASS, text))
-    if saved.exit is None or saved.exit.get("timeout"):
+    if saved.exit is None or saved.exit.timeout:
         return found
-    signal, status = saved.exit.get("signal", 0), saved.exit.get("status", -1)
+    signal, status = saved.exit.signal, saved.exit.status
     verdict = {0: Verdict.PASS, KSFT_SKIP: Verdict.SKIP}.get(status, Verdict.FAIL)
     said = [line for line in (*saved.stdout, *saved.stderr) if line.strip()][-_SHOWN_LINES:]
     how = f"killed by signal {signal}" if signal else f"exit status {status}"

@@ -20,6 +20,8 @@ class EndCause(enum.StrEnum):
     TEST_LIMIT = "test-limit"
     SILENCE = "silence"
     UNUSABLE = "unusable"
+    GARBLED = "garbled"
+    LAB_ERROR = "lab-error"
     NOT_RUN = "not-run"
 
 

@@ -1,26 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The lab's side of docs/protocol.md: requests to the agent, events from it."""
+"""Speak docs/protocol.md with the agent: requests to it, typed events from it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import dataclasses
 import socket
 import urllib.parse
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from rmaplab.errors import InfraError
+from rmaplab.evidence import events
+from rmaplab.evidence.events import AgentEvent, Answer, Files, Garbled, Refusal
+from rmaplab.evidence.requests import Requests
 from rmaplab.guest.transcript import Transcript
 
 _SAFE = "/._:*=,+@~-"
-_LINE_LIMIT = 16 << 20
 
-Event = dict[str, Any]
+E = TypeVar("E", bound=Answer)
 
 
 class AgentGone(Exception):
     """The agent's channel is closed."""
+
+
+class AgentGarbled(InfraError):
+    """The agent said something that makes no sense, or not at this moment.
+
+    A cell that sees it is lost (EndCause.GARBLED), and no other one is.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +41,12 @@ class Request:
 
 
 def encode(words: list[str]) -> bytes:
-    """A request line: words percent-encoded, separated by single spaces."""
+    """Return a request line: words percent-encoded, separated by single spaces."""
     return " ".join(_word(word) for word in words).encode("ascii") + b"\n"
 
 
 def _word(word: str) -> str:
     return urllib.parse.quote(word, safe=_SAFE) or "%"
-
-
-def decode(line: bytes) -> Event:
-    """An event; raises InfraError if the line is none."""
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InfraError(f"the agent sent something that is no event: {line[:200]!r}") from error
-    if not isinstance(event, dict) or not isinstance(event.get("ev"), str):
-        raise InfraError(f"the agent sent something that is no event: {line[:200]!r}")
-    return event
 
 
 class Agent:
@@ -61,6 +59,7 @@ class Agent:
         self._writer = writer
         self._transcript = transcript
         self._number = 0
+        self._requests = Requests()
 
     @property
     def last_request(self) -> int:
@@ -73,20 +72,31 @@ class Agent:
 
     @classmethod
     async def on(cls, end: socket.socket, transcript: Transcript) -> Agent:
-        """Talk over the lab's end of the channel."""
-        reader, writer = await asyncio.open_connection(sock=end, limit=_LINE_LIMIT)
+        """Return a conversation over the lab's end of the channel."""
+        reader, writer = await asyncio.open_connection(sock=end, limit=events.LINE_BYTES)
         return cls(reader, writer, transcript)
 
-    async def event(self) -> Event:
-        """The next event. Raises AgentGone when the channel closes."""
+    async def event(self) -> AgentEvent:
+        """Return the next event.
+
+        Raises AgentGone when the channel closes, and AgentGarbled for what is no event, or none
+        that may come now (``evidence.requests``).
+        """
         try:
             line = await self._reader.readline()
-        except (ConnectionError, ValueError) as error:
+        except ConnectionError as error:
             raise AgentGone(str(error)) from error
+        except ValueError as error:
+            why = f"the agent sent a line of more than {events.LINE_BYTES} bytes"
+            raise AgentGarbled(why) from error
         if not line.endswith(b"\n"):
             raise AgentGone("the channel was closed")
-        event = decode(line)
-        self._transcript.note("agent", event)
+        event = events.decode_agent(line[:-1])
+        if isinstance(event, Garbled):
+            raise AgentGarbled(f"the agent sent something that is no event: {event}")
+        self._transcript.hear(line)
+        if wrong := self._requests.take(event):
+            raise AgentGarbled(f"the agent makes no sense: {wrong}")
         return event
 
     async def send(self, *words: str) -> Request:
@@ -103,33 +113,49 @@ class Agent:
         """Note a request that reaches the agent by another way."""
         self._number += 1
         self._transcript.say("lab", "request", id=self._number, words=list(words))
+        self._requests.ask(self._number, words)
         return Request(self._number, words)
 
-    async def ask(self, *words: str) -> Event:
-        """Send a request and wait for its answer, as ``answer`` does."""
+    async def ask(self, *words: str) -> AgentEvent:
+        """Send a request and return its answer, as ``answer`` does."""
         return await self.answer(await self.send(*words))
 
-    async def answer(self, request: Request) -> Event:
-        """Wait for the answer to a request that was sent.
+    async def ask_for(self, kind: type[E], *words: str) -> E:
+        """Send a request and return its answer, which is of a kind, as ``answer_as`` does."""
+        return await self.answer_as(kind, await self.send(*words))
 
-        The ``files`` parts of a long answer are put together. Raises InfraError if the agent did
-        not understand, and AgentGone.
+    async def answer_as(self, kind: type[E], request: Request) -> E:
+        """Return the answer of a kind to a request, as ``answer`` does.
+
+        Raises AgentGarbled if the answer is of another kind.
+        """
+        event = await self.answer(request)
+        if not isinstance(event, kind):
+            said = events.name_of(type(event))
+            raise AgentGarbled(f"the agent answered {request.words[0]!r} with {said!r}")
+        return event
+
+    async def answer(self, request: Request) -> AgentEvent:
+        """Return the answer to a request that was sent.
+
+        The ``files`` parts of a long answer are put together. Raises InfraError if the agent
+        refused the request, AgentGarbled and AgentGone.
         """
         files: dict[str, str] = {}
         errors: dict[str, int] = {}
         while True:
             event = await self.event()
-            if event.get("id") != request.number:
+            if not isinstance(event, Answer | Refusal) or event.id != request.number:
                 continue
-            if event["ev"] == "error":
-                said = event.get("message")
-                raise InfraError(f"the agent refused {' '.join(request.words)!r}: {said}")
-            if event["ev"] != "files":
+            if isinstance(event, Refusal):
+                asked = " ".join(request.words)
+                raise InfraError(f"the agent refused {asked!r}: {event.message}")
+            if not isinstance(event, Files):
                 return event
-            files.update(event.get("files", {}))
-            errors.update(event.get("errors", {}))
-            if event.get("last", False):
-                return {**event, "files": files, "errors": errors}
+            files.update(event.files)
+            errors.update(event.errors)
+            if event.last:
+                return dataclasses.replace(event, files=files, errors=errors)
 
     def close(self) -> None:
         """Close the lab's end."""

@@ -19,7 +19,7 @@ from rmaplab.evidence.ends import EndCause
 from rmaplab.evidence.names import TRANSCRIPT
 from rmaplab.evidence.protocol import REQUEST_BYTES
 from rmaplab.guest import template
-from rmaplab.guest.agent import encode
+from rmaplab.guest.agent import AgentGarbled, encode
 from rmaplab.guest.cellsetup import CellSetup, has_request, run_words
 from rmaplab.guest.command import Launch, slowdown
 from rmaplab.guest.session import Session
@@ -76,7 +76,8 @@ async def start(cell: Cell, setup: CellSetup, folder: Path, program: str) -> Run
                     await vm.warm_up(cell.guest.limits.ready_s * stretch)
             session = Session(cell, setup, vm, transcript, program)
         except InfraError as error:
-            transcript.say("lab", "end", how=str(EndCause.UNUSABLE), detail=error.message)
+            how = EndCause.GARBLED if isinstance(error, AgentGarbled) else EndCause.UNUSABLE
+            transcript.say("lab", "end", how=str(how), detail=error.message)
         return RunningCell(stack.pop_all(), session)
 
 

@@ -78,6 +78,12 @@ class ConsoleLog:
             name = getattr(self._file, "name", None)
             raise OSError(error.errno, error.strerror, name) from error
 
+    @property
+    def size(self) -> int:
+        """The file's size in bytes, with what was in it before."""
+        self._file.flush()
+        return self._file.tell()
+
 
 class Console:
     """A guest's console; ``watch`` reads it until it closes."""

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From a booting guest to one that is what its profile says: checked, with swap on.
+"""Make a booting guest ready: check that it is what its profile says, and turn swap on.
 
-The same for a guest that boots for one cell and for one that is saved as a template.
+Serves a guest that boots for one cell and one that is saved as a template.
 """
 
 from __future__ import annotations
 
+import re
+
 from rmaplab.evidence.ends import EndCause
+from rmaplab.evidence.events import Files, Ready, Stats, Swapped
 from rmaplab.evidence.protocol import PROTOCOL
-from rmaplab.guest.agent import Event
 from rmaplab.guest.command import Accelerator, slowdown
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Vm
@@ -19,6 +21,7 @@ MEMORY_SHARE = 0.75
 
 _NODES = "/sys/devices/system/node"
 _BLOCKS = "/sys/devices/system/memory"
+_HEX = re.compile(r"[0-9a-fA-F]{1,16}")
 
 
 class Unusable(Exception):
@@ -47,56 +50,56 @@ def phase(transcript: Transcript, name: str, limit_s: float) -> None:
     transcript.say("lab", "phase", phase=name, limit_s=round(limit_s, 1))
 
 
-async def _ready(vm: Vm) -> Event:
+async def _ready(vm: Vm) -> Ready:
     while True:
         event = await vm.agent.event()
-        if event["ev"] == "ready":
+        if isinstance(event, Ready):
             return event
 
 
-async def _make_ready(vm: Vm, ready: Event, held: tuple[str, ...]) -> None:
+async def _make_ready(vm: Vm, ready: Ready, held: tuple[str, ...]) -> None:
     _check(vm.guest, ready)
     await _check_devices(vm)
     await check_memory(vm)
     if vm.guest.swap_mb:
-        answer = await vm.agent.ask("swap", str(vm.guest.swap_mb))
-        if answer.get("errno"):
-            raise Unusable(f"swap on zram: {answer.get('step')}: errno {answer['errno']}")
+        swapped = await vm.agent.ask_for(Swapped, "swap", str(vm.guest.swap_mb))
+        if swapped.errno:
+            raise Unusable(f"swap on zram: {swapped.step}: errno {swapped.errno}")
     await vm.agent.ask("hold", *held)
 
 
-def _check(guest: Guest, ready: Event) -> None:
-    if ready.get("protocol") != PROTOCOL:
-        raise Unusable(f"the agent speaks protocol {ready.get('protocol')}, not {PROTOCOL}")
+def _check(guest: Guest, ready: Ready) -> None:
+    if ready.protocol != PROTOCOL:
+        raise Unusable(f"the agent speaks protocol {ready.protocol}, not {PROTOCOL}")
     for noun, wanted, got in (
-        ("vCPUs", guest.cpus, ready.get("cpus")),
-        ("NUMA nodes", list(range(len(guest.nodes))), ready.get("nodes")),
+        ("vCPUs", guest.cpus, ready.cpus),
+        ("NUMA nodes", list(range(len(guest.nodes))), list(ready.nodes)),
     ):
         if wanted != got:
             raise Unusable(f"the guest has {noun} {got}, the profile {guest.name} says {wanted}")
     least = int(guest.memory_mb * 1024 * MEMORY_SHARE)
-    if ready.get("memory_kb", 0) < least:
-        raise Unusable(f"the guest has {ready.get('memory_kb')} KB of memory, less than {least}")
+    if ready.memory_kb < least:
+        raise Unusable(f"the guest has {ready.memory_kb} KB of memory, less than {least}")
 
 
 async def _check_devices(vm: Vm) -> None:
     nodes = [node for device in vm.guest.devices for node in device.nodes]
     if not nodes:
         return
-    stats = (await vm.agent.ask("stat", *nodes))["stats"]
+    stats = (await vm.agent.ask_for(Stats, "stat", *nodes)).stats
     absent = [node for node in nodes if stats.get(node) != "chr"]
     if absent:
         raise Unusable(f"the device node {absent[0]} is not there")
 
 
 async def check_memory(vm: Vm) -> None:
-    """Whether slow nodes and DIMMs are as the profile says. Raises Unusable if not."""
+    """Check that slow nodes and DIMMs are as the profile says. Raises Unusable if not."""
     await _check_speed(vm)
     await _check_movable(vm)
 
 
 async def _check_speed(vm: Vm) -> None:
-    """Whether the kernel found what the HMAT says of each node (admin-guide/mm/numaperf.rst)."""
+    """Check that the kernel found what the HMAT says of each node (admin-guide/mm/numaperf.rst)."""
     for number, node in enumerate(vm.guest.nodes):
         for name, unit, wanted in (
             ("latency", "ns", node.latency_ns), ("bandwidth", "MB/s", node.bandwidth_mb_s),
@@ -110,16 +113,16 @@ async def _check_speed(vm: Vm) -> None:
 
 
 async def _check_movable(vm: Vm) -> None:
-    """Whether the DIMMs' memory is online and movable (admin-guide/mm/memory-hotplug.rst)."""
+    """Check that the DIMMs' memory is online and movable (admin-guide/mm/memory-hotplug.rst)."""
     if not vm.guest.dimms:
         return
-    block = int(await _read(vm, f"{_BLOCKS}/block_size_bytes") or "0", 16)
-    zones = (await vm.agent.ask("read", f"{_BLOCKS}/memory*/valid_zones"))["files"]
+    said = await _read(vm, f"{_BLOCKS}/block_size_bytes")
+    block = int(said, 16) if _HEX.fullmatch(said) else 0
+    zones = (await vm.agent.ask_for(Files, "read", f"{_BLOCKS}/memory*/valid_zones")).files
     got = sum(text.split()[:1] == ["Movable"] for text in zones.values()) * block >> 20
     if got != vm.guest.movable_mb:
         raise Unusable(f"the guest has {got} MB of movable memory, not {vm.guest.movable_mb}")
 
 
 async def _read(vm: Vm, path: str) -> str:
-    files: dict[str, str] = (await vm.agent.ask("read", path))["files"]
-    return files.get(path, "").strip()
+    return (await vm.agent.ask_for(Files, "read", path)).files.get(path, "").strip()

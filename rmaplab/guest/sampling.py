@@ -6,26 +6,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rmaplab.evidence.ends import SampleLabel
-from rmaplab.guest.agent import Agent, Event, Request
+from rmaplab.evidence.events import Drained, Files
+from rmaplab.guest.agent import Agent, Request
 from rmaplab.guest.transcript import Transcript
 from rmaplab.model import FREE
 
-BEFORE = SampleLabel.BEFORE
-AFTER = SampleLabel.AFTER
 # How often to drain until the agent finds the count of free pages at rest.
 DRAINS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class PendingSample:
-    """The agent's requests for a sample: the one to drain what the kernel keeps, if so, and it."""
+    """Hold the requests for a sample: to drain the kernel's caches first, if so, and to sample."""
 
     drain: Request | None
     sample: Request
 
 
 async def ask(agent: Agent, drain: tuple[str, ...] | None) -> PendingSample:
-    """Ask for a sample; ``drain`` are the words of the request to drain before it, None for none.
+    """Request a sample; ``drain`` are the words of the request to drain before it, None for none.
 
     The agent lets them wait while a workload runs, so they may be sent before that.
     """
@@ -35,29 +34,32 @@ async def ask(agent: Agent, drain: tuple[str, ...] | None) -> PendingSample:
 
 async def sample(
     agent: Agent,
-    label: str,
+    label: SampleLabel,
     transcript: Transcript,
     drain: tuple[str, ...] | None,
     asked: PendingSample | None = None,
 ) -> dict[str, str]:
-    """Have the agent read the counters' files that it holds; the transcript keeps them.
+    """Return the counters' files that the agent holds, by path; the transcript keeps them.
 
     ``drain`` is as for ``ask``; then this is done again, at most DRAINS times, until the guest is
-    at rest, and one that never is has no count of free pages (FREE). ``asked`` is what was asked
-    for already. Returns the files' content by path.
+    at rest, and one that never is has no count of free pages (FREE). ``asked`` are requests that
+    were sent already.
     """
     for _ in range(DRAINS):
         asked = asked or await ask(agent, drain)
-        free = None if asked.drain is None else _free(await agent.answer(asked.drain))
-        number, files = asked.sample.number, (await agent.answer(asked.sample))["files"]
+        free = None
+        if asked.drain is not None:
+            free = _free(await agent.answer_as(Drained, asked.drain))
+        number = asked.sample.number
+        files = (await agent.answer_as(Files, asked.sample)).files
         if asked.drain is None or free is not None:
             break
         asked = None
     facts = {} if free is None else {"free": free}
-    transcript.say("lab", "sample", label=label, id=number, **facts)
+    transcript.say("lab", "sample", label=str(label), id=number, **facts)
     return files if free is None else {**files, FREE: str(free)}
 
 
-def _free(drained: Event) -> int | None:
-    """The count of free pages, if it was at rest."""
-    return drained["free"] + drained["pcp"] if drained["steady"] else None
+def _free(drained: Drained) -> int | None:
+    """Return the count of free pages, None if it was not at rest."""
+    return drained.free + drained.pcp if drained.steady else None

@@ -13,9 +13,10 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from rmaplab.errors import InfraError
-from rmaplab.evidence.ends import EndCause
+from rmaplab.evidence.ends import EndCause, SampleLabel
+from rmaplab.evidence.events import Answer, Exit, Refusal
 from rmaplab.guest import prepare, sampling, settings
-from rmaplab.guest.agent import Request
+from rmaplab.guest.agent import AgentGarbled, Request
 from rmaplab.guest.cellsetup import CellSetup, has_request, limit_s, run_words
 from rmaplab.guest.command import slowdown
 from rmaplab.guest.postmortem import Postmortem
@@ -23,7 +24,8 @@ from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.sampling import PendingSample
 from rmaplab.guest.settings import GuestSetup
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import GuestDied, GuestEnd, LimitReached, Vm
+from rmaplab.guest.vm import SETTLE_S, GuestDied, GuestEnd, LimitReached, Vm
+from rmaplab.log import log
 from rmaplab.model import Cell, Upstream
 
 T = TypeVar("T")
@@ -35,7 +37,7 @@ KILL_GRACE_S = 5.0
 
 
 class Session:
-    """The conversation of one cell; whatever happens turns into a Death.
+    """Conducts the conversation of one cell; all that happens in it turns into a GuestEnd.
 
     ``booted`` says that the guest has had a cell before.
     """
@@ -61,12 +63,13 @@ class Session:
         self._limits = cell.guest.limits
 
     async def to_the_end(self) -> GuestEnd:
-        """Conduct the cell and note how it ended."""
+        """Conduct the cell and note how it ended.
+
+        An exception ends this cell and no other one. Raises OSError alone: the host's disk or
+        its descriptors are at an end, and so is every cell.
+        """
         try:
-            async with self.postmortem.watching():
-                death = await self._conduct()
-        except InfraError as error:
-            death = GuestEnd(EndCause.UNUSABLE, error.message)
+            death = await self._watched()
         except asyncio.CancelledError:
             self.transcript.say("lab", "interrupted")
             raise
@@ -75,6 +78,25 @@ class Session:
             await self.vm.last_words()
             await self.postmortem.after(death)
         return death
+
+    async def _watched(self) -> GuestEnd:
+        """Conduct the cell and turn an exception into its end."""
+        try:
+            async with self.postmortem.watching():
+                return await self._conduct()
+        except AgentGarbled as error:
+            # A kernel that spoils the agent's memory may die of the same: then that is the end.
+            await asyncio.wait({self.vm.death}, timeout=SETTLE_S)
+            if self.vm.death.done():
+                return self.vm.death.result()
+            return GuestEnd(EndCause.GARBLED, error.message)
+        except InfraError as error:
+            return GuestEnd(EndCause.UNUSABLE, error.message)
+        except OSError:
+            raise
+        except Exception as error:
+            log.warn(f"{self.cell.id}: {type(error).__name__}: {error}")
+            return GuestEnd(EndCause.LAB_ERROR, f"{type(error).__name__}: {error}")
 
     async def _conduct(self) -> GuestEnd:
         try:
@@ -116,7 +138,7 @@ class Session:
             raise _Skipped(reason)
 
     async def _prepare(self, upstream: Upstream) -> None:
-        """What run_vmtests.sh does before it starts a program, and what that is to print."""
+        """Do what run_vmtests.sh does before a program, and note what the program is to print."""
         if (due := self.setup.expected) is not None:
             names = None if due.names is None else list(due.names)
             self.transcript.say(
@@ -127,13 +149,13 @@ class Session:
             await settings.apply(self.vm.agent, self.cell.testcase.name, write, self.transcript)
 
     async def _briefly(self, phase: str, awaited: Coroutine[Any, Any, T]) -> T:
-        """A phase in which only the agent works."""
+        """Wait for a phase in which only the agent works."""
         limit = self._limits.ready_s * self.stretch
         prepare.phase(self.transcript, phase, limit)
         return await self.vm.within(limit, EndCause.READY_LIMIT, awaited)
 
     async def _explain(self, reached: LimitReached) -> GuestEnd:
-        """At a test's limit, find out whether the guest or only its workload is stuck."""
+        """Find out at a test's limit whether the guest or only its workload is stuck."""
         if reached.how is not EndCause.TEST_LIMIT:
             return GuestEnd(reached.how, str(reached))
         silence = self._limits.silence_s * self.stretch
@@ -148,7 +170,7 @@ class Session:
         )
 
     def _drain(self) -> tuple[str, ...] | None:
-        """How the first sample after the workload is to drain."""
+        """Return the words of the first sample's drain after the workload, None for no drain."""
         if self.setup.ledger is None:
             return None
         return () if self.setup.ledger.balances else ("wait",)
@@ -160,14 +182,14 @@ class Session:
         """
         ledger, agent, drain = self.setup.ledger, self.vm.agent, self._drain()
         if ledger is None:
-            await sampling.sample(agent, sampling.AFTER, self.transcript, drain, asked)
+            await sampling.sample(agent, SampleLabel.AFTER, self.transcript, drain, asked)
             return
         self.transcript.say(
             "lab", "ledger", bounds=dict(ledger.bounds), error=ledger.error,
             leaves=dict(self.cell.testcase.leaves), cpus=self.cell.guest.cpus,
         )  # fmt: skip
         for _ in range(SAMPLES):
-            after = await sampling.sample(agent, sampling.AFTER, self.transcript, drain, asked)
+            after = await sampling.sample(agent, SampleLabel.AFTER, self.transcript, drain, asked)
             if ledger.balances is None or ledger.balances(after, self.cell):
                 return
             drain, asked = ("wait",), None
@@ -194,7 +216,7 @@ class Session:
         return request, asked
 
     async def _test(self, limit: float) -> PendingSample | None:
-        """Run the workload to its end; what the agent was asked for behind it."""
+        """Run the workload to its end; return the requests for the sample after it."""
         exact = self.cell.guest.icount
         request, asked = await self.vm.within(
             self._limits.silence_s * self.stretch, EndCause.SILENCE, self._begin()
@@ -207,12 +229,12 @@ class Session:
             left = ends - self.vm.clock()
             how = EndCause.SILENCE if left > silence else EndCause.TEST_LIMIT
             event = await self.vm.within(max(0.0, min(silence, left)), how, self.vm.agent.event())
-            if event.get("id") != request.number:
+            if not isinstance(event, Answer | Refusal) or event.id != request.number:
                 continue
-            if event["ev"] == "error":
-                raise InfraError(f"the agent refused the workload: {event.get('message')}")
-            if event["ev"] == "exit":
-                if not event.get("timeout"):
+            if isinstance(event, Refusal):
+                raise InfraError(f"the agent refused the workload: {event.message}")
+            if isinstance(event, Exit):
+                if not event.timeout:
                     self.postmortem.in_time()
                 return asked
 

@@ -12,8 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rmaplab.evidence import events
+from rmaplab.evidence.ends import SampleLabel
 from rmaplab.guest import sampling
-from rmaplab.guest.agent import Agent
+from rmaplab.guest.agent import Agent, AgentGarbled
 from rmaplab.guest.command import REQUEST_PATH
 from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.transcript import Transcript
@@ -23,7 +25,7 @@ from rmaplab.model import HugepageSettings, Write
 
 @dataclass(frozen=True, slots=True)
 class GuestSetup:
-    """What a guest is settled for: its settings, and files that a workload may require.
+    """Say what a guest is set up for: its settings, and files that a workload may require.
 
     ``audit`` is what the agent is to audit, as the words of its request; None for no audit.
     ``awaits`` has the agent take its next request from the file of Launch.request.
@@ -37,7 +39,7 @@ class GuestSetup:
 
 @dataclass(frozen=True, slots=True)
 class SetupResult:
-    """What was learned: ``skip`` is why no workload can run under these settings, if so.
+    """Hold what the set-up showed: ``skip`` is why no workload can run under these settings.
 
     ``missing`` are the required files that the kernel does not have, ``last_request`` the number
     of the last request that the agent was sent.
@@ -48,14 +50,14 @@ class SetupResult:
     last_request: int
 
     def lacks(self, required: Iterable[str]) -> str:
-        """Why a workload that requires some files cannot run, or an empty string."""
+        """Return why a workload that requires some files cannot run, or an empty string."""
         if self.skip:
             return self.skip
         absent = [path for path in required if path in self.missing]
         return f"this kernel has no {absent[0]}" if absent else ""
 
     def save(self, path: Path) -> None:
-        """Write it beside the template."""
+        """Write the result to a file beside the template."""
         facts = {
             "skip": self.skip,
             "missing": sorted(self.missing),
@@ -65,7 +67,10 @@ class SetupResult:
 
     @classmethod
     def load(cls, path: Path) -> SetupResult:
-        """Read what ``save`` wrote. Raises OSError, ValueError or KeyError if that is damaged."""
+        """Return the result that ``save`` wrote.
+
+        Raises OSError, ValueError or KeyError if the file is damaged.
+        """
         facts = json.loads(path.read_text(encoding="utf-8"))
         return cls(facts["skip"], frozenset(facts["missing"]), int(facts["last_request"]))
 
@@ -87,32 +92,37 @@ async def apply_settings(vm: Vm, wanted: GuestSetup, transcript: Transcript) -> 
     if wanted.audit is not None:
         await agent.ask("audit", "on", *wanted.audit)
         transcript.say("lab", "audit")
-    answer = await agent.ask("khugepaged")
-    if answer.get("errno"):
-        raise Unusable(f"khugepaged does not come to rest: errno {answer['errno']}")
-    await sampling.sample(agent, sampling.BEFORE, transcript, ("wait",))
+    rested = await agent.ask_for(events.Khugepaged, "khugepaged")
+    if rested.errno:
+        raise Unusable(f"khugepaged does not come to rest: errno {rested.errno}")
+    await sampling.sample(agent, SampleLabel.BEFORE, transcript, ("wait",))
     # After the sample: the process that is to become the workload is not there at the end.
     await agent.ask("stage")
     if wanted.awaits:
-        answer = await agent.ask("await", REQUEST_PATH)
-        if answer.get("errno"):
-            raise Unusable(f"exact mode: {REQUEST_PATH}: errno {answer['errno']}")
+        awaiting = await agent.ask_for(events.Awaiting, "await", REQUEST_PATH)
+        if awaiting.errno:
+            raise Unusable(f"exact mode: {REQUEST_PATH}: errno {awaiting.errno}")
     return SetupResult("", absent, agent.last_request)
 
 
 async def _absent(agent: Agent, paths: list[str]) -> frozenset[str]:
     if not paths:
         return frozenset()
-    stats = (await agent.ask("stat", *paths))["stats"]
-    return frozenset(path for path in paths if stats.get(path) == "missing")
+    stats = (await agent.ask_for(events.Stats, "stat", *paths)).stats
+    if unknown := [path for path in paths if path not in stats]:
+        raise AgentGarbled(f"the agent did not say what {unknown[0]} is")
+    return frozenset(path for path in paths if stats[path] == "missing")
 
 
 async def apply(agent: Agent, name: str, write: Write, transcript: Transcript) -> None:
-    """Write a file and read it back; ``name`` is who wants that. Raises Unusable if not taken."""
-    answer = await agent.ask("write", write.path, write.value)
-    if answer.get("errno"):
-        raise Unusable(f"{name}: writing {write.value!r} to {write.path}: errno {answer['errno']}")
-    read = (await agent.ask("read", write.path))["files"].get(write.path, "")
+    """Write a settings file and read it back; ``name`` is who wants that.
+
+    Raises Unusable if the kernel did not take the value.
+    """
+    wrote = await agent.ask_for(events.Wrote, "write", write.path, write.value)
+    if wrote.errno:
+        raise Unusable(f"{name}: writing {write.value!r} to {write.path}: errno {wrote.errno}")
+    read = (await agent.ask_for(events.Files, "read", write.path)).files.get(write.path, "")
     got = chosen(read)
     transcript.say("lab", "setting", path=write.path, wanted=write.expect, got=got)
     if got != write.expect:
@@ -120,6 +130,6 @@ async def apply(agent: Agent, name: str, write: Write, transcript: Transcript) -
 
 
 def chosen(text: str) -> str:
-    """What a settings file says: the bracketed word of a choice, else its content, stripped."""
+    """Return the value in a settings file: the bracketed word of a choice, else all, stripped."""
     start, end = text.find("["), text.find("]")
     return text[start + 1 : end] if 0 <= start < end else text.strip()

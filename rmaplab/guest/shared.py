@@ -57,8 +57,9 @@ class SharedGuest:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), _MARK_LIMIT_S)
+            transcript.say("lab", "console", bytes=vm.console.log.size)
+            transcript.seal()
             if not self._boot:
-                vm.console.log.flush()
                 self._boot = _up_to_mark((folder / CONSOLE_LOG).read_bytes())
 
     def _next_transcript(self, folder: Path) -> Transcript:

@@ -26,6 +26,7 @@ from rmaplab.evidence.ends import EndCause
 from rmaplab.evidence.names import CONSOLE_LOG, QEMU_LOG, TRANSCRIPT
 from rmaplab.evidence.protocol import REQUEST_BYTES
 from rmaplab.guest import prepare
+from rmaplab.guest.agent import AgentGarbled
 from rmaplab.guest.command import Channels, Launch, qemu, ram_files, slowdown
 from rmaplab.guest.settings import GuestSetup, apply_settings
 from rmaplab.guest.transcript import Transcript
@@ -34,7 +35,7 @@ from rmaplab.model import Guest
 from rmaplab.store.cache import digest_of
 
 # Part of every key: raise it when the way templates are made changes.
-RECIPE = "6"
+RECIPE = "7"
 STATE = "state"
 SETTLED = "settled.json"
 PROLOGUE = "prologue.jsonl"
@@ -142,8 +143,12 @@ def _prologue(path: Path) -> bytes:
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     said = [line for line in lines if line["from"] in {"lab", "agent"}]
     first = next(n for n, line in enumerate(said) if line["ev"] == "phase")
-    kept = [line for line in said[first:] if line["ev"] != "end"]
-    return b"".join(json.dumps({**line, "template": True}).encode() + b"\n" for line in kept)
+    kept = [line for line in said[first:] if line["ev"] not in {"end", "console", "sealed"}]
+    # A clone's transcript has one line before them.
+    return b"".join(
+        json.dumps({**line, "n": n, "template": True}).encode() + b"\n"
+        for n, line in enumerate(kept, start=1)
+    )
 
 
 async def _save(
@@ -169,6 +174,8 @@ async def _save(
             how, detail = reached.how, str(reached)
         except prepare.Unusable as error:
             how, detail = EndCause.UNUSABLE, str(error)
+        except AgentGarbled as error:
+            how, detail = EndCause.GARBLED, str(error)
         else:
             _seal(folder)
             return

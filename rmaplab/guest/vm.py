@@ -320,6 +320,7 @@ async def running(
         unread = 0 if vm.console.closed.is_set() else 1
         if dropped := vm.console.log.dropped or unread:
             transcript.say("lab", "console-cut", dropped=dropped)
+        transcript.say("lab", "console", bytes=console.log.size)
 
 
 def _pair(stack: contextlib.AsyncExitStack) -> tuple[socket.socket, socket.socket]:

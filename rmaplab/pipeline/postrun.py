@@ -22,6 +22,7 @@ from rmaplab.build.lines import Lines
 from rmaplab.collect import transcript
 from rmaplab.collect.splats import places_of, with_sources
 from rmaplab.errors import InfraError, RmaplabError, UserError
+from rmaplab.evidence.events import MemoryNotSaved
 from rmaplab.evidence.names import TRANSCRIPT
 from rmaplab.log import log
 from rmaplab.model import NO_REPORT, Build, Cell, Observation
@@ -179,8 +180,8 @@ def _cell_folder(cell: str, run: Path | None, parent: Path) -> Path:
 def _why_none(folder: Path) -> str:
     """What the evidence says about a memory that is not there."""
     said = transcript.read(folder / TRANSCRIPT)
-    if said.memory is not None and said.memory.get("ev") != "memory":
-        return f": {said.memory.get('detail')}"
+    if isinstance(said.memory, MemoryNotSaved):
+        return f": {said.memory.detail}"
     if said.memory is not None:
         return ": it was removed since, or was that of a known failure"
     return f" (its guest ended with: {said.how or 'nothing'})"

@@ -69,7 +69,7 @@ def _with_patterns(names: subtests.Names, listed: subtests.Names) -> subtests.Na
 def _printed(folder: Path) -> tuple[subtests.Names, str]:
     """The names that a cell printed, or why they are no list."""
     saved = transcript.read(folder / TRANSCRIPT)
-    if saved.exit is None or saved.exit.get("timeout") or saved.exit.get("signal"):
+    if saved.exit is None or saved.exit.timeout or saved.exit.signal:
         return None, saved.skip or saved.not_built or "the program did not come to its end"
     return upstream.printed(saved)
 

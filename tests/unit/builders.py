@@ -10,6 +10,7 @@ from typing import Any
 
 from rmaplab.judge import judge
 from rmaplab.model import (
+    FREE,
     Cell,
     CellResult,
     CounterChange,
@@ -43,6 +44,13 @@ from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord
 _LIMITS = Limits(15, 5, 5)
 _NEEDS_NOTHING = Requirements()
 BOOTED = b"[    0.000000] Linux version 6.12.0 (rmaplab@rmaplab) #1 SMP\n"
+PROGRAM = "/bin/exclusive/mapcount"
+READY = b"[    1.000000][    T1] rmaplab: ready\n"
+BEGIN = b"[    2.000000][    T1] rmaplab: begin " + PROGRAM.encode() + b"\n"
+END = b"[    3.000000][    T1] rmaplab: end " + PROGRAM.encode() + b"\n"
+RUN = 6
+"""The number of the request that runs the workload, in ``conversation``."""
+TAINTED = "/proc/sys/kernel/tainted"
 ENABLED = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
@@ -281,6 +289,11 @@ def result(
 # -- evidence ----------------------------------------------------------------------------------
 
 
+def console(during: bytes = b"", *, boot: bytes = b"") -> bytes:
+    """A whole console, and what the kernel said at boot and during the workload."""
+    return BOOTED + boot + READY + BEGIN + during + END
+
+
 def from_lab(event: str, **facts: Any) -> dict[str, Any]:
     return {"at": 1.0, "from": "lab", "ev": event, **facts}
 
@@ -291,7 +304,24 @@ def from_agent(event: str, **facts: Any) -> dict[str, Any]:
 
 def exited(status: int = 0, **facts: Any) -> dict[str, Any]:
     whole = {"signal": 0, "timeout": False, "left": 0, "rmdir": 0, "start_t": 1.0, "end_t": 1.25}
-    return from_agent("exit", status=status, **{**whole, **facts})
+    return from_agent("exit", id=RUN, status=status, **{**whole, **facts})
+
+
+def sampled(label: str, number: int, files: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The lines of a sample of these files, and of the kernel's taint flags."""
+    facts = {"free": int(files[FREE])} if FREE in files else {}
+    files = {path: text for path, text in files.items() if path != FREE}
+    return [
+        from_lab("request", id=number, words=["sample"]),
+        from_agent("files", id=number, files={TAINTED: "0\n", **files}, errors={}, last=False),
+        from_agent("files", id=number, files={}, errors={}, last=True),
+        from_lab("sample", label=label, id=number, **facts),
+    ]
+
+
+def at(lines: Sequence[Mapping[str, Any]], event: str) -> int:
+    """Where the first line of that event is."""
+    return next(n for n, line in enumerate(lines) if line["ev"] == event)
 
 
 def conversation(
@@ -306,18 +336,17 @@ def conversation(
     return [
         from_lab("cell", cell="base.q35.thp-never.exclusive.mapcount.1"),
         from_lab("phase", phase="boot", limit_s=15),
-        from_agent("ready", protocol=1),
+        from_agent("ready", protocol=2),
         from_lab("phase", phase="ready", limit_s=5),
         from_lab("setting", path=ENABLED, wanted="never", got="never"),
-        from_lab("sample", label="before", id=5),
-        from_agent("files", id=5, files=dict(before or {}), errors={}, last=True),
+        *sampled("before", 5, before or after or {}),
         from_lab("phase", phase="test", limit_s=10),
-        from_agent("start", id=6, pid=77),
-        *(from_agent("out", id=6, text=line) for line in said),
-        {**exited(status), "id": 6},
+        from_lab("request", id=RUN, words=["run", "10000", "0", PROGRAM]),
+        from_agent("start", id=RUN, pid=77),
+        *(from_agent("out", id=RUN, text=line) for line in said),
+        exited(status),
         from_lab("phase", phase="after", limit_s=5),
-        from_lab("sample", label="after", id=7),
-        from_agent("files", id=7, files=dict(after or {}), errors={}, last=True),
+        *sampled("after", 7, after or before or {}),
         {**from_lab("end", how=end, detail=detail), "at": 2.5},
     ]
 
@@ -326,10 +355,14 @@ KTAP_PASS = ("KTAP version 1", "1..1", "ok 1 the mapcount stays")
 KTAP_FAIL = ("KTAP version 1", "1..1", "# mapcount is 0", "not ok 1 the mapcount stays")
 
 
-def save(folder: Path, lines: Sequence[Mapping[str, Any]], console: bytes = BOOTED) -> Path:
-    """Leave a cell's evidence in a folder, as the lab would."""
+WHOLE = console()
+
+
+def save(folder: Path, lines: Sequence[Mapping[str, Any]], console: bytes = WHOLE) -> Path:
+    """Leave a cell's evidence in a folder, as the lab would: numbered, and with its last lines."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(line) + "\n" for line in lines)
+    whole = [*lines, from_lab("console", bytes=len(console)), from_lab("sealed")]
+    text = "".join(json.dumps({**line, "n": n}) + "\n" for n, line in enumerate(whole))
     (folder / "agent.jsonl").write_text(text, encoding="utf-8")
     (folder / "console.log").write_bytes(console)
     return folder

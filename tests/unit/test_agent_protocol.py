@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmaplab.errors import InfraError
-from rmaplab.guest.agent import Agent, AgentGone, decode, encode
+from rmaplab.evidence.events import AgentEvent, Files, Garbled, Pong, Stats, decode_agent
+from rmaplab.guest.agent import Agent, AgentGarbled, AgentGone, encode
 from rmaplab.guest.transcript import Transcript
 
 T = TypeVar("T")
@@ -50,28 +51,44 @@ def test_whatever_the_words_they_come_back_from_one_plain_line(words: list[str])
     assert back == words
 
 
-def test_an_event_is_an_object_with_a_name() -> None:
-    assert decode(b'{"ev": "pong", "id": 1}') == {"ev": "pong", "id": 1}
+def test_an_event_is_an_object_of_a_known_kind() -> None:
+    assert decode_agent(b'{"t": 1.5, "ev": "pong", "id": 1}') == Pong(t=1.5, id=1)
 
 
 @given(st.binary())
-def test_any_other_line_is_the_labs_fault_and_no_crash(line: bytes) -> None:
-    try:
-        event = decode(line)
-    except InfraError:
-        return
-    assert isinstance(event["ev"], str)
+def test_any_line_is_an_event_or_garbled_and_no_crash(line: bytes) -> None:
+    assert isinstance(decode_agent(line), AgentEvent | Garbled)
 
 
-@pytest.mark.parametrize("line", [b"", b"[]", b"null", b"{}", b'{"ev": 1}', b"\xff", b"{"])
-def test_what_is_no_event_is_refused(line: bytes) -> None:
-    with pytest.raises(InfraError, match="no event"):
-        decode(line)
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b"[]", b"null", b"{}", b'{"ev": 1}', b"\xff", b"{", b"[" * 100_000,
+        b'{"t": 1, "ev": "pong"}', b'{"t": 1, "ev": "pong", "id": true}',
+        b'{"t": 1, "ev": "pong", "id": "1"}', b'{"t": 1, "ev": "pong", "id": -1}',
+        b'{"t": 1, "ev": "pong", "id": 1' + b"0" * 400 + b"}",
+        b'{"t": 1, "ev": "pong", "id": 1' + b"0" * 5000 + b"}",
+        b'{"t": NaN, "ev": "beat"}', b'{"t": Infinity, "ev": "beat"}',
+        b'{"t": 1e999, "ev": "beat"}',
+        b'{"t": 1, "ev": "out", "id": 1, "text": "\\ud800"}',
+        b'{"t": 1, "ev": "out", "id": 1, "text": "\xc3\xbc"}',
+        b'{"t": 1, "ev": "pang", "id": 1}', b'{"t": 1, "ev": "end", "how": "bye", "detail": ""}',
+        b'{"t": 1, "ev": "beat", "at": 1}', b'{"t": 1, "ev": "beat", "from": "agent"}',
+        b'{"t": 1, "ev": "beat", "n": 1}', b'{"t": 1, "ev": "beat", "template": true}',
+        b'{"t": 1, "ev": "files", "id": 1, "files": {"/a": 7}, "errors": {}, "last": true}',
+        b'{"t": 1, "ev": "beat", "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)  # fmt: skip
+def test_what_is_no_event_is_garbled_and_says_why(line: bytes) -> None:
+    found = decode_agent(line)
+    assert isinstance(found, Garbled)
+    assert found.why
+    assert len(str(found)) < 1200
+    assert str(found).isprintable()
 
 
-def test_nesting_without_end_is_refused() -> None:
-    with pytest.raises(InfraError, match="no event"):
-        decode(b"[" * 100_000)
+def test_keys_that_nobody_knows_are_no_harm() -> None:
+    assert isinstance(decode_agent(b'{"t": 1, "ev": "pong", "id": 1, "new": [1]}'), Pong)
 
 
 # -- conversations -----------------------------------------------------------------------------
@@ -123,26 +140,81 @@ def transcript(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_an_answer_is_told_from_other_events_by_its_number(tmp_path: Path) -> None:
+def test_an_answer_is_told_from_other_events(tmp_path: Path) -> None:
     async def guest(end: Guest) -> None:
         assert await end.hears() == ["1", "ping"]
         end.says(t=1, ev="beat")
-        end.says(t=1, ev="pong", id=7)
         end.says(t=2, ev="pong", id=1)
 
-    assert talk(tmp_path, lambda agent: agent.ask("ping"), guest)["t"] == 2
-    assert [line["ev"] for line in transcript(tmp_path)] == ["request", "beat", "pong", "pong"]
-    assert {line["from"] for line in transcript(tmp_path)} == {"lab", "agent"}
+    assert talk(tmp_path, lambda agent: agent.ask("ping"), guest) == Pong(t=2, id=1)
+    said = [line["ev"] for line in transcript(tmp_path)]
+    assert said == ["request", "beat", "pong", "sealed"]
 
 
 def test_an_answer_in_parts_is_put_together(tmp_path: Path) -> None:
     async def guest(end: Guest) -> None:
         await end.hears()
-        end.says(t=1, ev="files", id=1, files={"/a": "1"}, errors={})
+        end.says(t=1, ev="files", id=1, files={"/a": "1"}, errors={}, last=False)
         end.says(t=1, ev="files", id=1, files={"/b": "2"}, errors={"/c": 2}, last=True)
 
-    answer = talk(tmp_path, lambda agent: agent.ask("read", "/*"), guest)
-    assert (answer["files"], answer["errors"]) == ({"/a": "1", "/b": "2"}, {"/c": 2})
+    answer = talk(tmp_path, lambda agent: agent.ask_for(Files, "read", "/*"), guest)
+    assert (answer.files, answer.errors) == ({"/a": "1", "/b": "2"}, {"/c": 2})
+
+
+PART = {"t": 1, "ev": "files", "id": 1, "errors": {}, "last": False}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [{"t": 1, "ev": "pong", "id": 7}],  # no such request
+        [{"t": 1, "ev": "pong", "id": 0}],
+        [{"t": 1, "ev": "stats", "id": 1, "stats": {}}],  # another kind
+        [{"t": 1, "ev": "exit", "id": 1, "status": 0, "signal": 0, "timeout": False, "left": 0,
+          "rmdir": 0, "start_t": 1, "end_t": 2}],
+        [{"t": 1, "ev": "error", "message": "who is there?"}],
+        [{**PART, "files": {"/a": "1"}}, {**PART, "files": {"/a": "2"}}],  # said twice
+        [{**PART, "files": {"agent:free": "1"}}],
+        [{"t": 1, "ev": "ready", "protocol": 2}],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_event_that_may_not_come_now_is_never_an_answer(
+    tmp_path: Path, events: list[dict[str, Any]]
+) -> None:
+    async def guest(end: Guest) -> None:
+        await end.hears()
+        for event in events:
+            end.says(**event)
+        end.says(**PART, files={})
+
+    with pytest.raises(AgentGarbled, match="makes no sense"):
+        talk(tmp_path, lambda agent: agent.ask("read", "/a"), guest)
+
+
+def test_an_answer_that_comes_twice_is_garbled(tmp_path: Path) -> None:
+    async def lab(agent: Agent) -> None:
+        await agent.ask("ping")
+        await agent.ask("stat", "/a")
+
+    async def guest(end: Guest) -> None:
+        await end.hears()
+        end.says(t=1, ev="pong", id=1)
+        end.says(t=1, ev="pong", id=1)
+
+    with pytest.raises(AgentGarbled, match="request 1, which is not open"):
+        talk(tmp_path, lab, guest)
+
+
+def test_a_line_without_end_is_garbled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rmaplab.evidence.events.LINE_BYTES", 1 << 10)
+
+    async def guest(end: Guest) -> None:
+        await end.hears()
+        end.writer.write(b"x" * (1 << 12))
+
+    with pytest.raises(AgentGarbled, match="more than 1024 bytes"):
+        talk(tmp_path, lambda agent: agent.ask("ping"), guest)
 
 
 def test_a_refusal_is_the_labs_fault(tmp_path: Path) -> None:
@@ -154,7 +226,7 @@ def test_a_refusal_is_the_labs_fault(tmp_path: Path) -> None:
         talk(tmp_path, lambda agent: agent.ask("fly", "high"), guest)
 
 
-@pytest.mark.parametrize("last_words", [b"", b'{"ev": "pong", "id": 1}'])
+@pytest.mark.parametrize("last_words", [b"", b'{"t": 1, "ev": "pong", "id": 1}'])
 def test_a_channel_that_closes_is_told_from_an_answer(tmp_path: Path, last_words: bytes) -> None:
     """A line without its end may be cut, so it does not count."""
 
@@ -168,7 +240,7 @@ def test_a_channel_that_closes_is_told_from_an_answer(tmp_path: Path, last_words
 
 
 def test_requests_are_numbered_and_may_be_sent_before_their_turn(tmp_path: Path) -> None:
-    async def lab(agent: Agent) -> list[dict[str, Any]]:
+    async def lab(agent: Agent) -> list[AgentEvent]:
         requests = [await agent.send("ping"), await agent.send("stat", "/a b")]
         return [await agent.answer(request) for request in requests]
 
@@ -176,6 +248,6 @@ def test_requests_are_numbered_and_may_be_sent_before_their_turn(tmp_path: Path)
         assert await end.hears() == ["1", "ping"]
         assert await end.hears() == ["2", "stat", "/a%20b"]
         end.says(t=1, ev="pong", id=1)
-        end.says(t=1, ev="stats", id=2)
+        end.says(t=1, ev="stats", id=2, stats={})
 
-    assert [answer["ev"] for answer in talk(tmp_path, lab, guest)] == ["pong", "stats"]
+    assert list(map(type, talk(tmp_path, lab, guest))) == [Pong, Stats]

@@ -12,7 +12,7 @@ from rmaplab.collect.observe import observe
 from rmaplab.judge import judge
 from rmaplab.model import Subtest, Verdict
 
-from .builders import KTAP_PASS, cell, conversation, from_agent, from_lab, save
+from .builders import KTAP_PASS, RUN, at, cell, conversation, from_agent, from_lab, save
 
 ANON_MMAP = hex(1 << 12 | 1 << 11)
 AGREE = {"anon": 500, "nr_anon_pages": 500, "file": 54, "nr_mapped": 54, "agree": True}
@@ -30,15 +30,15 @@ def audited(name: str = "end", **facts: Any) -> dict[str, Any]:
         "name": name, "error": "", "kinds": {}, "mismatches": 0, "listed": [], "sums": AGREE,
         "left_out": {}, "pages": 554, "us": 9000,
     }  # fmt: skip
-    return from_agent("audit", id=7, **{**whole, **facts})
+    return from_agent("audit", id=RUN, **{**whole, **facts})
 
 
 def found(folder: Path, *audits: dict[str, Any], due: bool = True) -> list[Subtest]:
     """The lab's own results of a cell whose workload passes, with these audits before its exit."""
     lines = conversation(*KTAP_PASS)
-    at = next(n for n, line in enumerate(lines) if line["ev"] == "exit")
+    where = at(lines, "exit")
     asked = [from_lab("audit")] if due else []
-    lines = [*asked, *lines[:at], *audits, *lines[at:]]
+    lines = [*asked, *lines[:where], *audits, *lines[where:]]
     return [one for one in observe(save(folder, lines)).subtests if one.is_labs]
 
 
@@ -89,9 +89,10 @@ def test_without_an_audit_asked_for_none_is_missed(tmp_path: Path) -> None:
     assert found(tmp_path, due=False) == []
 
 
-@pytest.mark.parametrize("missing", ["name", "error", "kinds", "listed", "sums", "pages"])
+@pytest.mark.parametrize("missing", ["name", "error", "kinds", "listed", "sums", "left_out"])
 def test_an_audit_that_makes_no_sense_is_no_pass(tmp_path: Path, missing: str) -> None:
     broken = audited()
     del broken[missing]
-    lines = [from_lab("audit"), broken, *conversation(*KTAP_PASS)]
+    lines = [from_lab("audit"), *conversation(*KTAP_PASS)]
+    lines.insert(at(lines, "exit"), broken)
     assert judge(cell(), observe(save(tmp_path, lines)), ()).verdict is Verdict.ERROR

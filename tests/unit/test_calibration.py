@@ -14,7 +14,7 @@ from rmaplab.collect.ledger import CALIBRATION_CLONES, UNACCOUNTED
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest.cellsetup import CellSetup
 from rmaplab.guest.command import Accelerator, Launch
-from rmaplab.model import Cell
+from rmaplab.model import FREE, Cell
 from rmaplab.pipeline import calibration
 
 from . import builders
@@ -32,11 +32,11 @@ def clones(monkeypatch: pytest.MonkeyPatch) -> Any:
         async def run(wanted: Cell, _bench: CellSetup, folder: Path, _program: str) -> None:
             dies = wanted.repeat >= CALIBRATION_CLONES - dying
             lines = conversation(
-                *KTAP_PASS, before=CALM, after=CALM, end="panic" if dies else "bye"
+                *KTAP_PASS,
+                before={**CALM, FREE: "1000"},
+                after={**CALM, FREE: "997"},
+                end="panic" if dies else "bye",
             )
-            for line in lines:
-                if line.get("ev") == "sample":
-                    line["free"] = 1000 if line["label"] == "before" else 997
             save(folder, lines)
 
         monkeypatch.setattr(guest_cell, "run", run)

@@ -35,7 +35,7 @@ from rmaplab.pipeline.host import Launches
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.store.cache import Cache
 
-from .builders import BOOTED, KTAP_FAIL, KTAP_PASS, conversation, facts, save
+from .builders import KTAP_FAIL, KTAP_PASS, WHOLE, console, conversation, facts, save
 
 LAB = """\
 name: tiny
@@ -136,7 +136,7 @@ def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
 
     def show(consoles: Mapping[str, bytes] | None = None, **evidence: Sequence[Any]) -> None:
         async def run(cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:
-            save(folder, evidence[cell.kernel], (consoles or {}).get(cell.kernel, BOOTED))
+            save(folder, evidence[cell.kernel], (consoles or {}).get(cell.kernel, WHOLE))
 
         monkeypatch.setattr(guest_cell, "run", run)
 
@@ -214,12 +214,9 @@ def test_an_ab_ends_with_the_code_of_its_rows(
 
 # -- splats ------------------------------------------------------------------------------------
 
-READY = b"[    1.000000][    T1] rmaplab: ready\n"
-BEGIN = b"[    2.000000][    T1] rmaplab: begin /bin/exclusive/mapcount\n"
-END = b"[    3.000000][    T1] rmaplab: end /bin/exclusive/mapcount\n"
 RSS = b"[    2.500000][   T77] BUG: Bad rss-counter state mm:00000000abcd type:MM_ANONPAGES val:1\n"
-IN_TEST = BOOTED + READY + BEGIN + RSS + END
-AT_BOOT = BOOTED + RSS + READY + BEGIN + END
+IN_TEST = console(RSS)
+AT_BOOT = console(boot=RSS)
 ALLOW = "allow:\n  - {pattern: ^BUG. Bad rss, reason: seen on every kernel, until: %s}\n"
 
 

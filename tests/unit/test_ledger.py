@@ -25,7 +25,7 @@ from rmaplab.config.catalogue import Catalogue
 from rmaplab.model import FREE as AT_REST
 from rmaplab.model import CounterChange, Subtest, Verdict
 
-from .builders import KTAP_PASS, conversation, exited, from_lab, save
+from .builders import KTAP_PASS, at, conversation, exited, from_lab, save
 
 BOUNDS = {UNACCOUNTED: (-16, 16)}
 FREE = "agent.free"
@@ -195,8 +195,7 @@ def test_a_ledger_that_is_not_calibrated_is_an_error(tmp_path: Path) -> None:
 
 def test_a_workload_that_was_killed_at_its_limit_owes_nothing(tmp_path: Path) -> None:
     lines = [due(), *conversation(*KTAP_PASS, before=CALM, after=LOCKED)]
-    at = next(n for n, line in enumerate(lines) if line["ev"] == "exit")
-    lines[at] = exited(-1, timeout=True, signal=9)
+    lines[at(lines, "exit")] = exited(-1, timeout=True, signal=9)
     assert results(tmp_path, lines) == []
 
 

@@ -17,13 +17,19 @@ from rmaplab.judge import judge
 from rmaplab.model import Fault, Observation, Outcome, Verdict
 
 from .builders import (
+    BEGIN,
     BOOTED,
     ENABLED,
     KTAP_FAIL,
     KTAP_PASS,
+    READY,
+    RUN,
+    TAINTED,
+    WHOLE,
+    at,
     cell,
+    console,
     conversation,
-    exited,
     from_agent,
     from_lab,
     save,
@@ -42,7 +48,7 @@ WARNING = b"""\
 """
 
 
-def seen(folder: Path, lines: list[dict[str, Any]], console: bytes = BOOTED) -> Observation:
+def seen(folder: Path, lines: list[dict[str, Any]], console: bytes = WHOLE) -> Observation:
     return observe(save(folder, lines, console))
 
 
@@ -51,7 +57,7 @@ def verdict(found: Observation) -> Verdict:
 
 
 def at_boot(how: str, detail: str = "why") -> list[dict[str, Any]]:
-    return [from_lab("cell"), from_lab("phase", phase="boot"),
+    return [from_lab("cell", cell="c"), from_lab("phase", phase="boot"),
             from_lab("end", how=how, detail=detail)]  # fmt: skip
 
 
@@ -110,7 +116,7 @@ def test_a_workload_that_ended_badly_fails_whatever_it_printed(
 
 def test_what_a_dying_workload_said_last_is_kept(tmp_path: Path) -> None:
     lines = conversation(*KTAP_PASS, status=2)
-    lines.insert(10, from_agent("err", id=6, text="mmap: out of memory"))
+    lines.insert(at(lines, "exit"), from_agent("err", id=RUN, text="mmap: out of memory"))
     failed = next(one for one in seen(tmp_path, lines).subtests if one.name == "lab: exit")
     assert "mmap: out of memory" in failed.detail
 
@@ -130,7 +136,7 @@ def test_a_report_that_is_empty_or_cut_is_no_pass(tmp_path: Path, said: tuple[st
 
 def test_output_that_was_dropped_is_no_pass(tmp_path: Path) -> None:
     lines = conversation(*KTAP_PASS)
-    lines.insert(10, from_agent("flood", id=6, stream="out", dropped=1234))
+    lines.insert(at(lines, "exit"), from_agent("flood", id=RUN, stream="out", dropped=1234))
     found = seen(tmp_path, lines)
     assert verdict(found) is Verdict.ERROR
     assert "1234 bytes" in next(
@@ -139,7 +145,7 @@ def test_output_that_was_dropped_is_no_pass(tmp_path: Path) -> None:
 
 
 def test_a_splat_fails_a_cell_whose_test_passed(tmp_path: Path) -> None:
-    found = seen(tmp_path, conversation(*KTAP_PASS), BOOTED + WARNING)
+    found = seen(tmp_path, conversation(*KTAP_PASS), console(WARNING))
     assert found.outcome is Outcome.SPLAT
     assert found.detail == "WARNING in demo_unmap"
     assert verdict(found) is Verdict.FAIL
@@ -163,7 +169,7 @@ def test_counters_without_an_after_have_no_delta(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_was_not_run_needs_no_console(tmp_path: Path) -> None:
-    save(tmp_path, [from_lab("cell"), from_lab("skip", reason="needs swap"),
+    save(tmp_path, [from_lab("cell", cell="c"), from_lab("skip", reason="needs swap"),
                     from_lab("end", how="not-run", detail="needs swap")])  # fmt: skip
     (tmp_path / "console.log").unlink()
     assert observe(tmp_path).skip == "needs swap"
@@ -180,7 +186,7 @@ def test_a_skip_in_the_guest_is_one_if_the_guest_lived(tmp_path: Path) -> None:
 def test_a_splat_is_no_skip(tmp_path: Path) -> None:
     said = [from_lab("phase", phase="ready"), from_lab("skip", reason="no /proc/x"),
             from_lab("end", how="bye", detail="")]  # fmt: skip
-    assert verdict(seen(tmp_path, said, BOOTED + WARNING)) is Verdict.FAIL
+    assert verdict(seen(tmp_path, said, console(WARNING))) is Verdict.FAIL
 
 
 # -- deaths ------------------------------------------------------------------------------------
@@ -312,7 +318,7 @@ def test_an_agent_that_sends_nonsense_breaks_nothing(
     tmp_path: Path, forged: dict[str, Any]
 ) -> None:
     lines = conversation(*KTAP_PASS)
-    lines.insert(10, {"at": 1.0, "from": "agent", **forged})
+    lines.insert(at(lines, "exit"), {"at": 1.0, "from": "agent", **forged})
     assert isinstance(seen(tmp_path, lines), Observation)
 
 
@@ -326,13 +332,13 @@ def test_no_event_of_an_agent_breaks_the_reading(
     tmp_path: Path, events: list[tuple[str, dict[str, Any]]]
 ) -> None:
     lines = conversation(*KTAP_PASS)
-    lines[10:10] = [from_agent(name) | facts for name, facts in events]
+    where = at(lines, "exit")
+    lines[where:where] = [from_agent(name) | facts for name, facts in events]
     assert isinstance(seen(tmp_path, lines), Observation)
 
 
 def test_the_last_word_on_a_cells_end_is_the_labs(tmp_path: Path) -> None:
-    lines = [exited(), from_lab("end", how="bye", detail=""), from_lab("end", how="panic",
-             detail="x")]  # fmt: skip
+    lines = [*conversation(*KTAP_PASS), from_lab("end", how="panic", detail="x")]
     assert seen(tmp_path, lines).outcome is Outcome.PANIC
 
 
@@ -340,8 +346,7 @@ def test_the_last_word_on_a_cells_end_is_the_labs(tmp_path: Path) -> None:
 
 
 def test_a_kernel_that_tainted_itself_in_silence_is_no_pass(tmp_path: Path) -> None:
-    tainted = "/proc/sys/kernel/tainted"
-    lines = conversation(*KTAP_PASS, before={tainted: "0\n"}, after={tainted: "512\n"})
+    lines = conversation(*KTAP_PASS, before={TAINTED: "0\n"}, after={TAINTED: "512\n"})
     found = seen(tmp_path, lines)
     assert (found.outcome, found.fault) == (Outcome.SPLAT, Fault.KERNEL)
     assert "512" in found.detail
@@ -396,8 +401,7 @@ def test_a_plan_that_skips_all_is_a_skip(tmp_path: Path) -> None:
 
 # -- the console as a witness ------------------------------------------------------------------
 
-MARKS = b"[    1.000000][    T1] rmaplab: ready\n[    2.000000][    T1] rmaplab: begin /bin/a/b\n"
-END = b"[    3.000000][    T1] rmaplab: end /bin/a/b\n"
+MARKS = READY + BEGIN
 
 
 def test_a_console_that_cannot_be_parsed_is_an_error(
@@ -422,7 +426,7 @@ def test_a_console_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_console_that_breaks_off_within_the_test_is_no_pass(tmp_path: Path) -> None:
-    assert verdict(seen(tmp_path, conversation(*KTAP_PASS), BOOTED + MARKS + END)) is Verdict.PASS
+    assert verdict(seen(tmp_path, conversation(*KTAP_PASS), WHOLE)) is Verdict.PASS
     found = seen(tmp_path, conversation(*KTAP_PASS), BOOTED + MARKS)
     assert (found.outcome, found.fault) == (Outcome.LOST, Fault.LAB)
     assert "not whole" in found.detail
@@ -431,11 +435,18 @@ def test_a_console_that_breaks_off_within_the_test_is_no_pass(tmp_path: Path) ->
 def test_on_a_console_without_marks_all_is_the_boots(tmp_path: Path) -> None:
     found = seen(tmp_path, conversation(*KTAP_PASS), BOOTED + WARNING)
     assert [splat.owner for splat in found.splats] == ["boot"]
+
+
+def test_a_complaint_at_boot_is_said_to_be_one(tmp_path: Path) -> None:
+    found = seen(tmp_path, conversation(*KTAP_PASS), console(boot=WARNING))
     assert judge(cell(), found, ()).reason == "splat: WARNING in demo_unmap (at boot)"
 
 
+SPLATTED = console(WARNING)
+
+
 def test_what_is_beneath_a_splat_is_known(tmp_path: Path) -> None:
-    def beneath(lines: list[dict[str, Any]], console: bytes = BOOTED + WARNING) -> Outcome:
+    def beneath(lines: list[dict[str, Any]], console: bytes = SPLATTED) -> Outcome:
         return seen(tmp_path, lines, console).beneath
 
     whole = conversation(*KTAP_PASS)
@@ -448,9 +459,8 @@ def test_what_is_beneath_a_splat_is_known(tmp_path: Path) -> None:
 
 
 def test_a_notice_and_a_complaint_at_boot_do_not_explain_a_taint(tmp_path: Path) -> None:
-    tainted = "/proc/sys/kernel/tainted"
-    lines = conversation(*KTAP_PASS, before={tainted: "0\n"}, after={tainted: "512\n"})
+    lines = conversation(*KTAP_PASS, after={TAINTED: "512\n"}, before={TAINTED: "0\n"})
     oom = b"[    2.5][   T9] Out of memory: Killed process 77 (demo) total-vm:12kB\n"
-    assert seen(tmp_path, lines, BOOTED + MARKS + oom + END).beneath is Outcome.SPLAT
-    assert seen(tmp_path, lines, BOOTED + WARNING + MARKS + END).beneath is Outcome.SPLAT
-    assert seen(tmp_path, lines, BOOTED + MARKS + WARNING + END).beneath is Outcome.COMPLETED
+    assert seen(tmp_path, lines, console(oom)).beneath is Outcome.SPLAT
+    assert seen(tmp_path, lines, console(boot=WARNING)).beneath is Outcome.SPLAT
+    assert seen(tmp_path, lines, console(WARNING)).beneath is Outcome.COMPLETED

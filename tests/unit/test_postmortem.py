@@ -101,7 +101,8 @@ class Scene:
     @property
     def said(self) -> list[dict[str, Any]]:
         text = (self.folder / "agent.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        lines = [json.loads(line) for line in text.splitlines()]
+        return [line for line in lines if line["ev"] != "sealed"]
 
     @property
     def saved(self) -> bytes | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rmaplab.evidence.events import Files
 from rmaplab.guest.prepare import Unusable, check_memory
 from rmaplab.model import Dimm, Guest, NumaNode
 
@@ -41,12 +42,12 @@ ZONES = {
 def check(which: Guest, files: dict[str, str]) -> None:
     """Check a guest whose files these are."""
 
-    async def ask(name: str, *globs: str) -> dict[str, Any]:
+    async def ask_for(kind: type[Files], name: str, *globs: str) -> Files:
         assert name == "read"
         found = {p: t for p, t in files.items() if any(fnmatch.fnmatch(p, g) for g in globs)}
-        return {"files": found}
+        return kind(t=1, id=1, files=found, errors={}, last=True)
 
-    vm: Any = SimpleNamespace(guest=which, agent=SimpleNamespace(ask=ask))
+    vm: Any = SimpleNamespace(guest=which, agent=SimpleNamespace(ask_for=ask_for))
     asyncio.run(check_memory(vm))
 
 
@@ -74,6 +75,12 @@ def test_dimms_are_all_movable() -> None:
 def test_a_dimm_that_is_not_movable_is_unusable(text: str) -> None:
     with pytest.raises(Unusable, match="128 MB of movable memory, not 256"):
         check(WITH_DIMM, {**ZONES, f"{BLOCKS}/memory33/valid_zones": text})
+
+
+@pytest.mark.parametrize("text", ["x\n", "0x\n", "1" * 5000, "1_0\n"])
+def test_a_block_size_that_is_no_number_is_unusable(text: str) -> None:
+    with pytest.raises(Unusable, match="0 MB of movable memory"):
+        check(WITH_DIMM, {**ZONES, f"{BLOCKS}/block_size_bytes": text})
 
 
 def test_a_guest_without_memory_blocks_is_unusable() -> None:

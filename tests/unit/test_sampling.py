@@ -37,14 +37,17 @@ class FakeAgent:
         self.sent.append(Request(len(self.sent) + 1, words))
         return self.sent[-1]
 
-    async def answer(self, request: Request) -> dict[str, Any]:
+    async def answer_as(self, kind: type[Any], request: Request) -> Any:
         name, *words = request.words
+        facts: dict[str, Any] = {"t": 1, "id": request.number}
         if name == "drain":
             self.drains.append(tuple(words))
-            return {"free": 100, "pcp": 5, "steady": len(self.drains) > self.unrest}
+            steady = len(self.drains) > self.unrest
+            return kind(**facts, errno=0, free=100, pcp=5, steady=steady, polls=1)
         assert name == "sample"
         self.pages -= 1
-        return {"files": {"/proc/vmstat": f"nr_anon_pages {self.pages + 1}\n"}}
+        files = {"/proc/vmstat": f"nr_anon_pages {self.pages + 1}\n"}
+        return kind(**facts, files=files, errors={}, last=True)
 
 
 def sampled(

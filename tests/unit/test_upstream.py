@@ -182,7 +182,7 @@ def test_ktap_of_a_program_that_printed_none_counts_and_is_new(tmp_path: Path) -
 
 
 def test_a_program_that_does_not_compile_fails_its_cell(tmp_path: Path) -> None:
-    lines = [from_lab("cell"), from_lab("not-built", error="cow.c:7: error: no"),
+    lines = [from_lab("cell", cell="c"), from_lab("not-built", error="cow.c:7: error: no"),
              from_lab("end", how="not-run", detail="no")]  # fmt: skip
     found = observe(save(tmp_path, lines))
     assert verdicts(found) == {"lab: build": Verdict.FAIL}

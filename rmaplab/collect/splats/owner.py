@@ -23,6 +23,11 @@ MAX_OWNER = 200
 _MARK = re.compile(r"rmaplab: (ready|begin|end|subtest)(?: ([^\n]{0,400}))?$")
 
 
+def program_mark(program: str) -> str:
+    """Return the name by which the agent's marks are known to speak of a program."""
+    return program.strip()[:MAX_OWNER].removeprefix("/bin/")
+
+
 class Owner:
     """Follows the marks; ``name`` owns what is printed now, empty if no mark ever came."""
 
@@ -32,6 +37,8 @@ class Owner:
         self._test = ""
         self._subtest = ""
         self._agent = ""
+        self.ended = ""
+        """The last test that the agent began, if it ended it, too: as ``program_mark`` has it."""
         self._ready = False
 
     @property
@@ -64,7 +71,7 @@ class Owner:
                 self.seen = self._ready = True
                 self._agent = line.context
         elif self._is_agent(line):
-            self._agent_says(what, text.removeprefix("/bin/"))
+            self._agent_says(what, program_mark(text))
         return True
 
     def _is_agent(self, line: Line) -> bool:
@@ -79,6 +86,7 @@ class Owner:
     def _agent_says(self, what: str, test: str) -> None:
         self.seen = True
         if what == "begin":
-            self._test, self._subtest = test, ""
+            self._test, self._subtest, self.ended = test, "", ""
         elif what == "end" and test == self._test:
+            self.ended = test
             self._test, self._subtest = "", ""

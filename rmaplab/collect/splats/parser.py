@@ -118,6 +118,11 @@ class SplatParser:
         """How many splats of which kind were found and not kept."""
         return self._tally.left_out
 
+    @property
+    def ended_test(self) -> str:
+        """The test that the agent began last, if it ended it, too; else an empty string."""
+        return self._owner.ended
+
     def finish(self) -> tuple[Splat, ...]:
         """Take the end of the console; return the splats in the order of their headlines.
 
