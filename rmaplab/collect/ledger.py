@@ -11,6 +11,7 @@ from a calibration: an empty workload on ``CALIBRATION_CLONES`` clones of the sa
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ _KNOWN = {
 _KNOWN_KB = (
     "vmstat.nr_kernel_stack", "meminfo.Percpu", "meminfo.VmallocUsed", "meminfo.HardwareCorrupted",
 )  # fmt: skip
-_HUGETLB_POOL = re.compile(r"hugetlb\.(\d+)kB\.nr_hugepages")
+_HUGETLB_POOL = re.compile(r"hugetlb\.([0-9]{1,12})kB\.nr_hugepages")
 
 
 ANY = 1 << 62
@@ -152,8 +153,7 @@ def measure(changes: Changes) -> dict[str, int]:
     """The change of each account that this kernel shows, in the counter's own unit."""
     found: dict[str, int] = {}
     for name in changes:
-        exact = name in EXACT or any(family.fullmatch(name) for family in EXACT_FAMILIES)
-        if exact or name in {*MAY_FALL, SWAP, DYING, TABLES}:
+        if _is_counter_account(name):
             found[name] = _delta(changes, name)
     for name, lists in _LRU.items():
         if all(one in changes for one in lists):
@@ -166,12 +166,27 @@ def measure(changes: Changes) -> dict[str, int]:
     return found
 
 
+@functools.lru_cache(1 << 14)
+def _is_counter_account(name: str) -> bool:
+    """Return whether a counter is an account by itself; each cell of a kernel has the same ones."""
+    if name in EXACT or name in {*MAY_FALL, SWAP, DYING, TABLES}:
+        return True
+    return any(family.fullmatch(name) for family in EXACT_FAMILIES)
+
+
+@functools.lru_cache(1 << 14)
+def _hugetlb_pages(name: str) -> int:
+    """Return how many base pages a page of a hugetlb pool has; 0 for another counter."""
+    pool = _HUGETLB_POOL.fullmatch(name)
+    return int(pool[1]) // 4 if pool else 0
+
+
 def _unaccounted(changes: Changes) -> int:
     pages = sum(_delta(changes, name) * times for name, times in _KNOWN.items())
     pages += sum(_delta(changes, name) // 4 for name in _KNOWN_KB)
     for name in changes:
-        if pool := _HUGETLB_POOL.fullmatch(name):
-            pages += _delta(changes, name) * (int(pool[1]) // 4)
+        if size := _hugetlb_pages(name):
+            pages += _delta(changes, name) * size
     return pages - _delta(changes, "meminfo.MemTotal") // 4
 
 
