@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From an Observation to a verdict. Pure, and fail closed: what is not understood is no pass."""
+"""Judge an Observation. Pure, and fail closed: what is not understood is no pass."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from rmaplab.model import (
     Allowance,
@@ -15,6 +15,9 @@ from rmaplab.model import (
     CellResult,
     Expectation,
     Fault,
+    Finding,
+    FindingKind,
+    JudgedSplat,
     Judgement,
     Observation,
     Outcome,
@@ -34,22 +37,56 @@ def judge(
     expectations: Sequence[Expectation],
     allowlist: Allowlist = _NOBODY,
 ) -> Judgement:
-    """The verdict on a cell, its reason, and whether the lab file expected it."""
-    allowed = tuple(_why_allowed(splat, cell, allowlist) for splat in observation.splats)
-    seen = _without_allowed(observation, allowed)
-    judgement = _judge(cell, seen, expectations)
-    return replace(judgement, allowed=allowed)
+    """Return the verdict on a cell, its reason, and whether the lab file expected it."""
+    splats = tuple(
+        JudgedSplat(splat, _why_allowed(splat, cell, allowlist)) for splat in observation.splats
+    )
+    ended = _ended(observation, _causes(splats))
+    judgement = _judge(cell, observation, ended, expectations)
+    return replace(judgement, outcome=ended.outcome, splats=splats)
 
 
-def _judge(cell: Cell, observation: Observation, expectations: Sequence[Expectation]) -> Judgement:
-    verdict, reason = _verdict(observation)
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a cell ended, allowed splats left out of account, and the splats that are left."""
+
+    outcome: Outcome
+    fault: Fault
+    detail: str
+    splats: tuple[Splat, ...]
+
+
+def _ended(seen: Observation, splats: tuple[Splat, ...]) -> _Ended:
+    """Derive the outcome: how the guest ended, then the splats, then a taint without a splat."""
+    if seen.ended is not Outcome.COMPLETED:
+        return _Ended(seen.ended, seen.fault, seen.detail, splats)
+    if splats:
+        return _Ended(Outcome.SPLAT, Fault.KERNEL, splats[0].title, splats)
+    if seen.tainted:
+        why = f"the kernel tainted itself ({seen.tainted}), and the console does not say why"
+        return _Ended(Outcome.SPLAT, Fault.KERNEL, why, ())
+    return _Ended(Outcome.COMPLETED, seen.fault, seen.detail, ())
+
+
+def _causes(splats: Sequence[JudgedSplat]) -> tuple[Splat, ...]:
+    """Return the splats that nobody allowed; the first one left is the cause of the others."""
+    left = [splat for splat, allowed in splats if not allowed]
+    if left and len(left) < len(splats) and all(splat.following for splat in left):
+        left[0] = replace(left[0], following=False)
+    return tuple(left)
+
+
+def _judge(
+    cell: Cell, seen: Observation, ended: _Ended, expectations: Sequence[Expectation]
+) -> Judgement:
+    verdict, reason = _verdict(seen, ended)
     matching = [known for known in expectations if applies(known, cell)]
     if not matching or verdict in {Verdict.ERROR, Verdict.SKIP}:
         # A skip and an error say nothing about a known failure, so neither confirms nor refutes.
         fine = verdict in {Verdict.PASS, Verdict.SKIP}
         return Judgement(verdict, reason, Verdict.PASS, fine)
     for known in matching:
-        if _as_known(known, observation, verdict):
+        if _as_known(known, seen, ended, verdict):
             return Judgement(verdict, reason, known.verdict, True, known.reason)
     known = matching[0]
     return Judgement(verdict, _surprise(known, reason), known.verdict, False)
@@ -63,7 +100,7 @@ def applies(known: Expectation, cell: Cell) -> bool:
 def unmatched(
     expectations: Iterable[Expectation], cells: Iterable[Cell]
 ) -> tuple[Expectation, ...]:
-    """The expectations that speak of no cell at all: stale, or misspelt."""
+    """Return the expectations that speak of no cell at all: stale, or misspelt."""
     everything = tuple(cells)
     return tuple(
         known for known in expectations if not any(applies(known, cell) for cell in everything)
@@ -74,12 +111,12 @@ def unmatched(
 
 
 def is_expired(entry: Allowance, day: str) -> bool:
-    """Whether an entry no longer holds on a day; both are ISO 8601, which sorts by time."""
+    """Return whether an entry no longer holds on a day; both are ISO 8601, which sorts by time."""
     return bool(entry.until) and not (day and day <= entry.until)
 
 
 def speaks_of(entry: Allowance, splat: Splat) -> bool:
-    """Whether an entry is about a splat, expired or not.
+    """Return whether an entry is about a splat, expired or not.
 
     What killed the kernel is never allowed, nor what was cut: nobody knows what that was.
     """
@@ -89,7 +126,7 @@ def speaks_of(entry: Allowance, splat: Splat) -> bool:
 
 
 def unused(allowlist: Allowlist, results: Iterable[CellResult]) -> tuple[Allowance, ...]:
-    """The entries that speak of no splat that was seen."""
+    """Return the entries that speak of no splat that was seen."""
     splats = {splat for result in results for splat in result.observation.splats}
     return tuple(
         entry for entry in allowlist.entries if not any(speaks_of(entry, splat) for splat in splats)
@@ -107,43 +144,33 @@ def _why_allowed(splat: Splat, cell: Cell, allowlist: Allowlist) -> str:
     return ""
 
 
-def _without_allowed(seen: Observation, allowed: Sequence[str]) -> Observation:
-    """The observation without the splats that are allowed; the first one left is the cause."""
-    left = [splat for splat, why in zip(seen.splats, allowed, strict=True) if not why]
-    if len(left) == len(seen.splats):
-        return seen
-    if left and all(splat.following for splat in left):
-        left[0] = replace(left[0], following=False)
-    quiet = seen.outcome is Outcome.SPLAT and not left and seen.beneath is Outcome.COMPLETED
-    outcome, fault = (Outcome.COMPLETED, Fault.NONE) if quiet else (seen.outcome, seen.fault)
-    return replace(seen, outcome=outcome, fault=fault, splats=tuple(left))
-
-
 # -- known failures ------------------------------------------------------------------------------
 
 
-def _as_known(known: Expectation, observation: Observation, verdict: Verdict) -> bool:
-    if (verdict, observation.outcome) != (known.verdict, known.outcome):
+def _as_known(known: Expectation, seen: Observation, ended: _Ended, verdict: Verdict) -> bool:
+    if (verdict, ended.outcome) != (known.verdict, known.outcome):
         return False
-    if not _subtests_as_known(known, observation):
+    if not _results_as_known(known, seen, ended):
         return False
-    causes = [splat.title for splat in observation.splats if not splat.following]
+    causes = [splat.title for splat in ended.splats if not splat.following]
     if not known.splat:
         return not causes
     return bool(causes) and all(re.search(known.splat, title) for title in causes)
 
 
-def _subtests_as_known(known: Expectation, observation: Observation) -> bool:
-    """Whether nothing else is wrong: no result missing, none of the lab's own, none unnamed."""
-    for subtest in observation.subtests:
-        if subtest.verdict is Verdict.ERROR and not observation.outcome.died:
-            return False  # a guest that died could not print the rest of its results
-        if subtest.verdict is not Verdict.FAIL:
-            continue
-        named = any(fnmatch.fnmatchcase(subtest.name, pattern) for pattern in known.subtests)
-        if not named and (known.subtests or subtest.is_labs):
-            return False
-    return True
+def _results_as_known(known: Expectation, seen: Observation, ended: _Ended) -> bool:
+    """Return whether nothing else is wrong: no result missing, no finding, none unnamed."""
+    results: tuple[Subtest | Finding, ...] = (*seen.subtests, *seen.findings)
+    if any(one.verdict is Verdict.ERROR for one in results) and not ended.outcome.died:
+        return False  # a guest that died could not print the rest of its results
+    unnamed = [one for one in results if one.verdict is Verdict.FAIL and not _names(known, one)]
+    return not any(known.subtests or isinstance(one, Finding) for one in unnamed)
+
+
+def _names(known: Expectation, result: Subtest | Finding) -> bool:
+    """Return whether an expectation names a result; a finding by its name or its title."""
+    names = {result.name, result.title if isinstance(result, Finding) else result.name}
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in known.subtests)
 
 
 def _surprise(known: Expectation, reason: str) -> str:
@@ -155,45 +182,49 @@ def _surprise(known: Expectation, reason: str) -> str:
     return f"{reason}; fails in another way than expected {line}"
 
 
-def _verdict(seen: Observation) -> tuple[Verdict, str]:
-    if seen.skip and seen.outcome is Outcome.COMPLETED:
+def _verdict(seen: Observation, ended: _Ended) -> tuple[Verdict, str]:
+    if seen.skip and ended.outcome is Outcome.COMPLETED:
         return Verdict.SKIP, seen.skip
-    if seen.fault in {Fault.LAB, Fault.USER}:
-        return Verdict.ERROR, seen.detail
-    if seen.outcome is not Outcome.COMPLETED:
+    if ended.fault in {Fault.LAB, Fault.USER}:
+        return Verdict.ERROR, ended.detail
+    if ended.outcome is not Outcome.COMPLETED:
         return (
-            Verdict.ERROR if seen.outcome is Outcome.INFRA else Verdict.FAIL,
-            _with_cause(seen),
+            Verdict.ERROR if ended.outcome is Outcome.INFRA else Verdict.FAIL,
+            _with_cause(ended),
         )
-    return _of_subtests(seen.subtests)
+    return _of_results(seen)
 
 
-def _with_cause(seen: Observation) -> str:
-    cause = next((splat for splat in seen.splats if not splat.following), None)
+def _with_cause(ended: _Ended) -> str:
+    cause = next((splat for splat in ended.splats if not splat.following), None)
     if cause is None:
-        return f"{seen.outcome}: {seen.detail}" if seen.detail else str(seen.outcome)
-    return f"{seen.outcome}: {cause.title}" + (" (at boot)" if cause.at_boot else "")
+        return f"{ended.outcome}: {ended.detail}" if ended.detail else str(ended.outcome)
+    return f"{ended.outcome}: {cause.title}" + (" (at boot)" if cause.at_boot else "")
 
 
-def _of_subtests(subtests: Sequence[Subtest]) -> tuple[Verdict, str]:
-    if not subtests:
-        return Verdict.ERROR, "the workload reported no test result"
-    failed = [subtest for subtest in subtests if subtest.verdict is Verdict.FAIL]
-    broken = [subtest for subtest in subtests if subtest.verdict is Verdict.ERROR]
+def _of_results(seen: Observation) -> tuple[Verdict, str]:
+    results: tuple[Subtest | Finding, ...] = (*seen.subtests, *seen.findings)
+    failed = [one for one in results if one.verdict is Verdict.FAIL]
+    broken = [one for one in results if one.verdict is Verdict.ERROR]
     if failed:
-        return Verdict.FAIL, _name(failed)
+        return Verdict.FAIL, _reason(failed)
     if broken:
-        return Verdict.ERROR, _name(broken)
-    if all(subtest.verdict is Verdict.SKIP for subtest in subtests):
-        return Verdict.SKIP, _name(subtests)
+        return Verdict.ERROR, _reason(broken)
+    if not seen.subtests:
+        return Verdict.ERROR, "the workload reported no test result"
+    if all(one.verdict is Verdict.SKIP for one in seen.subtests):
+        return Verdict.SKIP, _reason(seen.subtests)
     return Verdict.PASS, ""
 
 
-def _name(subtests: Sequence[Subtest]) -> str:
-    """The first subtest with the line that says why: the workloads' library marks it FAILED."""
-    first = subtests[0]
-    said = [line.strip() for line in first.detail.splitlines() if line.strip()]
-    marked = [line.removeprefix("FAILED:").strip() for line in said if line.startswith("FAILED:")]
-    why = marked[0] if marked else said[-1] if said else ""
-    text = f"{first.name}: {why}" if why else first.name
-    return text if len(subtests) == 1 else f"{text} (and {len(subtests) - 1} more)"
+def _reason(results: Sequence[Subtest | Finding]) -> str:
+    """Name the first result and say why it ended so."""
+    first = results[0]
+    if isinstance(first, Finding):
+        # An account of the ledger is in the text.
+        name = first.title if first.kind is FindingKind.LEDGER else first.name
+        why = first.text
+    else:
+        name, why = first.name, first.why
+    text = f"{name}: {why}" if why else name
+    return text if len(results) == 1 else f"{text} (and {len(results) - 1} more)"

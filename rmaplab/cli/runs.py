@@ -22,14 +22,14 @@ from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
 from rmaplab.log import log
-from rmaplab.model import LAB_SUBTEST, Lab
+from rmaplab.model import FindingKind, Lab
 from rmaplab.pipeline import kernels
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.run import RunRequest
 from rmaplab.report import results, terminal
-from rmaplab.store import inuse
+from rmaplab.store import cellfiles, inuse
 from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder
 
@@ -80,7 +80,7 @@ def _checked(lab: Lab, no_audit: bool, no_ledger: bool) -> Lab:
 
 
 def _is_audits(pattern: str) -> bool:
-    return pattern.startswith(f"{LAB_SUBTEST}audit ")
+    return pattern.startswith(f"{FindingKind.AUDIT.prefix} ")
 
 
 @click.command()
@@ -204,6 +204,7 @@ def _show(evaluation: Evaluation, form: str) -> int:
             evaluation.results,
             evaluation.comparison,
             evaluation.build_errors,
+            cellfiles.reader(evaluation.folder),
             evaluation.record.part,
         )
         for piece in pieces:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The agent's audits, read back: docs/audit.md. What does not agree becomes a result of the lab's.
+"""Turn the agent's audits into findings: docs/audit.md.
 
 An audit that was due and did not come is an error, never a pass.
 """
@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rmaplab.collect.transcript import AUDIT_END, Saved
-from rmaplab.evidence.events import Audit, ListedPage
+from rmaplab.evidence.events import Audit, AuditSums, ListedPage
 from rmaplab.evidence.protocol import PAGE_FLAGS
-from rmaplab.model import LAB_SUBTEST, Subtest, Verdict
-
-NAME = LAB_SUBTEST + "audit "
+from rmaplab.model import Finding, FindingKind, Verdict
 
 _MEANING = {
     "count": "have another mapcount than entries that map them",
@@ -24,39 +22,52 @@ _MEANING = {
 }
 
 
-def subtests(saved: Saved) -> list[Subtest]:
-    """The audits that failed, one result a mark and kind of mismatch, by name."""
-    found: dict[str, Subtest] = {}
+def findings(saved: Saved) -> list[Finding]:
+    """Return what failed in the audits, one finding a mark and kind of mismatch."""
+    found: dict[str, Finding] = {}
     for audit in saved.audits:
-        for subtest in _of(audit):
-            found.setdefault(subtest.name, subtest)
+        for one in _of(audit):
+            found.setdefault(one.name, one)
     if saved.audit_due and saved.exit is not None and not saved.audited_end:
-        name = NAME + AUDIT_END
-        found[name] = Subtest(name, Verdict.ERROR, "the audit did not come")
+        one = Finding(FindingKind.AUDIT, Verdict.ERROR, "the audit did not come", AUDIT_END)
+        found[one.name] = one
     return list(found.values())
 
 
-def _of(audit: Audit) -> Iterator[Subtest]:
-    name = NAME + audit.name
+def _of(audit: Audit) -> Iterator[Finding]:
     if audit.error:
-        yield Subtest(name, Verdict.ERROR, audit.error)
+        yield Finding(FindingKind.AUDIT, Verdict.ERROR, audit.error, audit.name)
         return
     for kind, count in audit.kinds.items():
-        lines = [_line(page) for page in audit.listed if page.kind == kind]
-        said = f"FAILED: {count} pages {_MEANING.get(kind, kind)}"
-        yield Subtest(f"{name}: {kind}", Verdict.FAIL, "\n".join([said, *lines]))
-    sums = audit.sums
-    if not sums.agree:
-        zsmalloc = ""
-        if sums.zsmalloc:
-            zsmalloc = f", {sums.zsmalloc} maybe zsmalloc's, of nr_zspages {sums.nr_zspages}"
-        yield Subtest(
-            f"{name}: sums",
+        yield Finding(
+            FindingKind.AUDIT,
             Verdict.FAIL,
-            f"FAILED: pages that claim to be mapped: {sums.anon} anonymous, {sums.file} "
-            f"others; vmstat: nr_anon_pages {sums.nr_anon_pages}, nr_mapped {sums.nr_mapped}"
-            f"{zsmalloc}",
+            f"{count} pages {_MEANING.get(kind, kind)}",
+            audit.name,
+            kind,
+            count,
+            more="\n".join(_line(page) for page in audit.listed if page.kind == kind),
         )
+    if not audit.sums.agree:
+        yield Finding(
+            FindingKind.AUDIT,
+            Verdict.FAIL,
+            _sums(audit.sums),
+            audit.name,
+            "sums",
+            max(abs(audit.sums.anon - audit.sums.nr_anon_pages),
+                abs(audit.sums.file - audit.sums.nr_mapped)),
+        )  # fmt: skip
+
+
+def _sums(sums: AuditSums) -> str:
+    zsmalloc = ""
+    if sums.zsmalloc:
+        zsmalloc = f", {sums.zsmalloc} maybe zsmalloc's, of nr_zspages {sums.nr_zspages}"
+    return (
+        f"pages that claim to be mapped: {sums.anon} anonymous, {sums.file} others; vmstat: "
+        f"nr_anon_pages {sums.nr_anon_pages}, nr_mapped {sums.nr_mapped}{zsmalloc}"
+    )
 
 
 def _line(page: ListedPage) -> str:

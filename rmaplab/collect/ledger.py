@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The ledger: what a workload took has to be given back. Pure.
+"""Draw up the ledger: what a workload took has to be given back. Pure.
 
 Each account is a counter, or a sum of counters, before and after a cell, after its processes are
 gone and the agent has drained what the kernel keeps for later (docs/audit.md).
@@ -13,13 +13,13 @@ from __future__ import annotations
 import fnmatch
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rmaplab.collect.transcript import Saved
-from rmaplab.model import LAB_SUBTEST, CounterChange, Subtest, Verdict
+from rmaplab.evidence.ends import EndCause, SampleLabel
+from rmaplab.model import CounterChange, Finding, FindingKind, Verdict
 
-NAME = LAB_SUBTEST + "ledger"
 CALIBRATION_CLONES = 20
 
 Changes = Mapping[str, CounterChange]
@@ -120,7 +120,7 @@ def is_account(pattern: str) -> bool:
 def balance(
     changes: Changes, bounds: Bounds, leaves: Mapping[str, int | None], cpus: int
 ) -> list[Entry]:
-    """The accounts that do not balance.
+    """Return the accounts that do not balance.
 
     ``bounds`` are those of ``calibrate``; an account of the calibrated kind that has none is left
     out. ``leaves`` is what the testcase says that it leaves: the exact change of an account (or of
@@ -150,7 +150,7 @@ def _allowed(account: str, changes: Changes, bounds: Bounds, cpus: int) -> tuple
 
 
 def measure(changes: Changes) -> dict[str, int]:
-    """The change of each account that this kernel shows, in the counter's own unit."""
+    """Return the change of each account that this kernel shows, in the counter's own unit."""
     found: dict[str, int] = {}
     for name in changes:
         if _is_counter_account(name):
@@ -199,7 +199,7 @@ def _delta(changes: Changes, name: str) -> int:
 
 
 def calibrate(empties: Sequence[Changes], cpus: int) -> dict[str, tuple[int, int]]:
-    """Bounds of the accounts that the kernel's own work moves, from cells of an empty workload.
+    """Return bounds for the accounts that the kernel's own work moves, from an empty workload.
 
     From the least to the greatest change that was seen, or none, and as much again to either side.
     """
@@ -214,33 +214,35 @@ def calibrate(empties: Sequence[Changes], cpus: int) -> dict[str, tuple[int, int
     return bounds
 
 
-# -- a cell's result -----------------------------------------------------------------------------
+# -- a cell's findings ---------------------------------------------------------------------------
+
+# Without these no ledger can be drawn up.
+_NEEDED = ("vmstat.nr_anon_pages", SWAP, "agent.free")
 
 
-def subtests(saved: Saved, changes: Changes) -> list[Subtest]:
-    """The ledger's result if it does not balance, or if it was due and cannot be drawn up."""
+def findings(saved: Saved, changes: Changes) -> list[Finding]:
+    """Return the accounts that do not balance, or why the ledger was due and is not drawn up."""
     due = saved.ledger
-    if due is None or saved.exit is None or saved.exit.timeout or saved.how != "bye":
+    if due is None or saved.exit is None or saved.exit.timeout or saved.how != EndCause.BYE:
         return []
-    if not {"before", "after"} <= saved.samples.keys():
-        return [Subtest(NAME, Verdict.ERROR, "a sample of the counters is missing")]
-    needed = ("vmstat.nr_anon_pages", SWAP, "agent.free")
-    missing = [name for name in needed if _is_missing(changes, name)]
-    if missing:
-        return [Subtest(NAME, Verdict.ERROR, f"the samples have no {missing[0]}")]
-    if due.error:
-        return [Subtest(NAME, Verdict.ERROR, f"not calibrated: {due.error}")]
-    entries = balance(changes, due.bounds, due.leaves, due.cpus)
-    if not entries:
-        return []
-    return [Subtest(NAME, Verdict.FAIL, "\n".join(_lines(entries)))]
+    missing = [name for name in _NEEDED if _is_missing(changes, name)]
+    if not set(SampleLabel) <= saved.samples.keys():
+        why = "a sample of the counters is missing"
+    elif missing:
+        why = f"the samples have no {missing[0]}"
+    elif due.error:
+        why = f"not calibrated: {due.error}"
+    else:
+        entries = balance(changes, due.bounds, due.leaves, due.cpus)
+        # A cgroup that cannot go is mostly the consequence of another account.
+        return [_finding(one) for one in sorted(entries, key=lambda one: one.account == DYING)]
+    return [Finding(FindingKind.LEDGER, Verdict.ERROR, why)]
+
+
+def _finding(entry: Entry) -> Finding:
+    text, account = str(entry), entry.account
+    return Finding(FindingKind.LEDGER, Verdict.FAIL, text, about=account, amount=entry.change)
 
 
 def _is_missing(changes: Changes, name: str) -> bool:
     return name not in changes or changes[name].delta is None
-
-
-def _lines(entries: Iterable[Entry]) -> list[str]:
-    # A cgroup that cannot go is mostly the consequence of another account.
-    ordered = sorted(entries, key=lambda entry: entry.account == DYING)
-    return [f"FAILED: {entry}" for entry in ordered]

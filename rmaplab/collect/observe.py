@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""From a cell's saved evidence to an Observation.
+"""Read a cell's saved evidence into an Observation.
 
-Fail closed: what is missing, cut or not understood never turns into a completed cell.
+Fail closed: what is missing, cut or not understood never turns into a completed cell. What a
+pass needs is in docs/run-folder.md.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmaplab.collect import audit, counters, ledger, transcript, upstream, values
-from rmaplab.collect.ktap import parse_ktap
+from rmaplab.collect.ktap import KtapReport, parse_ktap
 from rmaplab.collect.splats import SplatParser
 from rmaplab.collect.splats.owner import program_mark
 from rmaplab.collect.transcript import Saved
@@ -22,11 +23,13 @@ from rmaplab.evidence.events import MemoryNotSaved
 from rmaplab.evidence.names import CONSOLE_LOG, TRANSCRIPT
 from rmaplab.model import (
     FREE,
-    LAB_SUBTEST,
     OWNER_BOOT,
     CounterChange,
     CounterSample,
+    ExpectedSubtests,
     Fault,
+    Finding,
+    FindingKind,
     Observation,
     Outcome,
     SavedMemory,
@@ -54,55 +57,54 @@ _ENDS: dict[str, tuple[Outcome, Fault]] = {
     EndCause.UNUSABLE: (Outcome.INFRA, Fault.LAB),
     EndCause.LAB_ERROR: (Outcome.INFRA, Fault.LAB),
 }
-_INSTRUCTIONS = re.compile(r"# rmaplab: instructions (\d{1,18})(?: .{1,100})?")
+_INSTRUCTIONS = re.compile(r"# rmaplab: instructions ([0-9]{1,18})(?: .{1,100})?")
 
 _AT_BOOT = {EndCause.PANIC, EndCause.RESET, EndCause.POWEROFF, EndCause.BOOT_LIMIT}
 
 
 def observe(folder: Path) -> Observation:
-    """The Observation of the cell whose evidence is in ``folder``."""
+    """Return the Observation of the cell whose evidence is in ``folder``; never raises."""
     try:
-        saved = transcript.read(folder / TRANSCRIPT)
+        return observe_evidence(folder)
     except OSError as error:
-        why = f"the transcript cannot be read: {error.strerror}"
-        return Observation(outcome=Outcome.INFRA, detail=why)
-    if saved.how == "not-run" and saved.skip:
+        why = f"the evidence cannot be read: {error.filename}: {error.strerror}"
+        return Observation(ended=Outcome.INFRA, detail=why)
+    except Exception as error:  # a mistake of the lab's must not look like a quiet kernel
+        why = f"the evidence cannot be read: {type(error).__name__}: {error}"
+        return Observation(ended=Outcome.INFRA, detail=why)
+
+
+def observe_evidence(folder: Path) -> Observation:
+    """Return the Observation of a cell. Raises OSError if its evidence cannot be read."""
+    saved = transcript.read(folder / TRANSCRIPT)
+    if saved.how == EndCause.NOT_RUN and saved.skip:
         return Observation(Outcome.COMPLETED, Fault.NONE, "", skip=saved.skip)
-    if saved.how == "not-run" and saved.not_built:
-        failed = Subtest(upstream.BUILD, Verdict.FAIL, saved.not_built)
-        return Observation(Outcome.COMPLETED, Fault.NONE, "", subtests=(failed,))
+    if saved.how == EndCause.NOT_RUN and saved.not_built:
+        failed = Finding(FindingKind.BUILD, Verdict.FAIL, saved.not_built)
+        return Observation(Outcome.COMPLETED, Fault.NONE, "", findings=(failed,))
     try:
         console = read_console(folder / CONSOLE_LOG)
-    except OSError as error:
-        why = saved.detail or f"the console cannot be read: {error.strerror}"
-        return Observation(outcome=Outcome.INFRA, detail=why)
-    except Exception as error:  # a mistake of the parser's must not look like a quiet console
-        why = f"the console cannot be parsed: {type(error).__name__}: {error}"
-        return Observation(outcome=Outcome.INFRA, detail=why)
+    except FileNotFoundError:
+        return Observation(ended=Outcome.INFRA, detail=saved.detail or "there is no console")
     changes = _counters(saved)
-    outcome, fault, detail = _outcome(saved, console)
-    beneath, _, _ = _outcome(saved, replace(console, splats=()))
+    ended, fault, detail = _ended(saved, console)
+    subtests, findings = _results(saved, changes)
     mask = _new_taint(changes)
-    if mask and not _explains_taint(console.splats):
-        if outcome is Outcome.COMPLETED:
-            outcome, fault = Outcome.SPLAT, Fault.KERNEL
-            detail = f"the kernel tainted itself ({mask}), and the console does not say why"
-        beneath = Outcome.SPLAT if beneath is Outcome.COMPLETED else beneath
-    subtests = _subtests(saved, changes)
     return Observation(
-        outcome=outcome,
+        ended=ended,
         fault=fault,
         detail=detail,
-        skip=saved.skip if beneath is Outcome.COMPLETED else "",
-        subtests=subtests,
+        skip=saved.skip,
+        subtests=tuple(map(_with_reason, subtests)),
+        findings=tuple(findings),
         splats=console.splats,
+        tainted=0 if _explains_taint(console.splats) else mask,
         counters=changes,
         settings_read=saved.settings,
         instructions=_instructions(saved.stdout),
         values=values.values(subtests),
         costs=values.costs(subtests),
         duration_s=round(saved.duration_s, 3),
-        beneath=beneath,
         memory=_memory(saved, folder),
     )
 
@@ -139,7 +141,8 @@ def read_console(path: Path) -> Console:
     return Console(tuple(splats), begins, parser.within_test, parser.ended_test, size)
 
 
-def _outcome(saved: Saved, console: Console) -> tuple[Outcome, Fault, str]:
+def _ended(saved: Saved, console: Console) -> tuple[Outcome, Fault, str]:
+    """Return how the guest and its workload ended; what the console says is left out of account."""
     how = saved.guest_end if saved.how == EndCause.BYE and saved.guest_end else saved.how
     if how != EndCause.BYE:
         return _of_end(how, saved, console)
@@ -147,8 +150,6 @@ def _outcome(saved: Saved, console: Console) -> tuple[Outcome, Fault, str]:
         return Outcome.LOST, Fault.LAB, missing
     if saved.exit is not None and saved.exit.timeout:
         return Outcome.TIMEOUT, Fault.KERNEL, "the workload was still running at its limit"
-    if console.splats:
-        return Outcome.SPLAT, Fault.KERNEL, console.splats[0].title
     return Outcome.COMPLETED, Fault.NONE, ""
 
 
@@ -203,43 +204,89 @@ def _missing_of_workload(saved: Saved, console: Console) -> Iterator[str]:
         yield f"one of the two samples does not have {min(other)}"
 
 
-def _subtests(saved: Saved, changes: Mapping[str, CounterChange]) -> tuple[Subtest, ...]:
-    """The workload's own results, then what the lab saw of its end and found out by itself."""
+def _results(
+    saved: Saved, changes: Mapping[str, CounterChange]
+) -> tuple[Sequence[Subtest], Sequence[Finding]]:
+    """Return the workload's own results, and what the lab found out by itself."""
     if saved.skip or (saved.exit is None and not saved.stdout):
-        return ()
-    ours = (*audit.subtests(saved), *ledger.subtests(saved, changes))
+        return (), ()
+    ours = (*audit.findings(saved), *ledger.findings(saved, changes))
     due = saved.expected
     if due is not None and due.section and due.names is None:
-        return (*upstream.by_exit_status(saved), *_left_behind(saved), *ours)
+        own, found = upstream.by_exit_status(saved)
+        return own, (*found, *_left_behind(saved), *ours)
     report = parse_ktap(saved.stdout)
     status = saved.exit.status if saved.exit is not None else None
     if report.skip_all is not None and not report.subtests and status in {0, KSFT_SKIP}:
-        return (Subtest("plan", Verdict.SKIP, report.skip_all), *ours)
-    found = list(report.subtests) if due is None else list(map(upstream.named, report.subtests))
-    own = tuple(found)
+        return (Subtest("plan", Verdict.SKIP, report.skip_all),), ours
+    own = list(report.subtests) if due is None else list(map(upstream.named, report.subtests))
+    found = [*_of_output(report, due, saved)]
+    if due is not None:
+        missing, listed = upstream.against(due, own, saved)
+        own, found = own + missing, found + listed
+    verdicts = {one.verdict for one in own} | {one.verdict for one in found}
+    expected = {0} | ({1} if Verdict.FAIL in verdicts else set())
+    if due is not None and Verdict.SKIP in verdicts:
+        expected.add(KSFT_SKIP)
+    return own, (*found, *_of_exit(saved, expected), *_left_behind(saved), *ours)
+
+
+def _of_output(report: KtapReport, due: ExpectedSubtests | None, saved: Saved) -> Iterator[Finding]:
+    """Yield what is wrong with a workload's output as a whole."""
     if report.bailed_out is not None:
-        found.append(Subtest(LAB_SUBTEST + "bail out", Verdict.FAIL, report.bailed_out))
+        yield Finding(FindingKind.BAIL_OUT, Verdict.FAIL, report.bailed_out)
     problems = report.problems if due is None else upstream.problems(report)
     if problems:
         # A test of the tree's that prints something else than its list says is the tree's fault.
         whose = Verdict.FAIL if due is not None and due.section else Verdict.ERROR
-        found.append(Subtest(LAB_SUBTEST + "KTAP output", whose, "\n".join(problems)))
+        yield Finding(FindingKind.KTAP, whose, problems[0], more="\n".join(problems[1:]))
     if saved.floods:
         said = ", ".join(f"{one.stream}: {one.dropped} bytes" for one in saved.floods)
-        found.append(
-            Subtest(LAB_SUBTEST + "output within bounds", Verdict.ERROR, f"dropped {said}")
-        )
-    if due is not None:
-        found += upstream.against(due, own, saved)
-    verdicts = {subtest.verdict for subtest in found}
-    expected = {0} | ({1} if Verdict.FAIL in verdicts else set())
-    if due is not None and Verdict.SKIP in verdicts:
-        expected.add(KSFT_SKIP)
-    return (*found, *_exit_subtests(saved, expected), *ours)
+        yield Finding(FindingKind.OUTPUT, Verdict.ERROR, f"dropped {said}")
+
+
+def _of_exit(saved: Saved, expected: set[int]) -> Iterator[Finding]:
+    """Yield that a workload was killed, or ended with another status than its results ask for."""
+    if saved.exit is None or saved.exit.timeout:
+        return
+    # Status 1 goes with a failed result; without one, the workload knows more than it said.
+    if saved.exit.signal:
+        how = f"killed by signal {saved.exit.signal}"
+    elif saved.exit.status not in expected:
+        how = f"exit status {saved.exit.status}"
+    else:
+        return
+    yield Finding(FindingKind.EXIT, Verdict.FAIL, how, more="\n".join(saved.stderr[-10:]).strip())
+
+
+def _left_behind(saved: Saved) -> Iterator[Finding]:
+    """Yield what is left of a workload that ended by itself."""
+    if saved.exit is None or saved.exit.timeout:
+        return
+    if left := saved.exit.left:
+        text = f"{left} processes left behind"
+        yield Finding(FindingKind.PROCESS_LEFT, Verdict.FAIL, text)
+    if errno := saved.exit.rmdir:
+        yield Finding(FindingKind.CGROUP, Verdict.FAIL, f"rmdir: errno {errno}")
+
+
+_MARK = "FAILED:"
+"""What testcases/lib/ktap.c marks the line with that says why a result failed."""
+
+
+def reason(detail: str) -> str:
+    """Return the line of a result's diagnostics that says why it ended so: marked, or the last."""
+    said = [line.strip() for line in detail.splitlines() if line.strip()]
+    marked = [line.removeprefix(_MARK).strip() for line in said if line.startswith(_MARK)]
+    return (marked or said[-1:] or [""])[0]
+
+
+def _with_reason(subtest: Subtest) -> Subtest:
+    return subtest if subtest.why else replace(subtest, why=reason(subtest.detail))
 
 
 def _memory(saved: Saved, folder: Path) -> SavedMemory | None:
-    """What became of the guest's memory, if it was to be kept and nobody removed it since."""
+    """Return what became of the guest's memory; None if nobody kept it, or removed it since."""
     said = saved.memory
     if said is None:
         return None
@@ -253,67 +300,26 @@ def _memory(saved: Saved, folder: Path) -> SavedMemory | None:
 
 
 def _instructions(stdout: Sequence[str]) -> int | None:
-    """What the workload counted between its marks (testcases/lib/measure.c), over all subtests."""
+    """Sum the instructions that the workload's subtests counted (testcases/lib/measure.c)."""
     found = [match for line in stdout if (match := _INSTRUCTIONS.fullmatch(line))]
     return sum(int(match[1]) for match in found) if found else None
 
 
-def _exit_subtests(saved: Saved, expected: set[int]) -> list[Subtest]:
-    if saved.exit is None or saved.exit.timeout:
-        return []
-    found = []
-    signal, status = saved.exit.signal, saved.exit.status
-    said = "\n".join(saved.stderr[-10:])
-    if signal:
-        found.append(
-            Subtest(
-                LAB_SUBTEST + "exit", Verdict.FAIL, f"{said}\nkilled by signal {signal}".strip()
-            )
-        )
-    elif status not in expected:
-        # Status 1 goes with a failed result; without one, the workload knows more than it said.
-        found.append(
-            Subtest(LAB_SUBTEST + "exit", Verdict.FAIL, f"{said}\nexit status {status}".strip())
-        )
-    return [*found, *_left_behind(saved)]
-
-
-def _left_behind(saved: Saved) -> list[Subtest]:
-    if saved.exit is None or saved.exit.timeout:
-        return []
-    found = []
-    if saved.exit.left:
-        found.append(
-            Subtest(
-                LAB_SUBTEST + "no process left",
-                Verdict.FAIL,
-                f"{saved.exit.left} processes left behind",
-            )
-        )
-    if saved.exit.rmdir:
-        found.append(
-            Subtest(
-                LAB_SUBTEST + "cgroup removed", Verdict.FAIL, f"rmdir: errno {saved.exit.rmdir}"
-            )
-        )
-    return found
-
-
 def _counters(saved: Saved) -> dict[str, CounterChange]:
-    if "before" not in saved.samples:
+    if SampleLabel.BEFORE not in saved.samples:
         return {}
-    before = counters.sample(saved.samples["before"])
-    after = saved.samples.get("after")
+    before = counters.sample(saved.samples[SampleLabel.BEFORE])
+    after = saved.samples.get(SampleLabel.AFTER)
     return counters.changes(before, counters.sample(after) if after else CounterSample({}))
 
 
 def _explains_taint(splats: tuple[Splat, ...]) -> bool:
-    """Whether a report of the cell's own time goes with a new taint flag; a notice sets none."""
+    """Return whether a splat of the cell's own time explains a taint flag; a notice sets none."""
     return any(s.severity is not Severity.NOTICE and not s.at_boot for s in splats)
 
 
 def _new_taint(changes: Mapping[str, CounterChange]) -> int:
-    """The taint flags that came during the cell: a witness that needs no console.
+    """Return the taint flags that came during the cell: a witness that needs no console.
 
     Documentation/admin-guide/tainted-kernels.rst: a warning, a bad page and an oops each set one.
     """

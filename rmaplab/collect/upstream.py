@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a selftest of the kernel tree printed, against what it is known to print.
+"""Hold what a selftest of the kernel tree printed against what it is known to print.
 
 A subtest that is expected and did not come fails as missing, whether it vanished or was renamed;
 one that nobody expected counts by its own verdict and is said to be new. A program that prints no
@@ -15,13 +15,10 @@ from dataclasses import replace
 
 from rmaplab.collect.ktap import NO_VERSION, KtapReport, parse_ktap
 from rmaplab.collect.transcript import Saved
-from rmaplab.model import LAB_SUBTEST, ExpectedSubtests, Subtest, Verdict
+from rmaplab.model import ExpectedSubtests, Finding, FindingKind, Subtest, Verdict
 
 KSFT_SKIP = 4  # tools/testing/selftests/kselftest.h
 EXIT_STATUS = "exit status"
-NEW = LAB_SUBTEST + "new subtests"
-UNLISTED = LAB_SUBTEST + "list of subtests"
-BUILD = LAB_SUBTEST + "build"
 _SHOWN_LINES = 15
 # What tests say before a result: the harness, which up to 6.8 does not name one that is skipped;
 # cow.c and others, whose result says what came out of it.
@@ -30,7 +27,7 @@ _RUN = re.compile(r"\[RUN\] (.+)")
 
 
 def named(subtest: Subtest) -> Subtest:
-    """A result by the name that its list has for it.
+    """Give a result the name that its list has for it.
 
     With the harness, the test's; where something else was said to be run, ``that: result``, since
     the result's line alone may be the same for hundreds.
@@ -44,13 +41,13 @@ def named(subtest: Subtest) -> Subtest:
 
 
 def _said(pattern: re.Pattern[str], subtest: Subtest) -> str:
-    """What a result's diagnostics say last in that form, or an empty string."""
+    """Return what a result's diagnostics say last in that form, or an empty string."""
     found = [m[1] for line in subtest.detail.splitlines() if (m := pattern.fullmatch(line))]
     return found[-1] if found else ""
 
 
 def printed(saved: Saved) -> tuple[tuple[str, ...] | None, str]:
-    """The names of what a program printed, to be listed, and why that is no list, if so.
+    """Return the names of what a program printed, to be listed, and why that is no list, if so.
 
     None for the names if it printed no KTAP.
     """
@@ -62,20 +59,18 @@ def printed(saved: Saved) -> tuple[tuple[str, ...] | None, str]:
 
 
 def problems(report: KtapReport) -> tuple[str, ...]:
-    """What does not add up in a program's output; before 6.9 some print no version line."""
+    """Return what does not add up in a program's output; before 6.9 some print no version line."""
     return tuple(one for one in report.problems if one != NO_VERSION)
 
 
-def against(due: ExpectedSubtests, seen: Sequence[Subtest], saved: Saved) -> list[Subtest]:
-    """What the list of a program says of the results that it printed."""
+def against(
+    due: ExpectedSubtests, seen: Sequence[Subtest], saved: Saved
+) -> tuple[list[Subtest], list[Finding]]:
+    """Return the listed subtests that did not come, and what the list says of those that came."""
     if not due.section:
-        return [
-            Subtest(
-                UNLISTED, Verdict.ERROR,
-                f"there is none for {due.version}: a subtest that is gone would not be missed\n"
-                "make one from this run: lab.py new subtests RUN",
-            )
-        ]  # fmt: skip
+        why = f"there is none for {due.version}: a subtest that is gone would not be missed"
+        more = "make one from this run: lab.py new subtests RUN"
+        return [], [Finding(FindingKind.UNLISTED, Verdict.ERROR, why, more=more)]
     listed = Counter(due.names or ())
     came = Counter(subtest.name for subtest in seen)
     missing, new = list((listed - came).elements()), list((came - listed).elements())
@@ -89,21 +84,30 @@ def against(due: ExpectedSubtests, seen: Sequence[Subtest], saved: Saved) -> lis
             _came_otherwise(subtest, missing, new)
     ended = saved.exit is not None and not saved.exit.timeout
     gone = Verdict.FAIL if ended else Verdict.ERROR  # what was cut off, nobody knows
-    why = f"FAILED: missing: it is in the list of {due.section} and did not come"
-    found = [Subtest(name, gone, why) for name in missing]
-    if new:
-        text = "\n".join([f"{len(new)} are not in the list of {due.section}:", *sorted(new)])
-        found.append(Subtest(NEW, Verdict.PASS, text))
-    return found
+    why = f"missing: it is in the list of {due.section} and did not come"
+    absent = [Subtest(name, gone, f"FAILED: {why}", why) for name in missing]
+    return absent, _new(f"{len(new)} are not in the list of {due.section}:", sorted(new))
+
+
+def _new(text: str, names: Sequence[str]) -> list[Finding]:
+    """Return the finding that some subtests are new, if there are any."""
+    if not names:
+        return []
+    return [
+        Finding(
+            FindingKind.NEW_SUBTESTS, Verdict.PASS, text,
+            amount=len(names), more="\n".join(names), names=tuple(names),
+        )
+    ]  # fmt: skip
 
 
 def matches(listed: str, name: str) -> bool:
-    """Whether a name is the listed one, in which ``*`` stands for what differs between runs."""
+    """Return whether a name is the listed one, whose ``*`` stands for what differs between runs."""
     return re.fullmatch(".*".join(map(re.escape, listed.split("*"))), name) is not None
 
 
 def _came_otherwise(subtest: Subtest, missing: list[str], new: list[str]) -> None:
-    """A test that was run and did not pass may say why: that is neither missing nor new."""
+    """Take off a test that was run and said why it did not pass: it is neither missing nor new."""
     run = _said(_RUN, subtest)
     listed = next((name for name in missing if run and name.startswith(f"{run}: ")), None)
     if listed is not None:
@@ -111,20 +115,16 @@ def _came_otherwise(subtest: Subtest, missing: list[str], new: list[str]) -> Non
         new.remove(subtest.name)
 
 
-def by_exit_status(saved: Saved) -> list[Subtest]:
-    """The one result of a program that prints no KTAP, and those that it prints after all."""
+def by_exit_status(saved: Saved) -> tuple[list[Subtest], list[Finding]]:
+    """Return the one result of a program without KTAP, and what it prints of that after all."""
     report = parse_ktap(saved.stdout)
     found = [named(subtest) for subtest in report.subtests]
-    if found:
-        text = "\n".join(
-            ["it prints KTAP, which its list does not know:", *(s.name for s in found)]
-        )
-        found.append(Subtest(NEW, Verdict.PASS, text))
+    new = _new("it prints KTAP, which its list does not know:", [one.name for one in found])
     if saved.exit is None or saved.exit.timeout:
-        return found
+        return found, new
     signal, status = saved.exit.signal, saved.exit.status
     verdict = {0: Verdict.PASS, KSFT_SKIP: Verdict.SKIP}.get(status, Verdict.FAIL)
     said = [line for line in (*saved.stdout, *saved.stderr) if line.strip()][-_SHOWN_LINES:]
     how = f"killed by signal {signal}" if signal else f"exit status {status}"
     why = f"FAILED: {how}" if verdict is Verdict.FAIL else how
-    return [*found, Subtest(EXIT_STATUS, verdict, "\n".join([*said, why]))]
+    return [*found, Subtest(EXIT_STATUS, verdict, "\n".join([*said, why]), how)], new

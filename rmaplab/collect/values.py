@@ -54,9 +54,8 @@ def _values(subtests: Iterable[Subtest]) -> Iterator[CheckedValue]:
 
 def _lines(subtests: Iterable[Subtest]) -> Iterator[tuple[str, str]]:
     for subtest in subtests:
-        if not subtest.is_labs:
-            for line in subtest.detail.splitlines():
-                yield subtest.name, line
+        for line in subtest.detail.splitlines():
+            yield subtest.name, line
 
 
 def _bounded(found: Iterable[CheckedValue]) -> Sequence[CheckedValue]:

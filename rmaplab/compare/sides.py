@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rmaplab.model import (
-    LAB_SUBTEST,
     CellResult,
     Finding,
     FindingKind,
@@ -182,21 +181,10 @@ def shown_by(seen: Observation) -> Iterator[Shown]:
     count: Counter[str] = Counter()
     for subtest in seen.subtests:
         count[subtest.name] += 1
-        finding = _finding_named(subtest.name, subtest.verdict, subtest.detail)
-        yield Shown((subtest.name, count[subtest.name]), subtest.verdict, subtest.detail, finding)
+        yield Shown((subtest.name, count[subtest.name]), subtest.verdict, subtest.detail)
     for finding in seen.findings:
         count[finding.name] += 1
         yield Shown((finding.name, count[finding.name]), finding.verdict, finding.text, finding)
-
-
-def _finding_named(name: str, verdict: Verdict, text: str) -> Finding | None:
-    """Give the finding that a subtest of the lab's stands for; None for the workload's own."""
-    if not name.startswith(LAB_SUBTEST):
-        return None
-    said = name.removeprefix(LAB_SUBTEST)
-    kind = next((kind for kind in FindingKind if said.startswith(kind)), FindingKind.SUBTESTS)
-    mark, _, about = said.removeprefix(kind).strip().rpartition(": ")
-    return Finding(kind, verdict, text, mark or about, about if mark else "")
 
 
 def _check(finding: Finding) -> tuple[FindingKind, str]:

@@ -18,7 +18,6 @@ from rmaplab.model.architecture import (
 )
 from rmaplab.model.evidence import (
     FREE,
-    LAB_SUBTEST,
     NO_REPORT,
     OWNER_BOOT,
     OWNER_GAP,
@@ -57,6 +56,7 @@ from rmaplab.model.judgement import (
     Comparison,
     ComparisonRow,
     Direction,
+    JudgedSplat,
     Judgement,
     SplatChange,
     Unstable,
@@ -106,7 +106,6 @@ __all__ = [
     "FIELDS",
     "FREE",
     "INSTRUCTIONS",
-    "LAB_SUBTEST",
     "NO_DEVICE",
     "NO_REPORT",
     "OWNER_BOOT",
@@ -144,6 +143,7 @@ __all__ = [
     "HugepageSettings",
     "Inclusion",
     "Isolation",
+    "JudgedSplat",
     "Judgement",
     "Kconfig",
     "Kernel",

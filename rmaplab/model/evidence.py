@@ -90,10 +90,6 @@ class Splat:
         return self.owner == OWNER_BOOT
 
 
-LAB_SUBTEST = "lab: "
-"""What the names of the results begin with that the lab adds to the workload's own."""
-
-
 @dataclass(frozen=True, slots=True)
 class ExpectedSubtests:
     """What a selftest of a kernel tree of ``version`` is to print, to be judged by.
@@ -109,16 +105,15 @@ class ExpectedSubtests:
 
 @dataclass(frozen=True, slots=True)
 class Subtest:
-    """One KTAP result; ``name`` joins nested levels with a slash, ``detail`` is its diagnostics."""
+    """One KTAP result; ``name`` joins nested levels with a slash.
+
+    ``detail`` is its diagnostics, ``why`` the line of those that says why it ended so.
+    """
 
     name: str
     verdict: Verdict
     detail: str = ""
-
-    @property
-    def is_labs(self) -> bool:
-        """Whether the lab added it: how the workload exited, what it left behind."""
-        return self.name.startswith(LAB_SUBTEST)
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +159,32 @@ class FindingKind(enum.StrEnum):
     BAIL_OUT = "bail out"
     KTAP = "KTAP output"
     OUTPUT = "output within bounds"
-    SUBTESTS = "expected subtests"
-    """A selftest of the kernel tree printed other subtests than its list has."""
+    BUILD = "build"
+    """The workload does not compile."""
+    NEW_SUBTESTS = "new subtests"
+    """A selftest of the kernel tree printed subtests that its list does not have."""
+    UNLISTED = "list of subtests"
+    """There is no list of what a selftest of the kernel tree prints."""
+
+    @property
+    def prefix(self) -> str:
+        """``lab: audit``: what the names of these findings begin with."""
+        return f"{_LAB}{self}"
+
+
+_LAB = "lab: "
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A result that the lab adds to a workload's own: something that is wrong.
+    """A result that the lab adds to a workload's own.
 
-    ``verdict`` is FAIL for what speaks against the kernel, ERROR for what could not be checked.
-    ``mark`` is the mark of the audit (``end``), ``about`` what the finding is about within its
-    kind: an audit's kind of mismatch (``count``), an account of the ledger; ``amount`` is how many
-    pages or by how much the account changed, None where the kind has no number.
+    ``verdict`` is FAIL for what speaks against the kernel, ERROR for what could not be checked,
+    PASS for what a reader should know. ``text`` says in a line what is wrong, ``more`` has what
+    goes with it. ``mark`` is the mark of the audit (``end``), ``about`` what the finding is about
+    within its kind: an audit's kind of mismatch (``count``), an account of the ledger; ``amount``
+    is how many pages or subtests, or by how much the account changed, None where the kind has no
+    number. ``names`` are the subtests that it is about.
     """
 
     kind: FindingKind
@@ -184,12 +193,27 @@ class Finding:
     mark: str = ""
     about: str = ""
     amount: int | None = None
+    more: str = ""
+    names: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its name without what it is about, ``lab: audit end``."""
+        return f"{self.kind.prefix} {self.mark}" if self.mark else self.kind.prefix
 
     @property
     def name(self) -> str:
-        """Its name among a cell's results: ``lab: audit end: count``."""
-        parts = " ".join(filter(None, (str(self.kind), self.mark)))
-        return LAB_SUBTEST + (f"{parts}: {self.about}" if self.about else parts)
+        """Its name among a cell's results, ``lab: audit end: count``."""
+        return f"{self.title}: {self.about}" if self.about else self.title
+
+    @property
+    def detail(self) -> str:
+        """All that it says, as reports show it."""
+        if self.kind is FindingKind.EXIT:
+            return "\n".join(filter(None, (self.more, self.text)))  # what a program said last
+        counted = self.verdict is Verdict.FAIL and self.amount is not None
+        text = f"FAILED: {self.text}" if counted else self.text
+        return "\n".join(filter(None, (text, self.more)))
 
 
 FREE = "agent:free"
@@ -264,24 +288,35 @@ class Fault(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything that a cell showed, read from its saved evidence.
+    """Everything that a cell showed, read from its saved evidence: data alone.
 
-    ``beneath`` is what the outcome would be if the console had been quiet: COMPLETED below a SPLAT
-    means that there is nothing else against the cell.
+    ``ended`` is how the guest and the workload ended, with the console left out of account, and
+    ``fault`` and ``detail`` go with that: what the outcome is, ``judge`` derives from it and the
+    rest. ``tainted`` are the taint flags that came during the cell and that no splat explains.
+    ``counters`` are there while a cell is observed; afterwards they are in its counters.json
+    (``store.cellfiles``).
     """
 
-    outcome: Outcome = Outcome.LOST
+    ended: Outcome = Outcome.LOST
     fault: Fault = Fault.LAB
     detail: str = "nothing was observed"
     skip: str = ""
     subtests: tuple[Subtest, ...] = ()
     findings: tuple[Finding, ...] = ()
     splats: tuple[Splat, ...] = ()
+    tainted: int = 0
     counters: Mapping[str, CounterChange] = field(default_factory=dict)
     settings_read: Mapping[str, str] = field(default_factory=dict)
     instructions: int | None = None
     values: tuple[CheckedValue, ...] = ()
     costs: tuple[MeasuredCost, ...] = ()
     duration_s: float = 0.0
-    beneath: Outcome = Outcome.LOST
     memory: SavedMemory | None = None
+
+    @property
+    def results(self) -> tuple[Subtest, ...]:
+        """The workload's results, then the lab's findings in the same form."""
+        return (
+            *self.subtests,
+            *(Subtest(one.name, one.verdict, one.detail, one.text) for one in self.findings),
+        )

@@ -6,10 +6,18 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rmaplab.model.evidence import Observation, Splat
 from rmaplab.model.matrix import Cell, Limit, place
 from rmaplab.model.verdicts import Change, Outcome, Verdict
+
+
+class JudgedSplat(NamedTuple):
+    """A splat, and the reason why it is allowed; empty for one that fails the cell."""
+
+    splat: Splat
+    allowed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +25,9 @@ class Judgement:
     """A verdict, its reason, and the verdict that the lab file expected.
 
     ``expected`` is the verdict that the lab file led us to expect, ``as_expected`` whether the
-    cell ended that way, in outcome and splats too. ``allowed`` says of each splat of the
-    observation why it fails no cell, or is empty for one that does.
+    cell ended that way, in outcome and splats too; ``known`` is the lab file's reason then.
+    ``outcome`` is how the cell ended, allowed splats left out of account, and ``splats`` are the
+    observation's.
     """
 
     verdict: Verdict
@@ -26,7 +35,8 @@ class Judgement:
     expected: Verdict
     as_expected: bool
     known: str = ""
-    allowed: tuple[str, ...] = ()
+    outcome: Outcome = Outcome.LOST
+    splats: tuple[JudgedSplat, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +49,13 @@ class CellResult:
 
     @property
     def outcome(self) -> Outcome:
-        """Say how the cell ended, allowed splats left out of account."""
-        seen = self.observation
-        quiet = seen.outcome is Outcome.SPLAT and seen.beneath is Outcome.COMPLETED
-        allowed = quiet and bool(seen.splats) and all(self.judgement.allowed or ("",))
-        return Outcome.COMPLETED if allowed else seen.outcome
+        """How the cell ended, allowed splats left out of account."""
+        return self.judgement.outcome
 
     @property
-    def splats(self) -> tuple[tuple[Splat, str], ...]:
+    def splats(self) -> tuple[JudgedSplat, ...]:
         """Each splat with the reason why it is allowed, empty for one that is not."""
-        allowed = self.judgement.allowed or ("",) * len(self.observation.splats)
-        return tuple(zip(self.observation.splats, allowed, strict=True))
+        return self.judgement.splats
 
 
 @dataclass(frozen=True, slots=True)

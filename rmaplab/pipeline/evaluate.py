@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rmaplab.collect.observe import observe
-from rmaplab.collect.upstream import NEW
 from rmaplab.compare import compare
 from rmaplab.errors import ExitCode
 from rmaplab.judge import is_expired, judge, unmatched, unused
@@ -17,6 +16,7 @@ from rmaplab.model import (
     CellResult,
     Comparison,
     Expectation,
+    FindingKind,
     Observation,
     Unstable,
     Verdict,
@@ -126,7 +126,7 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
             b,
             [result for result in judged if result.cell.kernel == a],
             [result for result in judged if result.cell.kernel == b],
-            read=_deltas,
+            read=lambda result: _deltas(folder, result),
             limits=lab.limits,
         )
     whole = len(record.cells) == everything.size and record.is_whole
@@ -154,10 +154,10 @@ def _allowlist_remarks(
             yield f"{where}: matches no splat of this run"
 
 
-def _deltas(result: CellResult) -> dict[str, int | None]:
-    """Return the changes of a cell's counters; they are read from its folder for that."""
-    counters = result.observation.counters
-    return {name: change.delta for name, change in counters.items()}
+def _deltas(folder: RunFolder, result: CellResult) -> dict[str, int | None]:
+    """Return the changes of a cell's counters, read from its folder."""
+    counters = cellfiles.read_counters(folder, result.cell.id)
+    return {name: change["delta"] for name, change in counters.items()}
 
 
 def _limit_remarks(record: RunRecord, comparison: Comparison | None) -> Iterator[str]:
@@ -186,11 +186,10 @@ def _list_remarks(judged: Sequence[CellResult]) -> list[str]:
     """Return the selftests of a kernel's tree that print subtests not in their lists, once each."""
     found = {
         f"{result.cell.testcase.name} on {result.cell.kernel}: "
-        f"{len(subtest.detail.splitlines()) - 1} new subtests, which are not in the list: "
-        f"{', '.join(subtest.detail.splitlines()[1:4])}"
+        f"{len(one.names)} new subtests, which are not in the list: {', '.join(one.names[:3])}"
         for result in judged
-        for subtest in result.observation.subtests
-        if subtest.name == NEW
+        for one in result.observation.findings
+        if one.kind is FindingKind.NEW_SUBTESTS
     }
     return sorted(found)
 
@@ -199,9 +198,11 @@ def write_reports(evaluation: Evaluation) -> None:
     """Write every report of a run."""
     folder, record = evaluation.folder, evaluation.record
     judged, comparison = evaluation.results, evaluation.comparison
+    counters = cellfiles.reader(folder)
     folder.write(
-        "results.json", results.render(judged, comparison, evaluation.build_errors, record.part)
+        "results.json",
+        results.render(judged, comparison, evaluation.build_errors, counters, record.part),
     )
-    folder.write("junit.xml", junit.pieces(judged, record.kernels, comparison))
+    folder.write("junit.xml", junit.pieces(judged, record.kernels, counters, comparison))
     folder.write("summary.md", summary.render(record, judged, comparison, evaluation.remarks))
     folder.write("report.html", html.render(record, judged, comparison))

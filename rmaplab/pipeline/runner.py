@@ -176,7 +176,9 @@ class Runner:
     def _finish(self, wanted: Cell, progress: CellProgress) -> None:
         seen = self.seen.observations[wanted.id] = observe_cell(self.folder, wanted)
         judgement = judge(wanted, seen, self.record.lab.expectations, self.record.allowlist)
-        self.folder.journal("cell", cell=wanted.id, outcome=seen.outcome, verdict=judgement.verdict)
+        self.folder.journal(
+            "cell", cell=wanted.id, outcome=judgement.outcome, verdict=judgement.verdict
+        )
         self._drop_expected(wanted, judgement)
         progress.finished(CellResult(wanted, seen, judgement))
 

@@ -18,7 +18,7 @@ from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from rmaplab.model import CellResult, Comparison, Splat, Unstable, Verdict
 from rmaplab.stability import unstable
-from rmaplab.store import cellfiles
+from rmaplab.store.cellfiles import ReadCounters
 from rmaplab.store.runfolder import KernelFacts
 from rmaplab.text import printable_lines
 
@@ -36,18 +36,23 @@ def clean(text: str) -> str:
 def render(
     results: Sequence[CellResult],
     kernels: Mapping[str, KernelFacts],
+    counters: ReadCounters,
     comparison: Comparison | None = None,
 ) -> str:
     """Return the file's text, which follows from the evidence byte for byte."""
-    return "".join(pieces(results, kernels, comparison))
+    return "".join(pieces(results, kernels, counters, comparison))
 
 
 def pieces(
     results: Sequence[CellResult],
     kernels: Mapping[str, KernelFacts],
+    counters: ReadCounters,
     comparison: Comparison | None = None,
 ) -> Iterator[str]:
-    """Yield the file's text in pieces, so that counters of thousands of cells fit into memory."""
+    """Yield the file's text in pieces, so that counters of thousands of cells fit into memory.
+
+    ``counters`` reads a cell's counters by its id.
+    """
     grouped: dict[tuple[str, str, str], list[CellResult]] = {}
     for result in results:
         cell = result.cell
@@ -55,7 +60,7 @@ def pieces(
     with _spool() as body:
         sums: dict[str, str] = {}
         for key, members in grouped.items():
-            sums = _sum(sums, _write_suite(body, ".".join(key), members, kernels))
+            sums = _sum(sums, _write_suite(body, ".".join(key), members, kernels, counters))
         for name, facts in kernels.items():
             if facts.error and not any(key[0] == name for key in grouped):
                 attributes, text = _as_text(_unbuilt(name, facts))
@@ -85,7 +90,11 @@ def _content(spool: IO[str]) -> Iterator[str]:
 
 
 def _write_suite(
-    body: IO[str], name: str, members: Sequence[CellResult], kernels: Mapping[str, KernelFacts]
+    body: IO[str],
+    name: str,
+    members: Sequence[CellResult],
+    kernels: Mapping[str, KernelFacts],
+    counters: ReadCounters,
 ) -> dict[str, str]:
     """Write a suite and return its totals.
 
@@ -100,7 +109,8 @@ def _write_suite(
             part = TestSuite(
                 clean(name),
                 [*(_case(result) for result in some), *(_unstable(one) for one in more)],
-                properties=(_identity(members, kernels) if not number else {}) | _moved(some),
+                properties=(_identity(members, kernels) if not number else {})
+                | _moved(some, counters),
             )
             attributes, inner = _opened("testsuite", _as_text(part)[1])
             sums = _sum(sums, attributes)
@@ -190,7 +200,7 @@ def _identity(members: Sequence[CellResult], kernels: Mapping[str, KernelFacts])
     return {clean(key): clean(value) for key, value in found.items()}
 
 
-def _moved(members: Sequence[CellResult]) -> dict[str, str]:
+def _moved(members: Sequence[CellResult], counters: ReadCounters) -> dict[str, str]:
     """Return the counters of some cells that changed.
 
     junit-xml has properties for suites only, so a counter's name begins with its testcase's.
@@ -198,7 +208,7 @@ def _moved(members: Sequence[CellResult]) -> dict[str, str]:
     return {
         clean(f"{_name(result)}: {name}"): f"{change['before']} -> {change['after']} ({delta:+d})"
         for result in members
-        for name, change in cellfiles.facts(result.observation.counters).items()
+        for name, change in counters(result.cell.id).items()
         if (delta := change["delta"])
     }
 
@@ -224,9 +234,9 @@ def _case(result: CellResult) -> TestCase:
         case Verdict.SKIP:
             case.add_skipped_info(message=message)
         case Verdict.ERROR:
-            case.add_error_info(message=message, output=text, error_type=str(seen.outcome))
+            case.add_error_info(message=message, output=text, error_type=str(result.outcome))
         case _ if not judgement.as_expected:
-            case.add_failure_info(message=message, output=text, failure_type=str(seen.outcome))
+            case.add_failure_info(message=message, output=text, failure_type=str(result.outcome))
         case Verdict.FAIL:
             case.add_skipped_info(message=clean(f"known failure: {judgement.known}"), output=text)
     return case
@@ -254,8 +264,8 @@ def _splat(splat: Splat, allowed: str) -> str:
 
 def _output(result: CellResult) -> str:
     """Return the verdict, the outcome and each subtest with its diagnostics, as text."""
-    lines = [f"verdict: {result.judgement.verdict}", f"outcome: {result.observation.outcome}"]
-    for subtest in result.observation.subtests:
+    lines = [f"verdict: {result.judgement.verdict}", f"outcome: {result.outcome}"]
+    for subtest in result.observation.results:
         lines.append(f"{subtest.verdict}: {subtest.name}")
         lines += [f"  {line}" for line in subtest.detail.splitlines()]
     # A case that is green shows nowhere else what it was allowed to complain about.

@@ -10,7 +10,8 @@ from typing import Any
 
 from rmaplab.model import CellResult, ComparedSplat, Comparison, SavedMemory
 from rmaplab.stability import unstable
-from rmaplab.store import cellfiles, memoryfile
+from rmaplab.store import memoryfile
+from rmaplab.store.cellfiles import ReadCounters
 
 SCHEMA_VERSION = 1
 
@@ -19,12 +20,13 @@ def render(
     results: Sequence[CellResult],
     comparison: Comparison | None,
     build_errors: Mapping[str, str],
+    counters: ReadCounters,
     part: str = "",
 ) -> Iterator[str]:
     """Yield the file's text in pieces; it follows from the evidence byte for byte.
 
-    ``build_errors`` are the errors of kernels that were not built, which have no cells. ``part``
-    tells which part of the lab was not asked for.
+    ``counters`` reads a cell's counters by its id. ``build_errors`` are the errors of kernels that
+    were not built, which have no cells. ``part`` tells which part of the lab was not asked for.
     """
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -44,11 +46,11 @@ def render(
     head = json.dumps(content, indent=1).rstrip().removesuffix("}").rstrip()
     yield f'{head},\n "cells": ['
     for number, result in enumerate(results):
-        yield f"{',' if number else ''}\n  {json.dumps(cell_facts(result))}"
+        yield f"{',' if number else ''}\n  {json.dumps(cell_facts(result, counters))}"
     yield "\n ]\n}\n"
 
 
-def cell_facts(result: CellResult) -> dict[str, Any]:
+def cell_facts(result: CellResult, counters: ReadCounters) -> dict[str, Any]:
     """Return one entry of ``cells``."""
     cell, seen, judgement = result.cell, result.observation, result.judgement
     return {
@@ -59,17 +61,18 @@ def cell_facts(result: CellResult) -> dict[str, Any]:
         "device": cell.devices,
         "testcase": cell.testcase.name,
         "repeat": cell.repeat,
-        "outcome": seen.outcome,
+        "outcome": result.outcome,
         "verdict": judgement.verdict,
         "reason": judgement.reason,
         "expected": judgement.expected,
         "as_expected": judgement.as_expected,
         "subtests": [
             {"name": subtest.name, "verdict": subtest.verdict, "detail": subtest.detail}
-            for subtest in seen.subtests
+            for subtest in seen.results
         ],
+        "findings": [{"name": one.name, **dataclasses.asdict(one)} for one in seen.findings],
         "splats": splat_facts(result),
-        "counters": cellfiles.facts(seen.counters),
+        "counters": counters(cell.id),
         "settings_read": dict(seen.settings_read),
         "instructions": seen.instructions,
         "memory": _memory(seen.memory),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The derived files of a cell's folder, counters.json and splats.json (docs/run-folder.md).
+"""Write and read the derived files of a cell's folder, counters.json and splats.json.
 
 A run of many thousands of cells cannot hold hundreds of counters for each, so they stay on disk and
-are read where a report needs them.
+are read, cell by cell, where a report needs them (docs/run-folder.md).
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ import dataclasses
 import functools
 import json
 import types
-from collections.abc import Callable, ItemsView, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
+from rmaplab.errors import InfraError
+from rmaplab.evidence.names import COUNTERS, SPLATS
 from rmaplab.model import CounterChange, Observation
 from rmaplab.store.runfolder import CELLS, RunFolder
 
 T = TypeVar("T")
 
 CounterFacts = dict[str, dict[str, int | None]]
-
-COUNTERS = "counters.json"
-SPLATS = "splats.json"
+"""``before``, ``after`` and ``delta`` by the counter's name."""
+ReadCounters = Callable[[str], CounterFacts]
+"""Gives the counters of the cell with an id."""
 
 
 # Every cell of a kernel has the same counters.
@@ -33,45 +35,30 @@ def _json(value: int | None) -> str:
     return "null" if value is None else str(value)
 
 
-class SavedCounters(Mapping[str, CounterChange]):
-    """The counters of a cell, in its counters.json; read anew at each use, so ask for all at once.
+def read_counters(folder: RunFolder, cell: str) -> CounterFacts:
+    """Return the counters of a cell, by its id, as ``save`` wrote them.
 
-    Raises OSError or ValueError if the file was damaged since it was written.
+    Raises InfraError if the file is not there, or was damaged since.
     """
+    path = folder.place(cell) / COUNTERS
+    try:
+        found: CounterFacts = json.loads(path.read_bytes())
+        if not all({"before", "after", "delta"} <= one.keys() for one in found.values()):
+            raise ValueError("a counter lacks a figure")
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise InfraError(
+            f"{path} cannot be read: {error}", hint="make it again: lab.py report RUN"
+        ) from error
+    return found
 
-    __slots__ = ("_cell", "_folder")
 
-    # Not the path: a run of many thousands of cells has as many of these.
-    def __init__(self, folder: RunFolder, cell: str) -> None:
-        self._folder = folder
-        self._cell = cell
-
-    def facts(self) -> CounterFacts:
-        """All of them, as they are on disk."""
-        found: CounterFacts = json.loads((self._folder.place(self._cell) / COUNTERS).read_bytes())
-        return found
-
-    def _read(self) -> dict[str, CounterChange]:
-        return {name: CounterChange(c["before"], c["after"]) for name, c in self.facts().items()}
-
-    def __getitem__(self, name: str) -> CounterChange:
-        return self._read()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
-
-    def items(self) -> ItemsView[str, CounterChange]:
-        """All of them, from one reading."""
-        return self._read().items()
+def reader(folder: RunFolder) -> ReadCounters:
+    """Return what reads the counters of a run's cells."""
+    return functools.partial(read_counters, folder)
 
 
 def facts(counters: Mapping[str, CounterChange]) -> CounterFacts:
-    """What counters.json says: ``before``, ``after`` and ``delta`` by name."""
-    if isinstance(counters, SavedCounters):
-        return counters.facts()
+    """Return what counters.json says of these counters."""
     return {
         name: {"before": change.before, "after": change.after, "delta": change.delta}
         for name, change in counters.items()
@@ -79,7 +66,7 @@ def facts(counters: Mapping[str, CounterChange]) -> CounterFacts:
 
 
 def save(folder: RunFolder, cell: str, seen: Observation) -> Observation:
-    """Write a cell's derived files; the observation with its counters left on disk."""
+    """Write a cell's derived files; return the observation without its counters."""
     place = f"{CELLS}/{cell}"
     # By hand, since this is most of what the lab writes for a cell.
     lines = ",\n".join(
@@ -92,15 +79,19 @@ def save(folder: RunFolder, cell: str, seen: Observation) -> Observation:
     folder.write(f"{place}/{SPLATS}", json.dumps(splats, indent=1) + "\n")
     return dataclasses.replace(
         seen,
-        counters=SavedCounters(folder, cell),
+        counters=_NONE,
         subtests=_shared(seen.subtests),
+        findings=_shared(seen.findings),
         settings_read=_shared_mapping(tuple(seen.settings_read.items())),
     )
 
 
+_NONE: Mapping[str, CounterChange] = types.MappingProxyType({})
+
+
 @functools.lru_cache(4096)
 def _shared(value: T) -> T:
-    """The first of equal values: repeats of a cell mostly show the same."""
+    """Return the first of equal values: repeats of a cell mostly show the same."""
     return value
 
 

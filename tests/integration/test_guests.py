@@ -106,7 +106,7 @@ def gone(number: int, within_s: float) -> bool:
 def test_a_guest_in_which_no_kernel_begins_is_the_labs_fault(folder: Path) -> None:
     seen = watch(fake(folder, b"SeaBIOS\n", HALT), folder, boot_s=SHORT_S)
     assert how(folder) == "boot-limit"
-    assert (seen.outcome, seen.fault) == (Outcome.INFRA, Fault.LAB)
+    assert (seen.ended, seen.fault) == (Outcome.INFRA, Fault.LAB)
     assert "never began" in seen.detail
     assert verdict(seen) is Verdict.ERROR
 
@@ -114,14 +114,14 @@ def test_a_guest_in_which_no_kernel_begins_is_the_labs_fault(folder: Path) -> No
 def test_a_kernel_that_hangs_at_boot_failed_to_boot(folder: Path) -> None:
     seen = watch(fake(folder, BANNER, HALT), folder, boot_s=6.0)
     assert how(folder) == "boot-limit"
-    assert (seen.outcome, seen.fault) == (Outcome.BOOT_FAILED, Fault.KERNEL)
+    assert (seen.ended, seen.fault) == (Outcome.BOOT_FAILED, Fault.KERNEL)
     assert (folder / "console.log").read_bytes() == BANNER
 
 
 def test_a_guest_that_resets_itself_is_known_at_once(folder: Path) -> None:
     seen = watch(fake(folder, BANNER, TRIPLE_FAULT), folder)
     assert how(folder) == "reset"
-    assert (seen.outcome, seen.fault) == (Outcome.BOOT_FAILED, Fault.KERNEL)
+    assert (seen.ended, seen.fault) == (Outcome.BOOT_FAILED, Fault.KERNEL)
     assert "guest-reset" in seen.detail
 
 
@@ -129,7 +129,7 @@ def test_a_panic_on_the_console_is_known_at_once_with_its_words(folder: Path) ->
     panic = b"Kernel panic - not syncing: Attempted to kill init!\n"
     seen = watch(fake(folder, BANNER + panic, HALT), folder)
     assert how(folder) == "panic"
-    assert seen.outcome is Outcome.BOOT_FAILED
+    assert seen.ended is Outcome.BOOT_FAILED
     assert "Attempted to kill init!" in seen.detail
     assert [splat.kind for splat in seen.splats] == ["panic"]
     assert verdict(seen) is Verdict.FAIL
@@ -193,14 +193,14 @@ def test_a_qemu_that_was_killed_is_known_at_once_and_is_the_labs_fault(folder: P
     assert asyncio.run(both()) < 10
     seen = observe(folder)
     assert how(folder) == "qemu-exit"
-    assert (seen.outcome, seen.fault) == (Outcome.INFRA, Fault.LAB)
+    assert (seen.ended, seen.fault) == (Outcome.INFRA, Fault.LAB)
     assert f"status {-signal.SIGKILL}" in seen.detail
 
 
 def test_a_qemu_that_cannot_start_says_why(folder: Path) -> None:
     seen = watch(fake(folder, BANNER, HALT, "-nonsense"), folder)
     assert how(folder) == "unusable"
-    assert (seen.outcome, seen.fault) == (Outcome.INFRA, Fault.LAB)
+    assert (seen.ended, seen.fault) == (Outcome.INFRA, Fault.LAB)
     assert verdict(seen) is Verdict.ERROR
     assert "-nonsense" in said(folder, "end")[0]["detail"]
 
@@ -242,5 +242,5 @@ def test_a_qemu_dies_with_the_lab_that_was_killed(folder: Path) -> None:
         # Within a blink on an idle host.
         assert gone(number, 10)
     seen = observe(folder)
-    assert (seen.outcome, seen.fault) == (Outcome.LOST, Fault.LAB)
+    assert (seen.ended, seen.fault) == (Outcome.LOST, Fault.LAB)
     assert verdict(seen) is Verdict.ERROR

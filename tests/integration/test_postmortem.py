@@ -71,7 +71,7 @@ def test_a_guest_that_died_leaves_its_memory(
 def test_a_guest_that_complains_is_looked_at_while_it_lives(tmp_path: Path) -> None:
     seen, (said,) = ended(tmp_path, BANNER + WARNING, HALT, boot_s=SHORT_S)
     assert (said["ev"], said["why"], said["complaint"]) == ("memory", "complaint", "warning")
-    assert seen.outcome == "boot-failed"
+    assert seen.ended == "boot-failed"
     assert BANNER + WARNING in memory(tmp_path)
 
 
@@ -79,7 +79,7 @@ def test_a_memory_that_is_too_large_is_said_and_changes_nothing(tmp_path: Path) 
     keep, (said,) = ended(tmp_path, BANNER + PANIC, HALT, max_mb=0)
     assert said["ev"] == "memory-not-saved"
     assert "larger than 0 MB" in said["detail"]
-    assert keep.outcome == "boot-failed"
+    assert keep.ended == "boot-failed"
     assert not (tmp_path / "cell" / memoryfile.NAME).exists()
 
 

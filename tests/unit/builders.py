@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rmaplab.collect.observe import reason
 from rmaplab.judge import judge
 from rmaplab.model import (
     FREE,
@@ -19,6 +21,8 @@ from rmaplab.model import (
     Exclusion,
     Expectation,
     Fault,
+    Finding,
+    FindingKind,
     Guest,
     HugepageSettings,
     Inclusion,
@@ -39,6 +43,8 @@ from rmaplab.model import (
     Write,
     place,
 )
+from rmaplab.store import cellfiles
+from rmaplab.store.cellfiles import ReadCounters
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord
 
 _LIMITS = Limits(15, 5, 5)
@@ -241,7 +247,13 @@ def passed(name: str = "the mapcount stays") -> Subtest:
 
 
 def failed(name: str = "the mapcount stays", detail: str = "mapcount is 0, wanted 1") -> Subtest:
-    return Subtest(name, Verdict.FAIL, detail)
+    return Subtest(name, Verdict.FAIL, detail, reason(detail))
+
+
+def finding(
+    kind: FindingKind = FindingKind.LEDGER, text: str = "changed by +1", **facts: Any
+) -> Finding:
+    return Finding(kind, **{"verdict": Verdict.FAIL, "text": text, **facts})
 
 
 def observation(
@@ -251,16 +263,21 @@ def observation(
     detail: str = "",
     skip: str = "",
     splats: Sequence[Splat] = (),
+    findings: Sequence[Finding] = (),
     counters: Mapping[str, CounterChange] | None = None,
 ) -> Observation:
+    # A splat is no end of a guest's; without one, the kernel said it with a taint flag alone.
+    ended = Outcome.COMPLETED if outcome is Outcome.SPLAT else outcome
     if fault is None:
-        fault = Fault.NONE if outcome is Outcome.COMPLETED else Fault.KERNEL
+        fault = Fault.NONE if ended is Outcome.COMPLETED else Fault.KERNEL
     return Observation(
-        outcome=outcome,
+        ended=ended,
+        tainted=512 if outcome is Outcome.SPLAT and not splats else 0,
         fault=fault,
         detail=detail,
         skip=skip,
         subtests=subtests,
+        findings=tuple(findings),
         splats=tuple(splats),
         counters=counters or {},
         duration_s=1.5,
@@ -283,7 +300,16 @@ def result(
     """A cell's result; the judgement follows from the observation if it is not given."""
     shown = seen or observation(passed())
     where = cell or _CELL
-    return CellResult(where, shown, judged or judge(where, shown, ()))
+    derived = judge(where, shown, ())
+    if judged is not None:
+        derived = replace(judged, outcome=derived.outcome, splats=derived.splats)
+    return CellResult(where, shown, derived)
+
+
+def counters(*results: CellResult) -> ReadCounters:
+    """What reads the counters of these results, which tests leave in the observation."""
+    found = {one.cell.id: one.observation.counters for one in results}
+    return lambda cell: cellfiles.facts(found[cell])
 
 
 # -- evidence ----------------------------------------------------------------------------------

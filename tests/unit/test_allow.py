@@ -13,6 +13,7 @@ from rmaplab.model import (
     OWNER_GAP,
     Allowance,
     Allowlist,
+    JudgedSplat,
     Judgement,
     Observation,
     Outcome,
@@ -35,9 +36,8 @@ def allow(
     return Allowlist((Allowance(pattern, kind, "seen on every kernel", until, 7),), DAY)
 
 
-def splatted(*splats: Splat, beneath: Outcome = Outcome.COMPLETED) -> Observation:
-    seen = observation(passed(), outcome=Outcome.SPLAT, splats=splats)
-    return replace(seen, beneath=beneath)
+def splatted(*splats: Splat, outcome: Outcome = Outcome.COMPLETED) -> Observation:
+    return observation(passed(), outcome=outcome, splats=splats)
 
 
 def judged(seen: Observation, allowlist: Allowlist, **case: object) -> Judgement:
@@ -48,14 +48,16 @@ def judged(seen: Observation, allowlist: Allowlist, **case: object) -> Judgement
 def test_an_allowed_splat_fails_no_cell_and_is_still_there() -> None:
     found = judged(splatted(KNOWN), allow())
     assert (found.verdict, found.as_expected) == (Verdict.PASS, True)
-    assert found.allowed == ("seen on every kernel",)
+    assert found.splats == (JudgedSplat(KNOWN, "seen on every kernel"),)
+    assert found.outcome is Outcome.COMPLETED
 
 
 def test_what_nobody_allowed_beside_it_fails_the_cell_and_is_the_reason() -> None:
     found = judged(splatted(KNOWN, OTHER), allow())
     assert found.verdict is Verdict.FAIL
     assert found.reason == "splat: WARNING in demo_other"
-    assert found.allowed == ("seen on every kernel", "")
+    assert found.splats == ((KNOWN, "seen on every kernel"), (OTHER, ""))
+    assert found.outcome is Outcome.SPLAT
 
 
 def test_a_failed_subtest_below_an_allowed_splat_still_fails() -> None:
@@ -63,17 +65,13 @@ def test_a_failed_subtest_below_an_allowed_splat_still_fails() -> None:
     assert judged(seen, allow()).reason == "b: it is 0"
 
 
-@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.COMPLETED])
-def test_nothing_but_a_splat_is_excused(outcome: Outcome) -> None:
-    seen = replace(splatted(KNOWN), outcome=outcome)
-    expected = Verdict.PASS if outcome is Outcome.SPLAT else Verdict.FAIL
-    expected = Verdict.ERROR if outcome is Outcome.INFRA else expected
-    assert judged(seen, allow()).verdict is expected
-
-
-@pytest.mark.parametrize("beneath", [o for o in Outcome if o is not Outcome.COMPLETED])
-def test_what_else_is_against_a_cell_is_not_excused_with_its_splat(beneath: Outcome) -> None:
-    assert judged(splatted(KNOWN, beneath=beneath), allow()).verdict is not Verdict.PASS
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o not in {Outcome.COMPLETED}])
+def test_what_else_is_against_a_cell_is_not_excused_with_its_splat(outcome: Outcome) -> None:
+    seen = splatted(KNOWN, outcome=outcome)
+    tainted = replace(seen, tainted=512) if outcome is Outcome.SPLAT else seen
+    found = judged(tainted, allow())
+    assert found.verdict is (Verdict.ERROR if outcome is Outcome.INFRA else Verdict.FAIL)
+    assert found.outcome is outcome
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from rmaplab.collect.observe import observe
 from rmaplab.judge import judge
-from rmaplab.model import Subtest, Verdict
+from rmaplab.model import Finding, FindingKind, Verdict
 
 from .builders import KTAP_PASS, RUN, at, cell, conversation, from_agent, from_lab, save
 
@@ -33,13 +33,13 @@ def audited(name: str = "end", **facts: Any) -> dict[str, Any]:
     return from_agent("audit", id=RUN, **{**whole, **facts})
 
 
-def found(folder: Path, *audits: dict[str, Any], due: bool = True) -> list[Subtest]:
+def found(folder: Path, *audits: dict[str, Any], due: bool = True) -> list[Finding]:
     """The lab's own results of a cell whose workload passes, with these audits before its exit."""
     lines = conversation(*KTAP_PASS)
     where = at(lines, "exit")
     asked = [from_lab("audit")] if due else []
     lines = [*asked, *lines[:where], *audits, *lines[where:]]
-    return [one for one in observe(save(folder, lines)).subtests if one.is_labs]
+    return list(observe(save(folder, lines)).findings)
 
 
 def test_an_audit_that_agrees_adds_no_result(tmp_path: Path) -> None:
@@ -50,8 +50,11 @@ def test_a_page_that_does_not_agree_fails_the_cell_and_is_named(tmp_path: Path) 
     wrong = audited("touch", kinds={"exclusive": 64}, listed=[page("exclusive")])
     (result,) = found(tmp_path, wrong, audited())
     assert result.name == "lab: audit touch: exclusive"
+    assert (result.kind, result.mark, result.about, result.amount) == (
+        FindingKind.AUDIT, "touch", "exclusive", 64,
+    )  # fmt: skip
     assert result.verdict is Verdict.FAIL
-    assert "64 pages" in result.detail
+    assert result.text.startswith("64 pages")
     for fact in ("pfn 0x17d9", "folio 0x17c0", "1 entries", "kpagecount 0", "ANON", "pid 48"):
         assert fact in result.detail
 

@@ -20,6 +20,8 @@ from rmaplab.model import (
     Change,
     Comparison,
     Fault,
+    Finding,
+    FindingKind,
     Observation,
     Outcome,
     Splat,
@@ -28,7 +30,7 @@ from rmaplab.model import (
     Verdict,
 )
 
-from .builders import cell, observation, splat
+from .builders import cell, finding, observation, splat
 
 # Every run takes the same examples, so a broken law is broken for everybody. To look further:
 # RMAPLAB_LAWS=20000 pytest tests/unit/test_compare_properties.py
@@ -44,13 +46,17 @@ ALLOWLIST = Allowlist((Allowance("^allowed", "", "known everywhere", "", 7),), "
 GOOD = {Change.FIXED, Change.SAME_PASS}
 FAILING = {Verdict.FAIL}
 NAMES = ("a", "b", "c")
-FINDINGS = (
-    "lab: audit end: count",
-    "lab: audit a: exclusive",
-    "lab: ledger: vmstat.nr_mapped",
-    "lab: exit",
-    "lab: no process left",
-)
+FINDINGS = {
+    one.name: one
+    for one in (
+        finding(FindingKind.AUDIT, mark="end", about="count"),
+        finding(FindingKind.AUDIT, mark="a", about="exclusive"),
+        finding(FindingKind.LEDGER, about="vmstat.nr_mapped"),
+        finding(FindingKind.EXIT),
+        finding(FindingKind.PROCESS_LEFT),
+    )
+}
+"""Findings by their names."""
 ALLOWED = "allowed WARNING in w"
 TITLES = ("WARNING in x", "WARNING in y", "BUG in z", ALLOWED)
 
@@ -64,12 +70,11 @@ def ended(
     splats: Sequence[Splat] = (),
     *,
     tainted: bool = False,
+    findings: Sequence[Finding] = (),
 ) -> Observation:
     """Make the observation that the collectors make of such evidence."""
-    beneath = Outcome.SPLAT if tainted and end is Outcome.COMPLETED else end
-    outcome = Outcome.SPLAT if splats and end is Outcome.COMPLETED else beneath
-    seen = observation(*subtests, outcome=outcome, splats=splats, detail=str(outcome))
-    return replace(seen, beneath=beneath)
+    seen = observation(*subtests, outcome=end, splats=splats, detail=str(end), findings=findings)
+    return replace(seen, tainted=512 if tainted else 0)
 
 
 LOST = observation(outcome=Outcome.LOST, fault=Fault.LAB, detail="the lab ended")
@@ -84,15 +89,17 @@ def observations(draw: st.DrawFn) -> Observation:
     names = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=3).map(sorted))
     verdicts = [Verdict.PASS, Verdict.FAIL, Verdict.PASS, Verdict.SKIP, Verdict.ERROR]
     subtests = [Subtest(name, draw(st.sampled_from(verdicts))) for name in names]
+    found: list[Finding] = []
     if end is Outcome.BOOT_FAILED:
         subtests = []
     elif end is Outcome.COMPLETED:
-        found = draw(st.lists(st.sampled_from(FINDINGS), unique=True, max_size=2))
-        subtests += [Subtest(name, Verdict.FAIL) for name in found]
+        chosen = st.lists(st.sampled_from(list(FINDINGS)), unique=True, max_size=2)
+        found = [FINDINGS[name] for name in draw(chosen)]
     titles = draw(st.lists(st.sampled_from(TITLES), unique=True, max_size=2))
     following = draw(st.booleans())
     splats = [splat(t, following=following and n > 0) for n, t in enumerate(titles)]
-    return ended(end, subtests, splats, tainted=draw(st.integers(0, 7)) == 0)
+    tainted = draw(st.integers(0, 7)) == 0
+    return ended(end, subtests, splats, tainted=tainted, findings=found)
 
 
 def cells(kernel: str, seen: Sequence[Observation]) -> list[CellResult]:
@@ -141,40 +148,41 @@ def ran(side: Side) -> set[str]:
         subtest.name
         for one in side
         for subtest in one.subtests
-        if subtest.verdict in {Verdict.PASS, Verdict.FAIL} and not subtest.is_labs
+        if subtest.verdict in {Verdict.PASS, Verdict.FAIL}
     }
 
 
 def names(side: Side, wanted: set[Verdict]) -> set[str]:
-    return {s.name for one in side for s in one.subtests if s.verdict in wanted}
+    return {s.name for one in side for s in one.results if s.verdict in wanted}
 
 
 # -- adding to patched ---------------------------------------------------------------------------
 
 
 def with_failure(name: str) -> Callable[[Observation], Observation]:
-    def add(seen: Observation) -> Observation:
-        left = tuple(s for s in seen.subtests if s.name != name)
-        return replace(seen, subtests=(*left, Subtest(name, Verdict.FAIL)))
+    return lambda seen: _placed(seen, name, Verdict.FAIL)
 
-    return add
+
+def _placed(seen: Observation, name: str, verdict: Verdict) -> Observation:
+    """Give a cell a result, in place of one of the same name."""
+    if name in FINDINGS:
+        others = tuple(one for one in seen.findings if one.name != name)
+        return replace(seen, findings=(*others, replace(FINDINGS[name], verdict=verdict)))
+    left = tuple(s for s in seen.subtests if s.name != name)
+    return replace(seen, subtests=(*left, Subtest(name, verdict)))
 
 
 def with_splat(title: str) -> Callable[[Observation], Observation]:
     def add(seen: Observation) -> Observation:
-        outcome = Outcome.SPLAT if seen.outcome is Outcome.COMPLETED else seen.outcome
-        fault = Fault.KERNEL
-        return replace(seen, outcome=outcome, fault=fault, splats=(*seen.splats, splat(title)))
+        return replace(seen, splats=(*seen.splats, splat(title)))
 
     return add
 
 
 def with_panic(seen: Observation) -> Observation:
-    if seen.outcome not in {Outcome.COMPLETED, Outcome.SPLAT}:
+    if seen.ended is not Outcome.COMPLETED:
         return seen  # another death is no failure more
-    return replace(
-        seen, outcome=Outcome.PANIC, beneath=Outcome.PANIC, fault=Fault.KERNEL, detail="panic"
-    )
+    return replace(seen, ended=Outcome.PANIC, fault=Fault.KERNEL, detail="panic")
 
 
 ADDITIONS = [
@@ -243,8 +251,7 @@ def test_a_subtest_that_passed_and_now_fails_makes_no_row_better(
 
 def showing(seen: Observation, name: str, verdict: Verdict) -> Observation:
     """Give a result its verdict, in a cell that has one itself."""
-    left = tuple(s for s in seen.subtests if s.name != name)
-    return replace(seen, subtests=(*left, Subtest(name, verdict))) if has_verdict(seen) else seen
+    return _placed(seen, name, verdict) if has_verdict(seen) else seen
 
 
 @law
@@ -265,13 +272,12 @@ def test_a_row_is_bad_if_a_name_fails_that_came_on_base_and_failed_in_no_repeat(
 
 
 @law
-@given(pairs(), st.sampled_from(FINDINGS))
+@given(pairs(), st.sampled_from(list(FINDINGS)))
 def test_a_row_is_bad_if_a_check_fails_that_base_was_there_for(
     pair: tuple[Side, Side], finding: str
 ) -> None:
     before, after = pair
-    at_end = {Outcome.COMPLETED, Outcome.SPLAT}
-    assume(any(has_verdict(one) and one.outcome in at_end for one in before))
+    assume(any(has_verdict(one) and one.ended is Outcome.COMPLETED for one in before))
     assume(any(map(has_verdict, after)) and finding not in names(before, FAILING))
     found = change(before, [showing(one, finding, Verdict.FAIL) for one in after])
     assert found is not None

@@ -37,7 +37,7 @@ def ended(where: Cell, seconds: float, seen: Observation | None = None) -> CellR
     shown = seen or observation(passed())
     return result(
         Observation(
-            outcome=shown.outcome, fault=shown.fault, detail=shown.detail, skip=shown.skip,
+            ended=shown.ended, fault=shown.fault, detail=shown.detail, skip=shown.skip,
             subtests=shown.subtests, duration_s=seconds,
         ),
         cell=where,

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rmaplab.judge import applies, judge, unmatched
-from rmaplab.model import Fault, Observation, Outcome, Subtest, Verdict
+from rmaplab.model import Fault, Finding, FindingKind, Observation, Outcome, Subtest, Verdict
 
-from .builders import cell, expectation, failed, observation, passed, splat
+from .builders import cell, expectation, failed, finding, observation, passed, splat
 
 
 def verdict(seen: Observation) -> Verdict:
@@ -81,20 +83,31 @@ def test_a_skip_keeps_its_reason() -> None:
 @given(
     st.builds(
         Observation,
-        outcome=st.sampled_from(Outcome),
+        ended=st.sampled_from(Outcome),
         fault=st.sampled_from(Fault),
         detail=st.text(max_size=5),
         skip=st.sampled_from(["", "why"]),
         subtests=st.lists(
             st.builds(Subtest, st.text(max_size=3), st.sampled_from(Verdict)), max_size=3
         ).map(tuple),
+        findings=st.lists(
+            st.builds(
+                Finding, st.sampled_from(FindingKind), st.sampled_from(Verdict), st.just("text")
+            ),
+            max_size=2,
+        ).map(tuple),
+        splats=st.lists(st.just(splat()), max_size=1).map(tuple),
+        tainted=st.sampled_from([0, 512]),
     )
 )
 def test_a_pass_always_has_a_completed_outcome_nobodys_fault_and_a_passed_subtest(
     seen: Observation,
 ) -> None:
-    if judge(cell(), seen, ()).verdict is Verdict.PASS:
-        assert seen.outcome is Outcome.COMPLETED
+    found = judge(cell(), seen, ())
+    if found.verdict is Verdict.PASS:
+        assert found.outcome is Outcome.COMPLETED
+        assert (seen.ended, seen.splats, seen.tainted) == (Outcome.COMPLETED, (), 0)
+        assert {one.verdict for one in seen.findings} <= {Verdict.PASS, Verdict.SKIP}
         assert seen.fault not in {Fault.LAB, Fault.USER}
         kinds = {subtest.verdict for subtest in seen.subtests}
         assert Verdict.PASS in kinds
@@ -175,15 +188,55 @@ def test_an_expectation_that_speaks_of_no_cell_is_found() -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        Subtest("lab: exit", Verdict.FAIL, "killed by signal 11"),
-        Subtest("lab: no process left", Verdict.FAIL, "3 processes left behind"),
-        Subtest("KTAP output", Verdict.ERROR, "planned 3, saw 2"),
+        finding(FindingKind.EXIT, "killed by signal 11"),
+        finding(FindingKind.PROCESS_LEFT, "3 processes left behind"),
+        finding(FindingKind.KTAP, "planned 3, saw 2", verdict=Verdict.ERROR),
     ],
 )
-def test_what_the_lab_saw_does_not_hide_behind_a_known_failure(more: Subtest) -> None:
+def test_what_the_lab_saw_does_not_hide_behind_a_known_failure(more: Finding) -> None:
     known = [expectation()]
     assert judge(cell(), observation(failed()), known).as_expected
-    assert not judge(cell(), observation(failed(), more), known).as_expected
+    assert not judge(cell(), observation(failed(), findings=[more]), known).as_expected
+
+
+LEAK = finding(FindingKind.LEDGER, "vmstat.nr_mlock changed by +2", about="vmstat.nr_mlock")
+COUNT = finding(FindingKind.AUDIT, "8 pages", mark="end", about="count", amount=8)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "one"),
+    [
+        ("lab: ledger", LEAK),
+        ("lab: ledger: vmstat.*", LEAK),
+        ("lab: audit end: count", COUNT),
+        ("lab: audit *: count", COUNT),
+        ("lab: audit end", COUNT),
+    ],
+)
+def test_a_finding_is_known_by_its_name_or_without_what_it_is_about(
+    pattern: str, one: Finding
+) -> None:
+    seen = observation(passed(), findings=[one])
+    assert judge(cell(), seen, [expectation(subtests=(pattern,))]).as_expected
+    assert not judge(cell(), seen, [expectation(subtests=("lab: exit",))]).as_expected
+
+
+def test_the_reason_names_the_first_finding_and_counts_the_others() -> None:
+    assert judge(cell(), observation(passed(), findings=[COUNT, LEAK]), ()).reason == (
+        "lab: audit end: count: 8 pages (and 1 more)"
+    )
+    assert judge(cell(), observation(passed(), findings=[LEAK]), ()).reason == (
+        "lab: ledger: vmstat.nr_mlock changed by +2"
+    )
+
+
+def test_a_taint_without_a_splat_is_an_outcome_and_one_beneath_another_end_is_not() -> None:
+    seen = replace(observation(passed()), tainted=512)
+    found = judge(cell(), seen, ())
+    assert (found.outcome, found.verdict) == (Outcome.SPLAT, Verdict.FAIL)
+    assert "512" in found.reason
+    died = replace(observation(outcome=Outcome.PANIC), tainted=512)
+    assert judge(cell(), died, ()).outcome is Outcome.PANIC
 
 
 def test_named_subtests_are_all_that_may_fail() -> None:

@@ -19,6 +19,7 @@ from rmaplab.model import (
     Comparison,
     CounterChange,
     Fault,
+    JudgedSplat,
     Outcome,
     SplatChange,
     Subtest,
@@ -28,6 +29,7 @@ from rmaplab.report import junit
 
 from .builders import (
     cell,
+    counters,
     facts,
     failed,
     guest,
@@ -62,7 +64,7 @@ def parsed(text: str, folder: Path) -> tuple[junitparser.JUnitXml, ET.Element]:
 
 
 def render(results: Sequence[CellResult]) -> str:
-    return junit.render(results, {"base": facts()})
+    return junit.render(results, {"base": facts()}, counters(*results))
 
 
 def one(found: CellResult, folder: Path) -> ET.Element:
@@ -143,12 +145,12 @@ def test_repeats_are_told_apart_by_their_names(tmp_path: Path) -> None:
 
 
 def test_the_counters_that_moved_are_properties(tmp_path: Path) -> None:
-    counters = {
+    moved = {
         "vmstat.moved": CounterChange(1, 4),
         "vmstat.still": CounterChange(2, 2),
         "vmstat.gone": CounterChange(2, None),
     }
-    suites, _ = parsed(render([result(observation(passed(), counters=counters))]), tmp_path)
+    suites, _ = parsed(render([result(observation(passed(), counters=moved))]), tmp_path)
     (suite,) = suites
     found = {one.name: one.value for one in suite.properties()}  # type: ignore[no-untyped-call]
     assert found["exclusive/mapcount: vmstat.moved"] == "1 -> 4 (+3)"
@@ -158,7 +160,9 @@ def test_the_counters_that_moved_are_properties(tmp_path: Path) -> None:
 
 
 def test_a_kernel_that_was_not_built_is_an_error_and_not_silence(tmp_path: Path) -> None:
-    text = junit.render([], {"base": facts(), "patched": facts(error="mm/rmap.c:3: error: \x07")})
+    text = junit.render(
+        [], {"base": facts(), "patched": facts(error="mm/rmap.c:3: error: \x07")}, counters()
+    )
     suites, root = parsed(text, tmp_path)
     assert [suite.name for suite in suites] == ["patched"]
     (error,) = root.iter("error")
@@ -230,7 +234,7 @@ def test_a_new_splat_is_a_failure_of_its_own_with_its_text(tmp_path: Path) -> No
     same = replace(new, change=SplatChange.SAME)
     allowed = replace(new, allowed="known")
     compared = Comparison("base", "patched", (), (new, same, allowed))
-    text = junit.render([result()], {"base": facts()}, compared)
+    text = junit.render([result()], {"base": facts()}, counters(result()), compared)
     xml, root = parsed(text, tmp_path)
     assert xml.failures == 1
     (failure,) = root.iter("failure")
@@ -241,8 +245,8 @@ def test_a_new_splat_is_a_failure_of_its_own_with_its_text(tmp_path: Path) -> No
 
 def test_an_allowed_splat_is_told_in_a_case_that_is_green(tmp_path: Path) -> None:
     seen = observation(passed(), outcome=Outcome.SPLAT, splats=[splat()])
-    judged = replace(judgement(), allowed=("known since 6.1",))
-    case = one(result(seen, judged=judged), tmp_path)
+    judged = replace(judgement(), splats=(JudgedSplat(splat(), "known since 6.1"),))
+    case = one(CellResult(cell(), seen, judged), tmp_path)
     assert children(case) == []
     assert "allowed splat: WARNING in demo_unmap: known since 6.1" in (
         case.findtext("system-out") or ""

@@ -23,7 +23,7 @@ from rmaplab.collect.ledger import (
 from rmaplab.collect.observe import observe
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.model import FREE as AT_REST
-from rmaplab.model import CounterChange, Subtest, Verdict
+from rmaplab.model import CounterChange, Finding, FindingKind, Verdict
 
 from .builders import KTAP_PASS, at, conversation, exited, from_lab, save
 
@@ -145,25 +145,34 @@ def due(**facts: Any) -> dict[str, Any]:
     return from_lab("ledger", **{"bounds": {}, "error": "", "leaves": {}, "cpus": 1, **facts})
 
 
-def results(folder: Path, lines: list[dict[str, Any]]) -> list[Subtest]:
-    return [one for one in observe(save(folder, lines)).subtests if one.is_labs]
+def results(folder: Path, lines: list[dict[str, Any]]) -> tuple[Finding, ...]:
+    return observe(save(folder, lines)).findings
 
 
 def test_an_account_that_does_not_balance_fails_the_cell(tmp_path: Path) -> None:
     lines = [due(), *conversation(*KTAP_PASS, before=CALM, after=LOCKED)]
     (result,) = results(tmp_path, lines)
-    assert (result.name, result.verdict) == (ledger.NAME, Verdict.FAIL)
-    assert "vmstat.nr_mlock changed by +2, allowed is 0" in result.detail
+    assert (result.kind, result.verdict) == (FindingKind.LEDGER, Verdict.FAIL)
+    assert (result.name, result.amount) == ("lab: ledger: vmstat.nr_mlock", 2)
+    assert result.text == "vmstat.nr_mlock changed by +2, allowed is 0"
+
+
+def test_each_account_is_a_finding_of_its_own(tmp_path: Path) -> None:
+    more = {**LOCKED, "/proc/vmstat": "nr_anon_pages 9\nnr_mlock 2\nnr_free_pages 100\n"}
+    found = results(tmp_path, [due(), *conversation(*KTAP_PASS, before=CALM, after=more)])
+    assert {one.about: one.amount for one in found} == {
+        "vmstat.nr_anon_pages": 2, "vmstat.nr_mlock": 2,
+    }  # fmt: skip
 
 
 def test_a_ledger_that_balances_adds_no_result(tmp_path: Path) -> None:
-    assert results(tmp_path, [due(), *conversation(*KTAP_PASS, before=CALM, after=CALM)]) == []
+    assert results(tmp_path, [due(), *conversation(*KTAP_PASS, before=CALM, after=CALM)]) == ()
 
 
 def test_what_the_testcase_leaves_is_read_from_the_evidence(tmp_path: Path) -> None:
     lines = conversation(*KTAP_PASS, before=CALM, after=LOCKED)
-    assert results(tmp_path, [due(leaves={"vmstat.nr_mlock": 2}), *lines]) == []
-    assert results(tmp_path, [due(leaves={"vmstat.nr_mlock": 1}), *lines]) != []
+    assert results(tmp_path, [due(leaves={"vmstat.nr_mlock": 2}), *lines]) == ()
+    assert results(tmp_path, [due(leaves={"vmstat.nr_mlock": 1}), *lines]) != ()
 
 
 @pytest.mark.parametrize("without", ["before", "after"])
@@ -171,7 +180,7 @@ def test_a_ledger_that_cannot_be_drawn_up_is_an_error(tmp_path: Path, without: s
     lines = [due(), *conversation(*KTAP_PASS, before=CALM, after=CALM)]
     kept = [line for line in lines if line.get("label") != without]
     (result,) = results(tmp_path, kept)
-    assert (result.name, result.verdict) == (ledger.NAME, Verdict.ERROR)
+    assert (result.name, result.verdict) == ("lab: ledger", Verdict.ERROR)
 
 
 def test_a_sample_without_its_counters_is_an_error(tmp_path: Path) -> None:
@@ -184,19 +193,19 @@ def test_free_pages_that_never_came_to_rest_are_an_error(tmp_path: Path) -> None
     restless = {path: text for path, text in CALM.items() if path != AT_REST}
     (result,) = results(tmp_path, [due(), *conversation(*KTAP_PASS, before=CALM, after=restless)])
     assert result.verdict is Verdict.ERROR
-    assert "agent.free" in result.detail
+    assert "agent.free" in result.text
 
 
 def test_a_ledger_that_is_not_calibrated_is_an_error(tmp_path: Path) -> None:
     lines = [due(error="no clone"), *conversation(*KTAP_PASS, before=CALM, after=CALM)]
     (result,) = results(tmp_path, lines)
-    assert (result.name, result.verdict) == (ledger.NAME, Verdict.ERROR)
+    assert (result.name, result.verdict) == ("lab: ledger", Verdict.ERROR)
 
 
 def test_a_workload_that_was_killed_at_its_limit_owes_nothing(tmp_path: Path) -> None:
     lines = [due(), *conversation(*KTAP_PASS, before=CALM, after=LOCKED)]
     lines[at(lines, "exit")] = exited(-1, timeout=True, signal=9)
-    assert results(tmp_path, lines) == []
+    assert results(tmp_path, lines) == ()
 
 
 def test_every_testcase_leaves_accounts_that_there_are() -> None:

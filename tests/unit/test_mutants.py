@@ -12,7 +12,7 @@ from rmaplab.compare import Side, news
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import DiagnosticsError, ExitCode, UserError
 from rmaplab.judge import judge
-from rmaplab.model import CellResult, Expectation, Outcome, Patch, Verdict
+from rmaplab.model import CellResult, Expectation, FindingKind, Outcome, Patch, Verdict
 from rmaplab.mutants import (
     Detection,
     Evidence,
@@ -35,6 +35,7 @@ from .builders import (
     cell,
     expectation,
     failed,
+    finding,
     judgement,
     observation,
     passed,
@@ -224,14 +225,14 @@ def test_an_equivalent_mutant_that_is_caught_is_said() -> None:
             shows(failed(detail="page of seed 3, word 0: 0, not 0x1\nFAILED: intact")),
             (Evidence.DATA,),
         ),
-        (shows(failed("lab: audit exit: count")), (Evidence.AUDIT,)),
-        (shows(failed("lab: ledger")), (Evidence.LEDGER,)),
-        (shows(failed("lab: exit")), (Evidence.EXIT,)),
+        (shows(findings=[finding(FindingKind.AUDIT, mark="end")]), (Evidence.AUDIT,)),
+        (shows(findings=[finding()]), (Evidence.LEDGER,)),
+        (shows(findings=[finding(FindingKind.EXIT)]), (Evidence.EXIT,)),
         (shows(outcome=Outcome.TIMEOUT), (Evidence.HANG,)),
         (shows(outcome=Outcome.HANG), (Evidence.HANG,)),
         (shows(outcome=Outcome.PANIC), (Evidence.CRASH,)),
         (shows(passed(), outcome=Outcome.SPLAT, splats=[splat()]), (Evidence.SPLAT,)),
-        (shows(failed(), failed("lab: ledger")), (Evidence.ORACLE, Evidence.LEDGER)),
+        (shows(failed(), findings=[finding()]), (Evidence.ORACLE, Evidence.LEDGER)),
     ],
 )
 def test_kinds_of_evidence(seen: CellResult, kinds: tuple[Evidence, ...]) -> None:

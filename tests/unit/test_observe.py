@@ -14,7 +14,7 @@ from rmaplab.collect.observe import observe
 from rmaplab.collect.splats import SplatParser
 from rmaplab.evidence.ends import EndCause
 from rmaplab.judge import judge
-from rmaplab.model import Fault, Observation, Outcome, Verdict
+from rmaplab.model import Fault, FindingKind, Observation, Outcome, Verdict
 
 from .builders import (
     BEGIN,
@@ -56,6 +56,10 @@ def verdict(found: Observation) -> Verdict:
     return judge(cell(), found, ()).verdict
 
 
+def outcome(found: Observation) -> Outcome:
+    return judge(cell(), found, ()).outcome
+
+
 def at_boot(how: str, detail: str = "why") -> list[dict[str, Any]]:
     return [from_lab("cell", cell="c"), from_lab("phase", phase="boot"),
             from_lab("end", how=how, detail=detail)]  # fmt: skip
@@ -78,7 +82,7 @@ def test_a_whole_cell_is_read_whole(tmp_path: Path) -> None:
         after={"/proc/vmstat": "nr_anon_pages 9\n"},
     )
     found = seen(tmp_path, lines)
-    assert (found.outcome, found.fault) == (Outcome.COMPLETED, Fault.NONE)
+    assert (found.ended, found.fault) == (Outcome.COMPLETED, Fault.NONE)
     assert [(one.name, one.verdict) for one in found.subtests] == [
         ("the mapcount stays", Verdict.PASS)
     ]
@@ -110,14 +114,15 @@ def test_a_workload_that_ended_badly_fails_whatever_it_printed(
     lines = [{**line, **facts} if line["ev"] == "exit" else line
              for line in conversation(*KTAP_PASS)]  # fmt: skip
     found = seen(tmp_path, lines)
-    assert [one.name for one in found.subtests if one.verdict is Verdict.FAIL] == [name]
+    assert [one.name for one in found.findings if one.verdict is Verdict.FAIL] == [name]
     assert verdict(found) is Verdict.FAIL
 
 
 def test_what_a_dying_workload_said_last_is_kept(tmp_path: Path) -> None:
     lines = conversation(*KTAP_PASS, status=2)
     lines.insert(at(lines, "exit"), from_agent("err", id=RUN, text="mmap: out of memory"))
-    failed = next(one for one in seen(tmp_path, lines).subtests if one.name == "lab: exit")
+    (failed,) = seen(tmp_path, lines).findings
+    assert (failed.kind, failed.text) == (FindingKind.EXIT, "exit status 2")
     assert "mmap: out of memory" in failed.detail
 
 
@@ -140,14 +145,15 @@ def test_output_that_was_dropped_is_no_pass(tmp_path: Path) -> None:
     found = seen(tmp_path, lines)
     assert verdict(found) is Verdict.ERROR
     assert "1234 bytes" in next(
-        o.detail for o in found.subtests if o.name.startswith("lab: output")
+        one.text for one in found.findings if one.kind is FindingKind.OUTPUT
     )
 
 
 def test_a_splat_fails_a_cell_whose_test_passed(tmp_path: Path) -> None:
     found = seen(tmp_path, conversation(*KTAP_PASS), console(WARNING))
-    assert found.outcome is Outcome.SPLAT
-    assert found.detail == "WARNING in demo_unmap"
+    assert found.ended is Outcome.COMPLETED
+    assert judge(cell(), found, ()).reason == "splat: WARNING in demo_unmap"
+    assert outcome(found) is Outcome.SPLAT
     assert verdict(found) is Verdict.FAIL
 
 
@@ -155,7 +161,7 @@ def test_a_workload_at_its_limit_is_a_timeout_of_the_kernels(tmp_path: Path) -> 
     lines = [{**line, "timeout": True} if line["ev"] == "exit" else line
              for line in conversation(*KTAP_PASS)]  # fmt: skip
     found = seen(tmp_path, lines)
-    assert (found.outcome, found.fault) == (Outcome.TIMEOUT, Fault.KERNEL)
+    assert (found.ended, found.fault) == (Outcome.TIMEOUT, Fault.KERNEL)
 
 
 def test_counters_without_an_after_have_no_delta(tmp_path: Path) -> None:
@@ -201,6 +207,8 @@ ENDS = {
     EndCause.TEST_LIMIT: (Outcome.TIMEOUT, Fault.KERNEL),
     EndCause.SILENCE: (Outcome.HANG, Fault.KERNEL),
     EndCause.UNUSABLE: (Outcome.INFRA, Fault.LAB),
+    EndCause.GARBLED: (Outcome.LOST, Fault.LAB),
+    EndCause.LAB_ERROR: (Outcome.INFRA, Fault.LAB),
 }
 
 
@@ -209,7 +217,7 @@ def test_each_end_during_a_test_has_its_outcome_and_its_culprit(
     tmp_path: Path, how: EndCause
 ) -> None:
     found = seen(tmp_path, in_test(str(how)))
-    assert (found.outcome, found.fault) == ENDS[how]
+    assert (found.ended, found.fault) == ENDS[how]
     assert found.detail == "why"
     kernel = found.fault is Fault.KERNEL
     assert verdict(found) is (Verdict.FAIL if kernel else Verdict.ERROR)
@@ -220,12 +228,12 @@ def test_each_end_during_a_test_has_its_outcome_and_its_culprit(
 )
 def test_a_kernel_that_dies_at_boot_failed_to_boot(tmp_path: Path, how: EndCause) -> None:
     found = seen(tmp_path, at_boot(str(how)))
-    assert (found.outcome, found.fault) == (Outcome.BOOT_FAILED, Fault.KERNEL)
+    assert (found.ended, found.fault) == (Outcome.BOOT_FAILED, Fault.KERNEL)
 
 
 def test_a_kernel_that_never_began_is_not_to_blame(tmp_path: Path) -> None:
     found = seen(tmp_path, at_boot("boot-limit"), b"SeaBIOS\n")
-    assert (found.outcome, found.fault) == (Outcome.INFRA, Fault.LAB)
+    assert (found.ended, found.fault) == (Outcome.INFRA, Fault.LAB)
 
 
 @pytest.mark.parametrize("how", list(EndCause))
@@ -236,7 +244,7 @@ def test_no_end_without_a_workloads_end_is_a_pass(tmp_path: Path, how: EndCause)
 
 def test_an_end_that_is_not_known_is_lost(tmp_path: Path) -> None:
     found = seen(tmp_path, in_test("abducted"))
-    assert (found.outcome, found.fault) == (Outcome.LOST, Fault.LAB)
+    assert (found.ended, found.fault) == (Outcome.LOST, Fault.LAB)
 
 
 # -- evidence that is missing, cut or hostile --------------------------------------------------
@@ -339,7 +347,7 @@ def test_no_event_of_an_agent_breaks_the_reading(
 
 def test_the_last_word_on_a_cells_end_is_the_labs(tmp_path: Path) -> None:
     lines = [*conversation(*KTAP_PASS), from_lab("end", how="panic", detail="x")]
-    assert seen(tmp_path, lines).outcome is Outcome.PANIC
+    assert seen(tmp_path, lines).ended is Outcome.PANIC
 
 
 # -- witnesses that need no console --------------------------------------------------------------
@@ -348,13 +356,13 @@ def test_the_last_word_on_a_cells_end_is_the_labs(tmp_path: Path) -> None:
 def test_a_kernel_that_tainted_itself_in_silence_is_no_pass(tmp_path: Path) -> None:
     lines = conversation(*KTAP_PASS, before={TAINTED: "0\n"}, after={TAINTED: "512\n"})
     found = seen(tmp_path, lines)
-    assert (found.outcome, found.fault) == (Outcome.SPLAT, Fault.KERNEL)
-    assert "512" in found.detail
+    assert (found.ended, found.tainted) == (Outcome.COMPLETED, 512)
+    assert outcome(found) is Outcome.SPLAT
     assert verdict(found) is Verdict.FAIL
 
 
 @pytest.mark.parametrize(
-    ("event", "outcome"),
+    ("event", "ended"),
     [
         ({"ev": "GUEST_PANICKED", "facts": {"action": "pause"}}, Outcome.PANIC),
         ({"ev": "SHUTDOWN", "facts": {"guest": True, "reason": "guest-reset"}}, Outcome.LOST),
@@ -362,32 +370,32 @@ def test_a_kernel_that_tainted_itself_in_silence_is_no_pass(tmp_path: Path) -> N
     ],
 )
 def test_qemu_is_believed_when_it_says_that_the_guest_died(
-    tmp_path: Path, event: dict[str, Any], outcome: Outcome
+    tmp_path: Path, event: dict[str, Any], ended: Outcome
 ) -> None:
     lines = conversation(*KTAP_PASS)
     found = seen(tmp_path, [*lines[:-1], {"from": "qemu", "at": 2.4, **event}, lines[-1]])
-    assert (found.outcome, found.fault) == (outcome, Fault.KERNEL)
+    assert (found.ended, found.fault) == (ended, Fault.KERNEL)
     assert verdict(found) is Verdict.FAIL
 
 
 def test_a_console_that_was_not_kept_whole_is_no_pass(tmp_path: Path) -> None:
     lines = [*conversation(*KTAP_PASS), from_lab("console-cut", dropped=17)]
     found = seen(tmp_path, lines)
-    assert (found.outcome, found.fault) == (Outcome.LOST, Fault.LAB)
+    assert (found.ended, found.fault) == (Outcome.LOST, Fault.LAB)
     assert "17 bytes" in found.detail
 
 
 @pytest.mark.parametrize("console", [b"", b"[    1.0] only the end of a boot\n"])
 def test_a_console_without_its_beginning_is_no_pass(tmp_path: Path, console: bytes) -> None:
     found = seen(tmp_path, conversation(*KTAP_PASS), console)
-    assert (found.outcome, found.fault) == (Outcome.LOST, Fault.LAB)
+    assert (found.ended, found.fault) == (Outcome.LOST, Fault.LAB)
 
 
 def test_what_kept_qemu_from_starting_is_said_though_there_is_no_console(tmp_path: Path) -> None:
     folder = save(tmp_path, at_boot("unusable", "QEMU did not start: no such option"), BOOTED)
     (folder / "console.log").unlink()
     found = observe(folder)
-    assert found.outcome is Outcome.INFRA
+    assert found.ended is Outcome.INFRA
     assert "no such option" in found.detail
 
 
@@ -412,7 +420,7 @@ def test_a_console_that_cannot_be_parsed_is_an_error(
 
     monkeypatch.setattr(SplatParser, "feed", broken)
     found = seen(tmp_path, conversation(*KTAP_PASS))
-    assert found.outcome is Outcome.INFRA
+    assert found.ended is Outcome.INFRA
     assert "RecursionError: too deep" in found.detail
     assert verdict(found) is Verdict.ERROR
 
@@ -422,13 +430,13 @@ def test_a_console_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (folder / "console.log").unlink()
     (folder / "console.log").mkdir()
     found = observe(folder)
-    assert (found.outcome, verdict(found)) == (Outcome.INFRA, Verdict.ERROR)
+    assert (found.ended, verdict(found)) == (Outcome.INFRA, Verdict.ERROR)
 
 
 def test_a_console_that_breaks_off_within_the_test_is_no_pass(tmp_path: Path) -> None:
     assert verdict(seen(tmp_path, conversation(*KTAP_PASS), WHOLE)) is Verdict.PASS
     found = seen(tmp_path, conversation(*KTAP_PASS), BOOTED + MARKS)
-    assert (found.outcome, found.fault) == (Outcome.LOST, Fault.LAB)
+    assert (found.ended, found.fault) == (Outcome.LOST, Fault.LAB)
     assert "not whole" in found.detail
 
 
@@ -445,22 +453,22 @@ def test_a_complaint_at_boot_is_said_to_be_one(tmp_path: Path) -> None:
 SPLATTED = console(WARNING)
 
 
-def test_what_is_beneath_a_splat_is_known(tmp_path: Path) -> None:
-    def beneath(lines: list[dict[str, Any]], console: bytes = SPLATTED) -> Outcome:
-        return seen(tmp_path, lines, console).beneath
+def test_how_a_cell_ended_leaves_the_console_out_of_account(tmp_path: Path) -> None:
+    def ended(lines: list[dict[str, Any]], shown: bytes = SPLATTED) -> Outcome:
+        return seen(tmp_path, lines, shown).ended
 
     whole = conversation(*KTAP_PASS)
-    assert beneath(whole) is Outcome.COMPLETED
+    assert ended(whole) is Outcome.COMPLETED
     no_exit = [line for line in whole if line["ev"] != "exit"]
-    assert beneath(no_exit) is Outcome.LOST
+    assert ended(no_exit) is Outcome.LOST
     late = [{**line, "timeout": True} if line["ev"] == "exit" else line for line in whole]
-    assert beneath(late) is Outcome.TIMEOUT
-    assert beneath(in_test("panic")) is Outcome.PANIC
+    assert ended(late) is Outcome.TIMEOUT
+    assert ended(in_test("panic")) is Outcome.PANIC
 
 
 def test_a_notice_and_a_complaint_at_boot_do_not_explain_a_taint(tmp_path: Path) -> None:
     lines = conversation(*KTAP_PASS, after={TAINTED: "512\n"}, before={TAINTED: "0\n"})
     oom = b"[    2.5][   T9] Out of memory: Killed process 77 (demo) total-vm:12kB\n"
-    assert seen(tmp_path, lines, console(oom)).beneath is Outcome.SPLAT
-    assert seen(tmp_path, lines, console(boot=WARNING)).beneath is Outcome.SPLAT
-    assert seen(tmp_path, lines, console(WARNING)).beneath is Outcome.COMPLETED
+    assert seen(tmp_path, lines, console(oom)).tainted == 512
+    assert seen(tmp_path, lines, console(boot=WARNING)).tainted == 512
+    assert seen(tmp_path, lines, console(WARNING)).tainted == 0

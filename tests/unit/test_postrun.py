@@ -85,7 +85,7 @@ def test_one_that_could_not_be_kept_says_why_and_changes_no_verdict(tmp_path: Pa
     without = observe(save(tmp_path / "b", PASSED))
     assert with_it.memory is not None
     assert "too long" in with_it.memory.phrase
-    assert (with_it.outcome, with_it.subtests) == (without.outcome, without.subtests)
+    assert (with_it.ended, with_it.subtests) == (without.ended, without.subtests)
 
 
 def test_the_time_that_a_guest_stood_still_is_no_time_of_the_cell(tmp_path: Path) -> None:

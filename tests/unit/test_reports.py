@@ -19,6 +19,7 @@ from rmaplab.model import (
     CheckedValue,
     Comparison,
     CounterChange,
+    FindingKind,
     Outcome,
     Subtest,
     Verdict,
@@ -29,7 +30,9 @@ from rmaplab.report import results as results_report
 
 from .builders import (
     cell,
+    counters,
     failed,
+    finding,
     judgement,
     kernel,
     lab,
@@ -62,7 +65,9 @@ ALWAYS = settings("thp-always")
 
 
 def facts(results: list[CellResult]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads("".join(results_report.render(results, None, {})))
+    found: dict[str, Any] = json.loads(
+        "".join(results_report.render(results, None, {}, counters(*results)))
+    )
     return found
 
 
@@ -90,11 +95,26 @@ def test_a_cell_has_every_fact_that_other_programs_read() -> None:
     }
 
 
+def test_a_finding_is_among_the_subtests_and_a_fact_of_its_own() -> None:
+    leak = finding(
+        FindingKind.LEDGER, "vmstat.nr_mlock changed by +2", about="vmstat.nr_mlock", amount=2
+    )
+    (one,) = facts([result(observation(passed(), findings=[leak]))])["cells"]
+    assert one["subtests"][1] == {
+        "name": "lab: ledger: vmstat.nr_mlock", "verdict": "fail",
+        "detail": "FAILED: vmstat.nr_mlock changed by +2",
+    }  # fmt: skip
+    (found,) = one["findings"]
+    assert (found["kind"], found["about"], found["amount"]) == ("ledger", "vmstat.nr_mlock", 2)
+    assert found["name"] == "lab: ledger: vmstat.nr_mlock"
+
+
 def test_a_comparison_has_its_rows() -> None:
     before = [result(observation(failed()))]
     after = [result(cell=cell(kernel="patched"))]
     comparison = compare("base", "patched", before, after)
-    found = json.loads("".join(results_report.render([*before, *after], comparison, {})))
+    both = [*before, *after]
+    found = json.loads("".join(results_report.render(both, comparison, {}, counters(*both))))
     (row,) = found["comparison"]["rows"]
     assert row.keys() >= {
         "testcase", "settings", "guest", "base", "patched", "change", "detail"
@@ -103,12 +123,13 @@ def test_a_comparison_has_its_rows() -> None:
 
 
 def test_a_kernel_that_was_not_built_says_why() -> None:
-    text = "".join(results_report.render([], None, {"patched": "mm/rmap.c:3: error"}))
+    text = "".join(results_report.render([], None, {"patched": "mm/rmap.c:3: error"}, counters()))
     assert json.loads(text)["build_errors"] == {"patched": "mm/rmap.c:3: error"}
 
 
 def test_hostile_text_stays_json_of_plain_characters() -> None:
-    text = "".join(results_report.render(evil_results(), None, {}))
+    found = evil_results()
+    text = "".join(results_report.render(found, None, {}, counters(*found)))
     assert text.isascii()
     assert json.loads(text)["cells"][0]["reason"] == EVIL
 
@@ -200,7 +221,7 @@ def moved(count: int) -> tuple[list[CellResult], Comparison]:
 
 def test_results_have_the_numbers_of_each_row() -> None:
     results, comparison = moved(1)
-    found = json.loads("".join(results_report.render(results, comparison, {})))
+    found = json.loads("".join(results_report.render(results, comparison, {}, counters(*results))))
     (row,) = found["comparison"]["rows"]
     assert row["counters"] == [{"name": "vmstat.thp_0", "base": [0], "patched": [3]}]
     assert row["values"][0]["direction"] == "worse"

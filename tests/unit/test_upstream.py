@@ -16,7 +16,7 @@ from rmaplab.config import subtests
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import DiagnosticsError, UserError
 from rmaplab.judge import judge
-from rmaplab.model import Observation, Patch, Verdict
+from rmaplab.model import FindingKind, Observation, Patch, Verdict
 from rmaplab.store.cache import Cache
 
 from .builders import cell, conversation, from_lab, save
@@ -40,7 +40,7 @@ def seen(
 
 
 def verdicts(found: Observation) -> dict[str, Verdict]:
-    return {subtest.name: subtest.verdict for subtest in found.subtests}
+    return {one.name: one.verdict for one in found.results}
 
 
 def judged(found: Observation) -> Verdict:
@@ -66,7 +66,8 @@ def test_a_listed_subtest_that_vanished_fails_as_missing(tmp_path: Path) -> None
 def test_a_renamed_subtest_is_missing_and_its_new_name_is_said(tmp_path: Path) -> None:
     found = seen(tmp_path, *RENAMED, names=["one", "two"])
     assert verdicts(found)["two"] is Verdict.FAIL
-    (new,) = [one for one in found.subtests if one.name == "lab: new subtests"]
+    (new,) = [one for one in found.findings if one.kind is FindingKind.NEW_SUBTESTS]
+    assert (new.name, new.names, new.amount) == ("lab: new subtests", ("second",), 1)
     assert new.detail.splitlines()[-1] == "second"
 
 
