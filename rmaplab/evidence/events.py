@@ -148,10 +148,11 @@ class Rehearsed(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats(Answer):
-    """The answer to ``stat``: the kind of each path."""
+    """The answer to ``stat``: the kind of each path, and the errno of those of kind ``error``."""
 
     ev: Literal["stats"] = "stats"
     stats: dict[str, str]
+    errors: dict[str, Int] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

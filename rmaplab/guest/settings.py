@@ -108,10 +108,13 @@ async def apply_settings(vm: Vm, wanted: GuestSetup, transcript: Transcript) -> 
 async def _absent(agent: Agent, paths: list[str]) -> frozenset[str]:
     if not paths:
         return frozenset()
-    stats = (await agent.ask_for(events.Stats, "stat", *paths)).stats
-    if unknown := [path for path in paths if path not in stats]:
+    answer = await agent.ask_for(events.Stats, "stat", *paths)
+    kinds = answer.stats
+    if unknown := [path for path in paths if path not in kinds]:
         raise AgentGarbled(f"the agent did not say what {unknown[0]} is")
-    return frozenset(path for path in paths if stats[path] == "missing")
+    if hidden := [path for path in paths if kinds[path] == "error"]:
+        raise Unusable(f"{hidden[0]} cannot be looked at: errno {answer.errors.get(hidden[0], 0)}")
+    return frozenset(path for path in paths if kinds[path] == "missing")
 
 
 async def apply(agent: Agent, name: str, write: Write, transcript: Transcript) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rmaplab import proc
+from rmaplab.evidence.events import Garbled, decode_agent
 from rmaplab.evidence.protocol import MAX_WORDS
-from rmaplab.guest.agent import decode, encode
+from rmaplab.guest.agent import encode
 
 from .c_programs import AGENT, compiled, needs_compiler
 
@@ -39,7 +41,9 @@ def ask(program: Path) -> Ask:
 
     def send(*lines: bytes) -> list[dict[str, Any]]:
         answer = proc.run([program], stdin=b"".join(lines)).stdout
-        return [decode(line) for line in answer.splitlines()]
+        lines = answer.splitlines()
+        assert not [one for one in map(decode_agent, lines) if isinstance(one, Garbled)]
+        return [json.loads(line) for line in lines]
 
     return send
 
