@@ -166,12 +166,12 @@ def _of_end(how: str, saved: Saved, console: Console) -> tuple[Outcome, Fault, s
 
 def _missing(saved: Saved, console: Console) -> Iterator[str]:
     """Yield what a cell lacks that a completed one has: the table in docs/run-folder.md."""
+    if saved.dropped:
+        yield f"{saved.dropped} bytes of the transcript were not kept"
     if saved.garbled:
         yield f"the transcript makes no sense: {saved.garbled}"
     if not saved.sealed:
         yield "the transcript has no last line: it is not whole"
-    if saved.dropped:
-        yield f"{saved.dropped} bytes of the transcript were not kept"
     if saved.console_dropped:
         yield f"{saved.console_dropped} bytes of console were not kept"
     if saved.console_bytes is None and saved.numbered:

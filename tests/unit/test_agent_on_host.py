@@ -41,9 +41,9 @@ def ask(program: Path) -> Ask:
 
     def send(*lines: bytes) -> list[dict[str, Any]]:
         answer = proc.run([program], stdin=b"".join(lines)).stdout
-        lines = answer.splitlines()
-        assert not [one for one in map(decode_agent, lines) if isinstance(one, Garbled)]
-        return [json.loads(line) for line in lines]
+        said = answer.splitlines()
+        assert not [one for one in map(decode_agent, said) if isinstance(one, Garbled)]
+        return [json.loads(line) for line in said]
 
     return send
 
