@@ -18,8 +18,8 @@ _MM = "/sys/kernel/mm"
 TAINTED = "kernel.tainted"
 TAINTED_FILE = "/proc/sys/kernel/tainted"
 
-# What the agent samples, as its protocol's globs, in this order: reading stat_refresh folds the
-# per-CPU differences into vmstat's counters (Documentation/admin-guide/sysctl/vm.rst).
+# The files that the agent samples, as its protocol's globs, in this order: reading stat_refresh
+# folds the per-CPU differences into vmstat's counters (Documentation/admin-guide/sysctl/vm.rst).
 FILES = (
     "/proc/sys/vm/stat_refresh",
     TAINTED_FILE,

@@ -43,7 +43,7 @@ from rmaplab.store import memoryfile
 BANNER = b"Linux version"
 CHUNK = 1 << 20
 
-# What an early end means outside the boot phase, and whose fault it is.
+# The meaning of an early end outside the boot phase, and whose fault it is.
 _ENDS: dict[str, tuple[Outcome, Fault]] = {
     EndCause.PANIC: (Outcome.PANIC, Fault.KERNEL),
     EndCause.RESET: (Outcome.LOST, Fault.KERNEL),
@@ -271,7 +271,7 @@ def _left_behind(saved: Saved) -> Iterator[Finding]:
 
 
 _MARK = "FAILED:"
-"""What testcases/lib/ktap.c marks the line with that says why a result failed."""
+"""The mark of the line in which testcases/lib/ktap.c says why a result failed."""
 
 
 def reason(detail: str) -> str:

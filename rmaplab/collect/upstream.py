@@ -20,7 +20,7 @@ from rmaplab.model import ExpectedSubtests, Finding, FindingKind, Subtest, Verdi
 KSFT_SKIP = 4  # tools/testing/selftests/kselftest.h
 EXIT_STATUS = "exit status"
 _SHOWN_LINES = 15
-# What tests say before a result: the harness, which up to 6.8 does not name one that is skipped;
+# Lines that tests print before a result: the harness, which up to 6.8 does not name a skipped one;
 # cow.c and others, whose result says what came out of it.
 _HARNESS_RUN = re.compile(r"RUN {5,}(\S+) \.\.\.")
 _RUN = re.compile(r"\[RUN\] (.+)")

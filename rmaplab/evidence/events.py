@@ -43,7 +43,7 @@ class Garbled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What the lab writes into each line of a transcript.
+    """The keys that the lab writes into each line of a transcript.
 
     ``at`` is seconds of host time since the cell began, ``n`` the line's number from 0, None in
     evidence of before they were numbered. ``template`` marks a line that was said when the cell's

@@ -43,7 +43,7 @@ class Requests:
 
     @property
     def open(self) -> bool:
-        """Whether a request waits for its answer, or for the rest of it."""
+        """Say whether a request waits for its answer, or for the rest of an answer."""
         return bool(self._open)
 
     def ask(self, number: int, words: Sequence[str]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a cell showed: splats, subtests, counters, and all of it as an Observation."""
+"""The nouns of a cell's evidence: splats, subtests, findings, counters, an Observation of all."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ class Splat:
 
     @property
     def at_boot(self) -> bool:
-        """Whether the kernel complained before it had run anything of the lab's."""
+        """True of a complaint of the kernel's before it had run anything of the lab's."""
         return self.owner == OWNER_BOOT
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedSubtests:
-    """What a selftest of a kernel tree of ``version`` is to print, to be judged by.
+    """The subtests that a selftest of a kernel tree of ``version`` is to print.
 
     ``section`` names the list, empty if there is none; ``names`` are the subtests, None if the exit
     status is all there is.
@@ -151,7 +151,7 @@ class FindingKind(enum.StrEnum):
     AUDIT = "audit"
     """The agent's recount of the reverse map at a mark of the workload or at its end."""
     LEDGER = "ledger"
-    """What the workload took and did not give back, one finding an account."""
+    """Things that the workload took and did not give back, one finding an account."""
     EXIT = "exit"
     """The workload's exit status or signal."""
     PROCESS_LEFT = "no process left"
@@ -217,8 +217,10 @@ class Finding:
 
 
 FREE = "agent:free"
-"""The name, among a sample's files, of the free pages that the agent counted: nr_free_pages and
-those on the CPUs' lists."""
+"""The name, among a sample's files, of the free pages that the agent counted.
+
+They are nr_free_pages and those on the CPUs' lists.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +246,12 @@ class CounterChange:
 
 
 NO_REPORT = "no report: "
-"""What a report begins with that only says why there is none."""
+"""The beginning of a report that only says why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedMemory:
-    """What became of a guest's memory that was to be saved (docs/postmortem.md).
+    """A guest's memory that was to be saved, and was or was not (docs/postmortem.md).
 
     ``why`` is ``complaint``, ``time`` or how the guest died; ``file`` is its name in the cell's
     folder, empty if it was not saved, and then ``error`` says why. ``report`` is the text that drgn
@@ -264,7 +266,7 @@ class SavedMemory:
 
     @property
     def was_read(self) -> bool:
-        """Whether the report is one, and not why there is none."""
+        """True if the report is one, and not the reason why there is none."""
         return bool(self.report) and not self.report.startswith(NO_REPORT)
 
     @property

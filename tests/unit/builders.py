@@ -307,7 +307,7 @@ def result(
 
 
 def counters(*results: CellResult) -> ReadCounters:
-    """What reads the counters of these results, which tests leave in the observation."""
+    """A reader of the counters of these results, which tests leave in the observation."""
     found = {one.cell.id: one.observation.counters for one in results}
     return lambda cell: cellfiles.facts(found[cell])
 

@@ -31,7 +31,7 @@ _NOW = {"seconds": 0, "microseconds": 0}
 
 
 class Act(enum.Enum):
-    """What a guest may do in place of an event."""
+    """The misconduct of a guest in place of an event."""
 
     CLOSE = "the agent's channel closes"
     SILENCE = "the agent answers nothing any more"
@@ -60,9 +60,9 @@ class Script:
     files: dict[str, str] = field(default_factory=lambda: {TAINTED: "0\n"})
     console: bytes = b""
     requests: list[tuple[str, ...]] = field(default_factory=list)
-    """What the lab asked, over all guests."""
+    """The lab's requests, over all guests."""
     audited: bool = False
-    """Whether the agent was asked to audit; a clone's agent was, by its template's set-up."""
+    """The agent was asked to audit; a clone's agent was, by its template's set-up."""
     guests: int = 0
     """How many guests were started."""
 
