@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Settings of hypothesis for all tests: none that depends on how busy the host is."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lab")
