@@ -23,7 +23,7 @@ from rmaplab.build.lines import VMLINUX
 from rmaplab.errors import BuildError, InfraError
 from rmaplab.log import log
 from rmaplab.model import Architecture, Build, Kconfig, Kernel, Series, Tree
-from rmaplab.source import patched
+from rmaplab.source import diff, patched
 from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
 
 # Part of every key: raise it when the way kernels are built changes.
@@ -140,12 +140,12 @@ def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Bu
         with_objects = f"{name}-{OBJECTS}"  # has the products, too
         name = with_objects if is_whole(cache.path("builds", with_objects)) else name
     existed = is_whole(cache.path("builds", name))
+    start_from: Path | None = None
     if not existed and wanted.series.patches:
         # Before the base's minutes: does the series apply at all?
-        patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
-        start_from = build(wanted.base, cache, jobs=jobs, keep=True).folder
-    else:
-        start_from = None
+        source = patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
+        if not _changes_links(wanted, source):
+            start_from = build(wanted.base, cache, jobs=jobs, keep=True).folder
 
     def make(half: Path) -> None:
         made = time.monotonic()
@@ -227,8 +227,8 @@ def _as_seen_by(kept: Path, series: Series, source: Path) -> None:
     except (OSError, ValueError):
         return  # a build of an earlier version of the lab: more is compiled than need be
     for name in series.files:
-        if (source / name).is_file():
-            os.utime(source / name, (seen, seen))
+        if (path := diff.regular(source, name)) is not None:
+            os.utime(path, (seen, seen))
 
 
 def _touch(site: _BuildDir, series: Series) -> float:
@@ -238,16 +238,31 @@ def _touch(site: _BuildDir, series: Series) -> float:
     """
     now = time.time()
     for name in series.files:
-        if (site.source / name).is_file():
-            os.utime(site.source / name, (now, now))
-        if (made := _object_of(name)) is not None:
-            (site.objects / made).unlink(missing_ok=True)
+        if (path := diff.regular(site.source, name)) is not None:
+            os.utime(path, (now, now))
+        if (made := _object_of(site.objects, name)) is not None:
+            made.unlink()
     return now
 
 
-def _object_of(name: str) -> Path | None:
-    """Return the path of the object that make compiles from a file; None if it is no source."""
-    return Path(name).with_suffix(".o") if name.endswith((".c", ".S")) else None
+def _object_of(objects: Path, name: str) -> Path | None:
+    """Return the object that make compiled from a file of the tree; None if there is none.
+
+    Not followed through a link: make may have put one anywhere.
+    """
+    if not name.endswith((".c", ".S")):
+        return None
+    return diff.entry(objects, f"{name[:-2]}.o")
+
+
+def _changes_links(wanted: Request, source: Path) -> bool:
+    """Return whether a series makes, changes or removes a link.
+
+    What make compiled from the target of a link has no time that a change of the link could pass,
+    so a kept build is no start.
+    """
+    paths = (diff.entry(root, n) for root in (wanted.tree.path, source) for n in wanted.own.files)
+    return any(path is not None and path.is_symlink() for path in paths)
 
 
 def _configure(wanted: Request, site: _BuildDir) -> None:
@@ -300,13 +315,14 @@ def _keep_failed_log(site: _BuildDir, cache: Cache) -> Path | None:
 
 def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
     for name in series.files:
-        made = _object_of(name)
-        if made is None or not (objects / made).exists():
+        made = _object_of(objects, name)
+        if made is None:
             continue
         # Filesystems keep times in ticks: a second of slack never hides the base's older object.
-        if (objects / made).stat().st_mtime < touched - 1:
+        if made.lstat().st_mtime < touched - 1:
             raise InfraError(
-                f"make did not rebuild {made} although the series touches {name}",
+                f"make did not rebuild {made.relative_to(objects)} although the series "
+                f"touches {name}",
                 hint="drop the cached builds: lab.py clean",
             )
 

@@ -9,6 +9,7 @@ copy of that in its place; the rest of the source is read-only as for a kernel.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,8 +22,8 @@ from rmaplab.build.kernel import Request
 from rmaplab.build.makelog import first_errors
 from rmaplab.errors import BuildError
 from rmaplab.log import log
-from rmaplab.model import ARCHITECTURES, Architecture, Patch
-from rmaplab.source import patched
+from rmaplab.model import ARCHITECTURES, Architecture
+from rmaplab.source import diff, patched
 from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
 
 # Part of every key: raise it when the way selftests are built changes.
@@ -94,9 +95,9 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Selftests:
     """
 
     architecture = wanted.kernel.architecture
+    source = patched.source_of(wanted.tree, wanted.series, cache)
 
     def make(entry: Path) -> None:
-        source = patched.source_of(wanted.tree, wanted.series, cache)
         name = next((name for name in FOLDERS if (source / PLACE / name).is_dir()), "")
         (entry / "programs").mkdir()
         facts: dict[str, object] = {"folder": f"{PLACE}/{name}" if name else ""}
@@ -105,7 +106,7 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Selftests:
                 facts |= _make(source, name, entry, architecture, jobs)
         (entry / "selftests.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
-    entry = cache.entry("selftests", _key(wanted), make, is_whole=_is_whole)
+    entry = cache.entry("selftests", _key(wanted, source), make, is_whole=_is_whole)
     facts = json.loads((entry / "selftests.json").read_text(encoding="utf-8"))
     return Selftests(
         folder=facts["folder"],
@@ -116,19 +117,28 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Selftests:
     )
 
 
-def _key(wanted: Request) -> str:
+def _key(wanted: Request, source: Path) -> str:
+    """Return the content address of the selftests, of which ``source`` is the patched tree.
+
+    A series counts by what it makes of the files that a selftest may be made of, so one that
+    changes none of them has the selftests of its base.
+    """
     libraries = [lib for lib, header in (("cap", "sys/capability.h"), ("numa", "numa.h"))
                  if Path("/usr/include", header).exists()]  # fmt: skip
-    patches = [patch.digest for patch in wanted.series.patches if matters(patch)]
+    inputs: list[str | bytes] = []
+    for name in filter(matters, wanted.series.files):
+        path = diff.entry(source, name)
+        kind, content = diff.content(path) if path is not None else (0, b"")
+        inputs += [os.fsencode(name), oct(kind), content]
     return digest_of(
         "selftests", RECIPE, wanted.kernel.arch, LINKING, wanted.tree.digest, wanted.toolchain,
-        str(sorted(sandbox.ENVIRONMENT.items())), *libraries, *patches,
+        str(sorted(sandbox.ENVIRONMENT.items())), *libraries, *inputs,
     )  # fmt: skip
 
 
-def matters(patch: Patch) -> bool:
-    """Return whether a selftest may be built from a file of a patch: headers, scripts, tests."""
-    return any(not _FOREIGN.fullmatch(name) for name in patch.files)
+def matters(name: str) -> bool:
+    """Return whether a selftest may be built from a file: headers, scripts, the tests themselves."""
+    return not _FOREIGN.fullmatch(name)
 
 
 def _is_whole(entry: Path) -> bool:

@@ -26,7 +26,10 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One patch of a series: ``files`` are the paths it touches, relative to the tree."""
+    """One patch of a series: ``files`` are the paths it changes, relative to the tree.
+
+    ``message`` is what its mail says below the subject. ``digest`` is of the diff alone.
+    """
 
     name: str
     subject: str
@@ -34,6 +37,7 @@ class Patch:
     diff: bytes
     digest: str
     files: tuple[str, ...]
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,17 @@ from rmaplab import proc
 from rmaplab.errors import PatchError
 from rmaplab.log import log
 from rmaplab.model import Patch, Series, Tree
+from rmaplab.source import diff
 from rmaplab.store.cache import Cache, digest_of
 
 
 def source_of(tree: Tree, series: Series, cache: Cache, onto: Series | None = None) -> Path:
-    """The folder of the tree with the series applied; the tree itself for the empty series.
+    """Return the folder of the tree with the series applied; the tree itself for the empty series.
 
     ``onto`` is what the series begins with. Of the files that it touches the folder has copies of
     its own, so that whoever builds can give them the times that a build of ``onto`` has seen.
-    Raises PatchError that names patch, file and hunk if one does not apply.
+    Raises PatchError that names patch, file and hunk if one does not apply, and for a series that
+    changes what its patches do not name or makes a link that leads out of the tree.
     """
     if not series.patches:
         return tree.path
@@ -37,38 +39,86 @@ def source_of(tree: Tree, series: Series, cache: Cache, onto: Series | None = No
         with log.step(f"applying {series.name} ({len(series.patches)} patches)"):
             proc.run(["cp", "-al", start, copy])
             for name in onto.files if onto is not None else ():
-                _unshare(copy / name)
+                _unshare(copy, name)
             for number, patch in enumerate(series.patches[first:], start=first + 1):
                 _apply(patch, copy, f"patch {number}/{len(series.patches)}")
+            _check(tree.path, copy, series)
 
     return cache.entry("sources", key(tree, series), make) / "tree"
 
 
 def key(tree: Tree, series: Series) -> str:
-    """The name of a patched tree in the cache's sources."""
+    """Return the name of a patched tree in the cache's sources."""
     return digest_of("source", tree.digest, *(patch.digest for patch in series.patches))
 
 
-def _unshare(path: Path) -> None:
+def changed(before: Path, after: Path) -> frozenset[str]:
+    """Return the paths of files and links that differ between two trees that share hardlinks."""
+    old, new = _inodes(before), _inodes(after)
+    gone = old.keys() - new.keys()
+    return frozenset(
+        gone
+        | {
+            name
+            for name, inode in new.items()
+            if old.get(name) != inode and not _is_alike(before / name, after / name)
+        }
+    )
+
+
+def _inodes(root: Path) -> dict[str, int]:
+    """Return the inode numbers of a tree's files and links, by their paths."""
+    found: dict[str, int] = {}
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        with os.scandir(root / folder) as entries:
+            for one in entries:
+                name = f"{folder}{one.name}"
+                if one.is_dir(follow_symlinks=False):
+                    waiting.append(f"{name}/")
+                else:
+                    found[name] = one.inode()
+    return found
+
+
+def _is_alike(one: Path, other: Path) -> bool:
+    """Return whether two entries have the same type, mode and content."""
+    return diff.content(one) == diff.content(other)
+
+
+def _check(before: Path, copy: Path, series: Series) -> None:
+    """Hold a patched tree against what its patches name; raises PatchError."""
+    beyond = sorted(changed(before, copy) - set(series.files))
+    if beyond:
+        raise PatchError(
+            f"{series.name} changes files that its patches do not name: "
+            + ", ".join(map(repr, beyond[:5]))
+        )
+    root = copy.resolve()
+    for name in series.files:
+        path = diff.entry(copy, name)
+        if path is not None and path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise PatchError(
+                f"{series.name} makes {name!r} a link that leads out of the tree, "
+                f"to {str(path.readlink())!r}"
+            )
+
+
+def _unshare(copy: Path, name: str) -> None:
     """Make a file's content a copy: it is no longer a link to another tree's."""
-    if path.is_file():
+    path = diff.regular(copy, name)
+    if path is not None:
         half = path.with_name(f".{path.name}.copy")
         shutil.copy2(path, half)
         half.replace(path)
 
 
 def _apply(patch: Patch, copy: Path, place: str) -> None:
-    # Without a ceiling, git would take a repository around the cache for the one to patch, and
-    # silently skip every path outside it.
-    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "HOME": "/nonexistent",
-           "GIT_CEILING_DIRECTORIES": str(copy.parent)}  # fmt: skip
-    git = ["git", "apply", "--whitespace=nowarn", "-p1"]
-    done = proc.run([*git, "-"], cwd=copy, env=env, stdin=patch.diff, check=False)
+    done = diff.apply(patch.diff, copy)
     if done.ok:
         return
-    rejected = proc.run(
-        [*git, "--reject", "--verbose", "-"], cwd=copy, env=env, stdin=patch.diff, check=False
-    )
+    rejected = diff.apply(patch.diff, copy, "--reject", "--verbose")
     where = list(_rejects(rejected.complaint)) or done.complaint.splitlines()
     raise PatchError(
         f"{place} does not apply: {patch.name} ({patch.subject})\n"
@@ -78,7 +128,7 @@ def _apply(patch: Patch, copy: Path, place: str) -> None:
 
 
 def _rejects(said: str) -> Iterator[str]:
-    """``file, hunk #n at line m`` for each rejected hunk of ``git apply --reject --verbose``."""
+    """Yield ``file, hunk #n at line m`` for each rejected hunk of git apply --reject --verbose."""
     lines = dict[str, list[str]]()
     current = ""
     for line in said.splitlines():

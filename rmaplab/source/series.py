@@ -11,69 +11,141 @@ import contextlib
 import email
 import email.errors
 import email.header
+import gzip
+import io
+import lzma
 import re
 import tempfile
+import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rmaplab import proc
 from rmaplab.errors import UserError
+from rmaplab.log import log
 from rmaplab.model import Patch, Series
+from rmaplab.source import diff, git
+from rmaplab.source.diff import DiffError
 from rmaplab.store.cache import digest_of
 
 FORMS = "a folder of patches, an mbox file, or git:REPO#A..B"
+MAX_UNPACKED = 256 << 20
+"""Bytes of a compressed mbox when it is unpacked: ten times the largest series of lore."""
+QUILT = "series"
+"""The file by which quilt knows the order of a folder's patches (quilt(1))."""
 _COVER = re.compile(r"(^|[-_])0+[-_]cover|cover[-_]letter", re.I)
-# What git mailinfo leaves around a diff: the diffstat before it, and git's version after it. A
-# hunk's lines begin with a blank, +, - or a backslash, so the version's digit is no part of one.
-_BEFORE_DIFF = re.compile(rb"\A.*?^(?=diff --git |--- \S)", re.M | re.S)
-_SIGNATURE = re.compile(rb"^-- \n\d[^\n]*\s*\Z", re.M)
-_DIFF = re.compile(rb"^(?:diff --git |--- \S)", re.M)
 # "[PATCH v2 1/3]", also behind a list's own tag.
 _NUMBERED = re.compile(r"^\s*(?:\[[^]]*\]\s*)*?\[(?:[^]]*\s)?0*(\d+)/0*(\d+)(?:\s[^]]*)?\]")
 # A line that begins a mail of an mbox has an address and a date; git mailsplit asks for them too.
 _FALSE_FROM = re.compile(rb"^(?=From (?!\S+ +\w{3} \w{3} +\d))", re.M)
-
-Numbering = tuple[int, int]
-"""A patch's place in its series and the series' length, as its subject has them."""
+_GZIP = b"\x1f\x8b"  # RFC 1952, 2.3.1
+_XZ = b"\xfd7zXZ\x00"  # The .xz File Format, 2.1.1.1
 
 EMPTY = Series(name="", origin="", patches=())
 
 
-def load(spec: str, root: Path) -> Series:
-    """The series that ``spec`` names; relative paths are tried in the current folder, then in
-    ``root``. The empty spec is the empty series.
+class _Numbering(NamedTuple):
+    """The ``n/m`` of a mail's subject; a cover letter is number 0."""
 
-    Raises UserError on a series that is not there, is empty, lacks one of its patches, or holds
-    something else than patches.
+    number: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """A mail of a series; ``patch`` is None if it holds none."""
+
+    name: str
+    text: bytes
+    numbering: _Numbering | None
+    patch: Patch | None
+
+    @property
+    def is_cover(self) -> bool:
+        """Whether the mail says of itself that it is a cover letter."""
+        numbered = self.numbering is not None and self.numbering.number == 0
+        return self.patch is None and (numbered or _COVER.search(self.name) is not None)
+
+
+def load(spec: str, root: Path) -> Series:
+    """Return the series that ``spec`` names; the empty spec is the empty series.
+
+    Relative paths are tried in the current folder, then in ``root``. Raises UserError on a series
+    that is not there, is empty, lacks one of its patches, holds something else than patches, or
+    changes a file outside the tree.
     """
     if not spec:
         return EMPTY
     if spec.startswith("git:"):
         return _from_git(spec)
-    path = next((p for p in (Path(spec).expanduser(), root / spec) if p.exists()), None)
+    path = next((p for p in (Path(spec).expanduser(), root / spec) if _exists(p)), None)
     if path is None:
         raise UserError(f"there is no series {spec!r}", hint=f"a series is {FORMS}")
     path = path.resolve()
     if path.is_dir():
         return _from_folder(path)
-    return _from_mbox(path, path.read_bytes())
+    return _from_mbox(path, _content(path))
 
 
-def prefix(series: Series, length: int) -> Series:
-    """The first ``length`` patches of a series."""
-    return Series(series.name, series.origin, series.patches[:length], series.cover)
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of an mbox, unpacked if it is compressed, as lore offers threads."""
+    if not path.is_file():
+        raise UserError(f"{path} is neither a folder nor a file", hint=f"a series is {FORMS}")
+    try:
+        raw = path.read_bytes()
+        if raw.startswith(_GZIP):
+            with gzip.open(io.BytesIO(raw)) as packed:
+                raw = packed.read(MAX_UNPACKED + 1)
+        elif raw.startswith(_XZ):
+            with lzma.open(io.BytesIO(raw)) as unpacked:
+                raw = unpacked.read(MAX_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if len(raw) > MAX_UNPACKED:
+        raise UserError(f"{path} has more than {MAX_UNPACKED >> 20} MB")
+    return raw
 
 
 def _from_folder(path: Path) -> Series:
-    files = sorted(p for p in path.iterdir() if p.suffix in {".patch", ".diff"})
-    covers = [file for file in files if _COVER.search(file.name)]
-    mails = [(file.name, file.read_bytes()) for file in files if file not in covers]
-    patches = [_patch(name, mail) for name, mail in mails]
-    if not patches:
+    mails = [_mail(file.name, _content(file)) for file in _files_of(path)]
+    if not mails:
         raise UserError(f"{path}: no *.patch file in this folder", hint=f"a series is {FORMS}")
-    _check_whole(str(path), [_numbering(mail) for _, mail in mails])
-    cover = covers[0].read_text(encoding="utf-8", errors="replace") if covers else ""
-    return Series(path.name, str(path), tuple(patches), cover)
+    for mail in mails:
+        if mail.patch is None and not mail.is_cover:
+            raise UserError(f"{mail.name}: there is no patch in this file")
+    covers = [mail for mail in mails if mail.is_cover]
+    cover = covers[0].text.decode("utf-8", "replace") if covers else ""
+    return _series(path.name, str(path), mails, cover)
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return the patches of a folder by their names, or in the order of its quilt series file."""
+    quilt = path / QUILT
+    if not quilt.is_file():
+        return sorted(p for p in path.iterdir() if p.suffix in {".patch", ".diff"})
+    found: list[Path] = []
+    text = quilt.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        where = f"{quilt}:{number}"
+        if words[1:] not in ([], ["-p1"]):
+            raise UserError(f"{where}: patches are applied with -p1, not with {words[1:]}")
+        file = (path / words[0]).resolve()
+        if not file.is_relative_to(path) or not file.is_file():
+            raise UserError(f"{where}: there is no patch {words[0]!r} in this folder")
+        found.append(file)
+    return found
 
 
 def _from_git(spec: str) -> Series:
@@ -82,8 +154,10 @@ def _from_git(spec: str) -> Series:
         raise UserError(f"not a git range: {spec!r}", hint="write git:REPO#A..B")
     place = Path(repo).expanduser().resolve()
     made = proc.run(
-        ["git", "-C", place, "format-patch", "--stdout", "--signature=0", commits], check=False
-    )
+        ["git", "-C", place, "format-patch", "--stdout", "--signature=0", "--src-prefix=a/",
+         "--dst-prefix=b/", commits],
+        check=False,
+    )  # fmt: skip
     if not made.ok:
         raise UserError(f"{spec}: {made.complaint}")
     if not made.stdout:
@@ -102,12 +176,12 @@ def _from_mbox(path: Path, raw: bytes) -> Series:
 
 
 def _is_thread(raw: bytes) -> bool:
-    """Whether an mbox came from a list: replies, reordered patches and several versions."""
+    """Return whether an mbox came from a list: with replies, another order, several versions."""
     return re.search(rb"^(In-Reply-To|References|List-Id):", raw, re.M | re.I) is not None
 
 
 def _sorted_by_b4(path: Path, raw: bytes) -> tuple[bytes, str]:
-    """The last version's patches as an mbox in their order, and its cover letter if it has one."""
+    """Return the last version's patches as an mbox in their order, and its cover letter if any."""
     with tempfile.TemporaryDirectory(prefix="rmaplab-b4-") as scratch:
         # b4 takes every line with "From " for a new mail; git format-patch does not escape them.
         box = Path(scratch, "thread")
@@ -132,31 +206,30 @@ def _split(name: str, origin: str, raw: bytes, cover: str = "") -> Series:
         box = Path(scratch, "mbox")
         box.write_bytes(raw)
         proc.run(["git", "mailsplit", "-b", f"-o{scratch}", box])
-        mails = [(p.name, p.read_bytes()) for p in sorted(Path(scratch).glob("[0-9]*"))]
-    patches: list[Patch] = []
-    numbers: list[Numbering | None] = []
-    for number, mail in mails:
-        if b"\ndiff --git " not in mail and b"\n--- " not in mail:
-            if not patches and not cover:
-                cover = mail.decode("utf-8", "replace")
-            continue
-        patches.append(_patch(number, mail))
-        numbers.append(_numbering(mail))
+        mails = [_mail(p.name, p.read_bytes()) for p in sorted(Path(scratch).glob("[0-9]*"))]
+    if not any(mail.patch for mail in mails):
+        raise UserError(f"{origin}: no patch in it", hint=f"a series is {FORMS}")
+    if not cover and mails[0].patch is None:
+        cover = mails[0].text.decode("utf-8", "replace")
+    return _series(name, origin, mails, cover)
+
+
+def _series(name: str, origin: str, mails: Sequence[_Mail], cover: str) -> Series:
+    """Return the patches of mails as a series, in the order of their numbers if all have one."""
+    _check_whole(origin, mails)
+    patches = [(mail.numbering, mail.patch) for mail in mails if mail.patch is not None]
     if not patches:
         raise UserError(f"{origin}: no patch in it", hint=f"a series is {FORMS}")
-    _check_whole(origin, numbers)
-    known = [number for number in numbers if number is not None]
-    if len(known) == len(patches) and len({length for _, length in known}) == 1:
-        patches = [patch for _, patch in sorted(zip(known, patches, strict=True), key=_place)]
-    return Series(name, origin, tuple(patches), cover)
+    if len({number and number.length for number, _ in patches}) == 1:
+        ordered = sorted(patches, key=lambda one: one[0].number if one[0] else 0)
+        if ordered != patches:
+            log.warn(f"{origin}: the patches are applied in the order of their numbers, n/m")
+        patches = ordered
+    return Series(name, origin, tuple(patch for _, patch in patches), cover)
 
 
-def _place(numbered: tuple[Numbering, Patch]) -> int:
-    return numbered[0][0]
-
-
-def _numbering(mail: bytes) -> Numbering | None:
-    """The ``n/m`` of a mail's own subject; git mailinfo takes it off."""
+def _numbering(mail: bytes) -> _Numbering | None:
+    """Return the ``n/m`` of a mail's own subject; git mailinfo takes it off."""
     raw = email.message_from_bytes(mail.lstrip())["Subject"]
     if raw is None:
         return None
@@ -165,13 +238,17 @@ def _numbering(mail: bytes) -> Numbering | None:
     with contextlib.suppress(email.errors.HeaderParseError, LookupError, UnicodeError):
         subject = str(email.header.make_header(email.header.decode_header(subject)))
     match = _NUMBERED.match(subject)
-    return (int(match[1]), int(match[2])) if match else None
+    return _Numbering(int(match[1]), int(match[2])) if match else None
 
 
-def _check_whole(origin: str, numbers: Sequence[Numbering | None]) -> None:
-    """Part of a series, tested as if it were the whole, would give a wrong verdict."""
-    for length in sorted({number[1] for number in numbers if number is not None}):
-        places = [number[0] for number in numbers if number is not None and number[1] == length]
+def _check_whole(origin: str, mails: Sequence[_Mail]) -> None:
+    """Raise UserError for a part of a series: tested as the whole, it would give a wrong verdict.
+
+    A cover letter says by its ``0/m`` how many patches there have to be.
+    """
+    numbers = [m.numbering for m in mails if m.numbering and (m.patch is not None or m.is_cover)]
+    for length in sorted({one.length for one in numbers}):
+        places = [one.number for one in numbers if one.length == length and one.number]
         wrong = {
             "missing": [n for n in range(1, length + 1) if n not in places],
             "here more than once": [n for n in sorted(set(places)) if places.count(n) > 1],
@@ -187,41 +264,32 @@ def _check_whole(origin: str, numbers: Sequence[Numbering | None]) -> None:
                 )
 
 
-def _patch(name: str, mail: bytes) -> Patch:
+def _mail(name: str, text: bytes) -> _Mail:
+    """Read a mail by git mailinfo. Raises UserError for a patch that git does not read."""
     with tempfile.TemporaryDirectory(prefix="rmaplab-mail-") as scratch:
-        diff_file = Path(scratch, "diff")
-        info = proc.run(
-            ["git", "mailinfo", "-u", Path(scratch, "message"), diff_file], stdin=mail, check=False
+        folder = Path(scratch)
+        info = git.run(("mailinfo", "-u", "message", "diff"), folder, text)
+        message, raw = (_read(folder / part) for part in ("message", "diff"))
+    numbering = _numbering(text)
+    try:
+        found = diff.trimmed(raw) if info.ok else b""
+        if not found:
+            return _Mail(name, text, numbering, None)
+        said = dict(re.findall(r"^(\w+): (.*)$", info.text, re.M))
+        author = f"{said['Author']} <{said['Email']}>" if "Author" in said else ""
+        patch = Patch(
+            name=name,
+            subject=said.get("Subject", name),
+            author=author,
+            diff=found,
+            digest=digest_of(found),
+            files=diff.files(found),
+            message=message.decode("utf-8", "replace"),
         )
-        diff = _trimmed(diff_file.read_bytes()) if diff_file.exists() else b""
-    if not info.ok or not _DIFF.search(diff):
-        raise UserError(f"{name}: there is no patch in this file {info.complaint}".rstrip())
-    said = dict(re.findall(r"^(\w+): (.*)$", info.text, re.M))
-    author = f"{said['Author']} <{said['Email']}>" if "Author" in said else ""
-    return Patch(
-        name=name,
-        subject=said.get("Subject", name),
-        author=author,
-        diff=diff,
-        digest=digest_of(diff),
-        files=_files(diff),
-    )
+    except DiffError as error:
+        raise UserError(f"{name}: not a patch: {error}") from error
+    return _Mail(name, text, numbering, patch)
 
 
-def _trimmed(diff: bytes) -> bytes:
-    """The diff alone, so that a patch is the same from a folder, an mbox and a git range."""
-    return _SIGNATURE.sub(b"", _BEFORE_DIFF.sub(b"", diff))
-
-
-def _files(diff: bytes) -> tuple[str, ...]:
-    text = diff.decode("utf-8", "surrogateescape")
-    pairs = re.findall(r"^--- (\S+).*\n\+\+\+ (\S+)", text, re.M)
-    # The only place that names the file of a change of mode alone, or of an empty file.
-    pairs += re.findall(r"^diff --git (\S+) (\S+)$", text, re.M)
-    names = {
-        name
-        for pair in pairs
-        for name in (side.partition("/")[2] for side in pair if side != "/dev/null")
-    }
-    names.update(re.findall(r"^(?:rename|copy) (?:from|to) (.+)$", text, re.M))
-    return tuple(sorted(names))
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -351,6 +352,43 @@ def test_a_series_may_delete_a_source(
     patched = build(tree, fragment, cache, series)
     assert compiled(patched) == ["mm/rmap.o"]
     assert b"ksm_built" not in patched.image.read_bytes()
+
+
+def test_a_patch_whose_names_have_blanks_before_them_is_compiled(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    """Or the image under the series' name would be the base's."""
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = fake_tree.series_of(tree, tmp_path / "series")
+    (patch,) = series.glob("*.patch")
+    text = patch.read_text(encoding="utf-8")
+    text = re.sub(r"^diff --git .*\nindex .*\n", "", text, flags=re.M)
+    patch.write_text(text.replace("--- a/", "---  a/").replace("+++ b/", "+++  b/"), "utf-8")
+    made = build(tree, fragment, cache, str(series))
+    assert compiled(made) == ["mm/rmap.o"]
+
+
+def test_a_series_that_changes_a_link_is_built_from_nothing(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path
+) -> None:
+    """A link's target has no time by which make could know."""
+    shutil.copy(tree / "include/fake.h", tree / "include/other.h")
+    (tree / "include/fake.h").rename(tree / "include/one.h")
+    (tree / "include/fake.h").symlink_to("one.h")
+    fake_tree.git(tree, "add", "--all")
+    fake_tree.git(tree, "commit", "--quiet", "-m", "links")
+    fake_tree.git(tree, "tag", "--force", "base")
+    fake_tree.change(tree, "include/other.h", "FAKE 1", "FAKE 2")
+    (tree / "include/fake.h").unlink()
+    (tree / "include/fake.h").symlink_to("other.h")
+    fake_tree.git(tree, "commit", "--quiet", "--all", "-m", "another header")
+    fake_tree.git(tree, "format-patch", "--quiet", "-o", str(tmp_path / "s"), "base")
+    whole = build(tree, fragment, Cache(tmp_path / "other"))
+    fake_tree.git(tree, "reset", "--quiet", "--hard", "base")
+    age(build(tree, fragment, cache).folder / "obj/mm/ksm.o")
+    patched = build(tree, fragment, cache, str(tmp_path / "s"))
+    assert compiled(patched) == ["mm/rmap.o", "mm/ksm.o"]
+    assert patched.image.read_bytes() == whole.image.read_bytes()
 
 
 # -- builds that fail --------------------------------------------------------------------------

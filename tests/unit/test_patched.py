@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rmaplab.errors import ExitCode, PatchError
-from rmaplab.model import Tree
+from rmaplab.errors import ExitCode, PatchError, UserError
+from rmaplab.model import Patch, Series, Tree
 from rmaplab.source import series as series_source
 from rmaplab.source import tree as tree_source
-from rmaplab.source.patched import source_of
+from rmaplab.source.patched import changed, source_of
 from rmaplab.store.cache import Cache
 
 from .repositories import commit, git, repository
@@ -121,14 +121,83 @@ def test_a_cache_inside_a_repository_does_not_confuse_git(repo: Path, tmp_path: 
 def test_a_patch_cannot_write_outside_the_copy(
     tree: Tree, cache: Cache, tmp_path: Path, name: str
 ) -> None:
+    text = f"diff --git a/{name} b/{name}\nnew file mode 100644\n"
+    text += f"--- /dev/null\n+++ b/{name}\n@@ -0,0 +1 @@\n+evil\n"
+    with pytest.raises(UserError, match=r"0001-evil\.patch: not a patch: it changes"):
+        load(tmp_path, text)
+    # Nor if the names were not checked: git refuses them, too.
+    patch = Patch("evil", "evil", "", text.encode(), "digest", ("mm/rmap.c",))
+    with pytest.raises(PatchError):
+        source_of(tree, Series("evil", "", (patch,)), cache)
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def load(tmp_path: Path, *texts: str) -> Series:
+    """A series of patches by their diffs."""
     folder = tmp_path / "evil"
     folder.mkdir()
-    (folder / "0001-evil.patch").write_text(
-        "From: x <x@example.com>\nSubject: evil\n\n---\n"
-        f"diff --git a/{name} b/{name}\nnew file mode 100644\n"
-        f"--- /dev/null\n+++ b/{name}\n@@ -0,0 +1 @@\n+evil\n",
-        encoding="utf-8",
+    for number, text in enumerate(texts, start=1):
+        mail = f"From: x <x@example.com>\nSubject: evil\n\n---\n{text}"
+        (folder / f"{number:04}-evil.patch").write_text(mail, encoding="utf-8")
+    return series_source.load(str(folder), tmp_path)
+
+
+def link(name: str, target: str) -> str:
+    """The diff that makes a link."""
+    return (
+        f"diff --git a/{name} b/{name}\nnew file mode 120000\n--- /dev/null\n+++ b/{name}\n"
+        f"@@ -0,0 +1 @@\n+{target}\n\\ No newline at end of file\n"
     )
-    with pytest.raises(PatchError):
-        source_of(tree, series_source.load(str(folder), tmp_path), cache)
-    assert not list(tmp_path.rglob("escaped"))
+
+
+DELETED = (
+    "diff --git a/mm/old.c b/mm/old.c\ndeleted file mode 100644\n--- a/mm/old.c\n+++ /dev/null\n"
+    "@@ -1 +0,0 @@\n-int old;\n"
+)
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../../../etc", "../../victim"])
+def test_a_link_that_leads_out_of_the_tree_is_refused(
+    tree: Tree, cache: Cache, tmp_path: Path, target: str
+) -> None:
+    with pytest.raises(PatchError, match="makes 'mm/out' a link that leads out of the tree"):
+        source_of(tree, load(tmp_path, link("mm/out", target)), cache)
+    assert [entry.section for entry in cache.entries()] == ["trees"]
+
+
+def test_a_link_within_the_tree_is_as_good_as_a_file(
+    tree: Tree, cache: Cache, tmp_path: Path
+) -> None:
+    source = source_of(tree, load(tmp_path, link("mm/in.c", "keep.c")), cache)
+    assert (source / "mm/in.c").read_text(encoding="utf-8") == "keep\n"
+
+
+def test_a_change_through_a_link_is_refused(repo: Path, cache: Cache, tmp_path: Path) -> None:
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim/rmap.c").write_text(RMAP, encoding="utf-8")
+    git(repo, "checkout", "--quiet", "base")
+    (repo / "out").symlink_to(tmp_path / "victim")
+    commit(repo, "a link")
+    tree = tree_source.fetch(f"git:{repo}#HEAD", cache)
+    text = "--- a/out/rmap.c\n+++ b/out/rmap.c\n@@ -1,2 +1,2 @@\n-line 1\n+evil\n line 2\n"
+    with pytest.raises(PatchError, match=r"out/rmap\.c"):
+        source_of(tree, load(tmp_path, text), cache)
+    assert (tmp_path / "victim/rmap.c").read_text(encoding="utf-8") == RMAP
+
+
+def test_a_file_that_no_patch_names_is_not_changed_silently(tree: Tree, cache: Cache) -> None:
+    """As if git read the patch in another way than the lab did."""
+    patch = Patch("p", "delete", "", DELETED.encode(), "digest", ("mm/keep.c",))
+    with pytest.raises(PatchError, match=r"do not name: 'mm/old\.c'"):
+        source_of(tree, Series("s", "", (patch,)), cache)
+
+
+def test_every_change_of_a_tree_is_seen(tree: Tree, cache: Cache, repo: Path) -> None:
+    series = series_source.load(f"git:{repo}#base..main", repo)
+    source = source_of(tree, series, cache)
+    assert changed(tree.path, source) == {"mm/rmap.c", "mm/new.c", "mm/old.c"}
+    (source / "mm/keep.c").unlink()
+    (source / "mm/keep.c").write_text("keep\n", encoding="utf-8")
+    assert "mm/keep.c" not in changed(tree.path, source)
+    (source / "mm/keep.c").chmod(0o755)
+    assert "mm/keep.c" in changed(tree.path, source)

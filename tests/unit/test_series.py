@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import lzma
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -138,12 +142,6 @@ def test_a_patchs_identity_is_its_diff_and_not_its_words(repo: Path, tmp_path: P
     assert load(f"git:{repo}#main~1..main", tmp_path).patches[0].digest == before
 
 
-def test_a_prefix_is_the_first_patches(repo: Path, tmp_path: Path) -> None:
-    series = load(str(as_folder(repo)), tmp_path)
-    assert subjects(series_source.prefix(series, 1)) == SUBJECTS[:1]
-    assert series_source.prefix(series, 0).patches == ()
-
-
 def test_what_is_no_series_is_the_users_mistake(repo: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -272,3 +270,134 @@ def test_a_patch_that_only_renames_or_changes_a_mode_is_a_patch(
         ("mm/b.sh",),
         ("mm/empty.h",),
     ]
+
+
+# -- forms in which series come ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_a_compressed_mbox_is_unpacked(
+    repo: Path, tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "thread.mbox.gz"
+    path.write_bytes(pack(as_mbox(repo).read_bytes()))
+    series = load(str(path), tmp_path)
+    assert (series.name, subjects(series)) == ("thread", SUBJECTS)
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-9], lambda raw: raw[:20] + b"x" * 99])
+def test_a_damaged_archive_is_the_users_mistake(
+    repo: Path, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "thread.mbox.gz"
+    path.write_bytes(damage(gzip.compress(as_mbox(repo).read_bytes())))
+    with pytest.raises(UserError, match="cannot be read"):
+        load(str(path), tmp_path)
+
+
+def test_an_archive_that_grows_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_source, "MAX_UNPACKED", 1 << 20)
+    path = tmp_path / "bomb.mbox.gz"
+    path.write_bytes(gzip.compress(b"From \n" + b"x" * (2 << 20)))
+    with pytest.raises(UserError, match="more than 1 MB"):
+        load(str(path), tmp_path)
+
+
+def test_a_fifo_is_no_series(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "0001-x.patch")
+    with pytest.raises(UserError, match="neither a folder nor a file"):
+        load(str(tmp_path / "0001-x.patch"), tmp_path)
+    with pytest.raises(UserError, match="neither a folder nor a file"):
+        load(str(tmp_path), tmp_path)
+
+
+def test_quilts_series_file_says_which_patches_in_which_order(repo: Path, tmp_path: Path) -> None:
+    folder = as_folder(repo, "--no-numbered")
+    first, second = sorted(folder.iterdir())
+    second.rename(folder / "a-second.patch")
+    first.rename(folder / "z-first")
+    (folder / "stray.patch").write_text("no patch\n", encoding="utf-8")
+    (folder / "series").write_text("# mm\nz-first -p1\n\na-second.patch # last\n", "utf-8")
+    assert subjects(load(str(folder), tmp_path)) == SUBJECTS
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("z-first -p0", "not with"), ("gone.patch", "no patch 'gone.patch'"),
+     ("../secret", "no patch '../secret'"), ("/etc/passwd", "no patch '/etc/passwd'")],
+)  # fmt: skip
+def test_a_quilt_series_file_that_is_wrong_is_named_with_its_line(
+    repo: Path, tmp_path: Path, line: str, said: str
+) -> None:
+    folder = as_folder(repo)
+    next(folder.glob("0001-*")).rename(folder / "z-first")
+    (tmp_path / "secret").write_text("secret", encoding="utf-8")
+    (folder / "series").write_text(f"\n{line}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=rf"series:2: .*{re.escape(said)}"):
+        load(str(folder), tmp_path)
+
+
+def test_a_diff_without_git_headers_is_a_patch(repo: Path, tmp_path: Path) -> None:
+    path = tmp_path / "plain.diff"
+    hunks = git(repo, "diff", "base", "main~1").partition("--- ")
+    path.write_text("".join(hunks[1:]), encoding="utf-8")
+    assert load(str(path), tmp_path).files == ("mm/rmap.c",)
+
+
+def test_the_numbers_of_a_folders_subjects_order_it(
+    repo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = as_folder(repo)
+    next(folder.glob("0001-*")).rename(folder / "9-first.patch")
+    assert subjects(load(str(folder), tmp_path)) == SUBJECTS
+    assert "in the order of their numbers" in capsys.readouterr().err
+
+
+def test_a_cover_letter_that_says_three_needs_three(repo: Path, tmp_path: Path) -> None:
+    cover, first, second = mails_of(repo, "--cover-letter")
+    path = tmp_path / "part.mbox"
+    mails = [cover.replace("0/2", "0/3"), first, second]
+    path.write_text("".join(mails), encoding="utf-8")
+    with pytest.raises(UserError, match=r"patches 1/3, 2/3, 3/3 of the series are missing"):
+        load(str(path), tmp_path)
+
+
+def test_a_patch_whose_mail_is_encoded_is_not_left_out(repo: Path, tmp_path: Path) -> None:
+    first, second = mails_of(repo, "--no-numbered")
+    head, _, body = second.partition("\n\n")
+    kept = [line for line in head.splitlines() if not line.startswith(("Content-", "MIME-"))]
+    packed = base64.encodebytes(body.encode()).decode()
+    header = "\n".join([*kept, "MIME-Version: 1.0", "Content-Type: text/plain; charset=UTF-8",
+                        "Content-Transfer-Encoding: base64"])  # fmt: skip
+    path = tmp_path / "encoded.mbox"
+    path.write_text(f"{first}{header}\n\n{packed}\n", encoding="utf-8")
+    series = load(str(path), tmp_path)
+    assert subjects(series) == SUBJECTS
+    assert series.patches[1].digest == load(str(as_folder(repo)), tmp_path).patches[1].digest
+
+
+def test_a_patch_about_cover_letters_is_a_patch(repo: Path, tmp_path: Path) -> None:
+    folder = as_folder(repo, "--no-numbered", "--cover-letter")
+    next(folder.glob("0002-*")).rename(folder / "0002-send-a-cover-letter.patch")
+    assert subjects(load(str(folder), tmp_path)) == SUBJECTS
+
+
+def test_the_users_git_settings_change_no_patch(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = as_folder(repo)
+    wanted = [patch.digest for patch in load(str(folder), tmp_path).patches]
+    config = tmp_path / ".gitconfig"
+    config.write_text("[diff]\nnoprefix = true\n[mailinfo]\nscissors = true\n", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [patch.digest for patch in load(str(folder), tmp_path).patches] == wanted
+    from_git = load(f"git:{repo}#base..main", tmp_path)
+    assert [patch.digest for patch in from_git.patches] == wanted
+
+
+def test_what_a_mail_says_below_its_subject_is_kept(repo: Path, tmp_path: Path) -> None:
+    patches = load(str(as_folder(repo)), tmp_path).patches
+    assert patches[0].message == "Because.\n\nFrom here on it is better.\n"
+    assert "ümlauts" in patches[1].message

@@ -16,7 +16,7 @@ from rmaplab.config import subtests
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import DiagnosticsError, UserError
 from rmaplab.judge import judge
-from rmaplab.model import FindingKind, Observation, Patch, Verdict
+from rmaplab.model import FindingKind, Observation, Verdict
 from rmaplab.store.cache import Cache
 
 from .builders import cell, conversation, from_lab, save
@@ -284,9 +284,8 @@ def test_what_the_tree_or_the_host_lacks_is_missing_and_the_rest_is_an_error() -
         ("Makefile", True),
     ],
 )
-def test_a_patch_makes_selftests_anew_if_they_may_be_made_of_it(name: str, matters: bool) -> None:
-    patch = Patch("p", "s", "a", b"", "d", ("mm/memory.c", name))
-    assert selftests.matters(patch) is matters
+def test_a_file_makes_selftests_anew_if_they_may_be_made_of_it(name: str, matters: bool) -> None:
+    assert selftests.matters(name) is matters
 
 
 @pytest.mark.skipif(proc.which("cpio") is None, reason="needs cpio")
