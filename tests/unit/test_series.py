@@ -387,12 +387,15 @@ def test_a_patch_about_cover_letters_is_a_patch(repo: Path, tmp_path: Path) -> N
 def test_the_users_git_settings_change_no_patch(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    git(repo, "commit", "--quiet", "--amend", "-m", "subject\n\nbefore\n\n-- >8 --\n\nafter")
     folder = as_folder(repo)
     wanted = [patch.digest for patch in load(str(folder), tmp_path).patches]
     config = tmp_path / ".gitconfig"
     config.write_text("[diff]\nnoprefix = true\n[mailinfo]\nscissors = true\n", encoding="utf-8")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert [patch.digest for patch in load(str(folder), tmp_path).patches] == wanted
+    patches = load(str(folder), tmp_path).patches
+    assert [patch.digest for patch in patches] == wanted
+    assert patches[1].message.startswith("before")
     from_git = load(f"git:{repo}#base..main", tmp_path)
     assert [patch.digest for patch in from_git.patches] == wanted
 
