@@ -21,12 +21,21 @@ Pair = tuple[int, str, int, str]
 """Two dimensions with a value of each."""
 
 
-def choose(lab: Lab, *, filter: str = "", sample: str = "", alike: bool = False) -> Plan:
-    """Return the rows that a run takes; ``alike`` gives all kernels the same rows, to be compared.
+def choose(
+    lab: Lab,
+    *,
+    filter: str = "",
+    sample: str = "",
+    alike: bool = False,
+    whole: Plan | None = None,
+) -> Plan:
+    """Return the part of a plan that a run of a lab takes.
 
-    Raises UserError on a filter that keeps nothing, and if more is left than the lab's cap.
+    ``alike`` gives all kernels the same rows, to be compared; ``whole`` is the lab's plan, made
+    here if it is not given. Raises UserError on a filter that keeps nothing, and if more is left
+    than the lab's cap.
     """
-    chosen = narrowed(lab, filter=filter, sample=sample, alike=alike)
+    chosen = narrowed(lab, filter=filter, sample=sample, alike=alike, whole=whole)
     if lab.cap and chosen.size > lab.cap:
         raise UserError(
             f"{chosen.size} cells are more than the cap of {lab.cap} in {lab.path}",
@@ -35,9 +44,16 @@ def choose(lab: Lab, *, filter: str = "", sample: str = "", alike: bool = False)
     return chosen
 
 
-def narrowed(lab: Lab, *, filter: str = "", sample: str = "", alike: bool = False) -> Plan:
-    """Return the rows that a run would take if the lab had no cap."""
-    chosen = select(plan(lab), filter)
+def narrowed(
+    lab: Lab,
+    *,
+    filter: str = "",
+    sample: str = "",
+    alike: bool = False,
+    whole: Plan | None = None,
+) -> Plan:
+    """Return the part of a plan that a run would take if the lab had no cap."""
+    chosen = select(whole or plan(lab), filter)
     return pairwise(chosen, alike=alike) if sample == "pairwise" else chosen
 
 

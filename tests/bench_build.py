@@ -22,17 +22,17 @@ from rich.table import Table
 
 from rmaplab.build import initramfs
 from rmaplab.build import kernel as build_kernel
-from rmaplab.build.kernel import Request
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.evidence.ends import EndCause
 from rmaplab.guest import vm
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.transcript import Transcript
-from rmaplab.model import X86_64, Build, Guest, Patch, Series, Tree
-from rmaplab.pipeline import kernels
+from rmaplab.model import X86_64, Build, Guest, Patch, ResolvedKernel, Series, Tree
+from rmaplab.model.digest import digest_of
+from rmaplab.pipeline import labs
 from rmaplab.pipeline.kernels import KernelBuilder
-from rmaplab.store.cache import Cache, digest_of
+from rmaplab.store.cache import Cache
 
 # The goal for a patch to two files of mm/; a series that changes headers recompiles who includes
 # them, which no build system can avoid.
@@ -87,9 +87,9 @@ def main() -> int:
     catalogue = Catalogue()
     usual = Cache()
     lab = labfile.read(catalogue.root / "configs/rmap.yaml", catalogue)
-    lab = kernels.ab_lab(lab, "patches/device-exclusive")
+    lab = labs.ab_lab(lab, "patches/device-exclusive")
     builder = KernelBuilder(catalogue, usual, 2)
-    base, bundled = (builder.request(kernel) for kernel in lab.kernels)
+    base, bundled = (builder.resolve(kernel) for kernel in lab.kernels)
     small = dataclasses.replace(base, series=small_series(base.tree))
     rows: list[tuple[str, str, str]] = []
     with (
@@ -98,7 +98,7 @@ def main() -> int:
     ):
         cache, other_cache = Cache(Path(first)), Cache(Path(second))
 
-        def build(wanted: Request, where: Cache = cache) -> Callable[[], Build]:
+        def build(wanted: ResolvedKernel, where: Cache = cache) -> Callable[[], Build]:
             return lambda: build_kernel.build(wanted, where, jobs=2)
 
         full_s, full = timed(build(base))

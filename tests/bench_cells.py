@@ -96,7 +96,8 @@ def setup(folder: Path) -> Setup:
     """The bench lab's template, from the lab's cache or made now."""
     catalogue, cache = Catalogue(), Cache()
     lab = read_lab(folder, "selftest/nothing")
-    build: Build = KernelBuilder(catalogue, cache, 2).build(lab)["base"]
+    builder = KernelBuilder(catalogue, cache, 2)
+    build: Build = builder.build(builder.resolve_all(lab))["base"]
     archive = initramfs.build(catalogue.root, catalogue.testcases.values(), cache, X86_64)
     boot = Launch(build.image, archive, Accelerator.TCG)
     cell: Cell = plan(lab).cells[0]
@@ -241,9 +242,8 @@ def against_vng(cells: Iterable[tuple[str, float]]) -> Iterator[Row]:
     catalogue, cache = Catalogue(), Cache()
     virtme_lab = labfile.read(catalogue.root / "configs/virtme.yaml", catalogue)
     kernel = dataclasses.replace(virtme_lab.kernels[0])
-    build = KernelBuilder(catalogue, cache, 2).build(
-        dataclasses.replace(virtme_lab, kernels=(kernel,))
-    )[kernel.name]
+    builder = KernelBuilder(catalogue, cache, 2)
+    build = builder.build({kernel.name: builder.resolve(kernel)})[kernel.name]
     # Boots the kernel without KVM, runs `true` in it and ends.
     argv = [virtme.VNG, "--run", str(build.image), "--force-9p", "--skip-modules",
             "--disable-kvm", "--exec", "true"]  # fmt: skip

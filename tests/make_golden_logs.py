@@ -204,7 +204,9 @@ class Recorder:
         if kernel not in self._images:
             chosen = [one for one in self._lab.kernels if one.name == kernel]
             lab = dataclasses.replace(self._lab, kernels=tuple(chosen))
-            self._images[kernel] = self._workshop.build(lab)[kernel].image
+            self._images[kernel] = self._workshop.build(self._workshop.resolve_all(lab))[
+                kernel
+            ].image
         return self._images[kernel]
 
     def _cell(self, wanted: Provocation) -> Cell:

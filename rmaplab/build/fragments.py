@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
 from rmaplab.model import Architecture, ConfigSymbol, Kconfig, version_numbers
-from rmaplab.store.cache import digest_of
+from rmaplab.model.digest import digest_of
 
 _SET = re.compile(r'CONFIG_(\w+)=("[^"]*"|\S+?)\s*(?:#\s*(.*))?$')
 _NOT_SET = re.compile(r"# CONFIG_(\w+) is not set\s*$")

@@ -16,7 +16,8 @@ from rmaplab import proc
 from rmaplab.errors import InfraError
 from rmaplab.log import log
 from rmaplab.model import Architecture, Testcase
-from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
+from rmaplab.model.digest import digest_of
+from rmaplab.store.cache import Cache, file_sha256, remove
 
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-s")
 ARCHIVE = "initramfs.cpio"

@@ -22,9 +22,17 @@ from rmaplab.build import dependencies, fragments, makelog, sandbox, virtme
 from rmaplab.build.lines import VMLINUX
 from rmaplab.errors import BuildError, InfraError
 from rmaplab.log import log
-from rmaplab.model import Architecture, Build, Kconfig, Kernel, Series, Tree
+from rmaplab.model import (
+    NO_PATCHES,
+    Architecture,
+    Build,
+    Kernel,
+    ResolvedKernel,
+    Series,
+    Tree,
+)
 from rmaplab.source import diff, patched
-from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
+from rmaplab.store.cache import Cache, file_sha256, remove
 
 # Part of every key: raise it when the way kernels are built changes.
 RECIPE = "1"
@@ -32,45 +40,6 @@ OBJECTS = "obj"
 _TOUCHED = "touched"
 _COMPILER = ("gcc", "ld")
 _HOST_TOOLS = (*_COMPILER, "make", "bwrap", "flex", "bison", "bc")
-_NO_PATCHES = Series("", "", ())
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Everything that determines a kernel, and so its key."""
-
-    kernel: Kernel
-    tree: Tree
-    series: Series
-    kconfig: Kconfig
-    toolchain: str
-    onto: Series = _NO_PATCHES
-    """The first patches of the series, if a build with them is kept to start from."""
-
-    @property
-    def own(self) -> Series:
-        """The series without the patches of ``onto``."""
-        patches = self.series.patches[len(self.onto.patches) :]
-        return dataclasses.replace(self.series, patches=patches)
-
-    @property
-    def key(self) -> str:
-        """The content address: builds of equal requests are equal, byte for byte."""
-        return digest_of(
-            "build",
-            RECIPE,
-            self.kernel.arch,
-            self.tree.digest,
-            self.kconfig.digest,
-            self.toolchain,
-            str(sorted(sandbox.ENVIRONMENT.items())),
-            *(patch.digest for patch in self.series.patches),
-        )
-
-    @property
-    def base(self) -> Request:
-        """The request of the kernel from whose build folder this kernel's build starts."""
-        return dataclasses.replace(self, series=self.onto, onto=_NO_PATCHES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +73,36 @@ def toolchain(architecture: Architecture) -> str:
     )
 
 
-def request(
+def resolve(
     kernel: Kernel,
     tree: Tree,
     series: Series,
     config: Sequence[Path],
-    onto: Series = _NO_PATCHES,
-) -> Request:
-    """Return the request of a kernel with the patches of ``onto`` and the series on top of them.
+    onto: Series = NO_PATCHES,
+    *,
+    identity: str = "",
+) -> ResolvedKernel:
+    """Return a kernel with the patches of ``onto`` and the series on top of them, resolved.
 
-    Raises DiagnosticsError for a broken fragment.
+    ``identity`` is that of the toolchain, asked for if it is empty. Raises DiagnosticsError for a
+    broken fragment, InfraError for a missing tool.
     """
     kconfig = fragments.read(config, tree.version, kernel.architecture)
     if virtme.FRAGMENT in kconfig.fragments:
         kconfig = virtme.extend(kconfig, tree.path, kernel.architecture)
-    whole = dataclasses.replace(series, patches=(*onto.patches, *series.patches))
-    return Request(kernel, tree, whole, kconfig, toolchain(kernel.architecture), onto)
+    return ResolvedKernel(
+        kernel=kernel,
+        tree=tree,
+        series=dataclasses.replace(series, patches=(*onto.patches, *series.patches)),
+        kconfig=kconfig,
+        toolchain=identity or toolchain(kernel.architecture),
+        recipe=RECIPE,
+        environment=str(sorted(sandbox.ENVIRONMENT.items())),
+        onto=onto,
+    )
 
 
-def build(wanted: Request, cache: Cache, *, jobs: int, keep: bool = False) -> Build:
+def build(wanted: ResolvedKernel, cache: Cache, *, jobs: int, keep: bool = False) -> Build:
     """Return a kernel from the cache, or build it; its base is built first if need be.
 
     ``jobs`` compilers run at once. With ``keep`` the build folder is kept for other builds to start
@@ -187,7 +167,7 @@ def _is_whole(folder: Path, image: str) -> bool:
     return found != "" and isinstance(facts, dict) and facts.get("sha256", found) == found
 
 
-def configure(wanted: Request, source: Path, folder: Path) -> None:
+def configure(wanted: ResolvedKernel, source: Path, folder: Path) -> None:
     """Configure a kernel in an empty folder and build nothing.
 
     Raises BuildError if a symbol was dropped.
@@ -197,7 +177,7 @@ def configure(wanted: Request, source: Path, folder: Path) -> None:
     _configure(wanted, site)
 
 
-def _make(wanted: Request, site: _BuildDir, start_from: Path | None) -> None:
+def _make(wanted: ResolvedKernel, site: _BuildDir, start_from: Path | None) -> None:
     with log.step(f"building kernel {wanted.kernel.name} ({_describe(wanted)})"):
         if start_from is None:
             site.objects.mkdir()
@@ -211,7 +191,7 @@ def _make(wanted: Request, site: _BuildDir, start_from: Path | None) -> None:
     _check_recompiled(wanted.own, site.objects, touched)
 
 
-def _describe(wanted: Request) -> str:
+def _describe(wanted: ResolvedKernel) -> str:
     series = f" + {wanted.series.name}" if wanted.series.patches else ""
     return f"{wanted.tree.version}{series}, {'+'.join(wanted.kconfig.fragments)}"
 
@@ -255,7 +235,7 @@ def _object_of(objects: Path, name: str) -> Path | None:
     return diff.entry(objects, f"{name[:-2]}.o")
 
 
-def _changes_links(wanted: Request, source: Path) -> bool:
+def _changes_links(wanted: ResolvedKernel, source: Path) -> bool:
     """Return whether a series makes, changes or removes a link.
 
     What make compiled from the target of a link has no time that a change of the link could pass,
@@ -265,7 +245,7 @@ def _changes_links(wanted: Request, source: Path) -> bool:
     return any(path is not None and path.is_symlink() for path in paths)
 
 
-def _configure(wanted: Request, site: _BuildDir) -> None:
+def _configure(wanted: ResolvedKernel, site: _BuildDir) -> None:
     _run_make(["tinyconfig"], site)
     dot_config = site.objects / ".config"
     with dot_config.open("a", encoding="utf-8") as config:
@@ -327,7 +307,7 @@ def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
             )
 
 
-def _keep(wanted: Request, site: _BuildDir, began: float, *, with_objects: bool) -> None:
+def _keep(wanted: ResolvedKernel, site: _BuildDir, began: float, *, with_objects: bool) -> None:
     """Move the products beside the build log; remove the build folder unless ``with_objects``."""
     folder, objects, architecture = site.folder, site.objects, site.architecture
     (objects / architecture.image_path).rename(folder / architecture.image)

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.build import sandbox
-from rmaplab.build.kernel import Request
 from rmaplab.build.makelog import first_errors
 from rmaplab.errors import BuildError
 from rmaplab.log import log
-from rmaplab.model import ARCHITECTURES, Architecture
+from rmaplab.model import ARCHITECTURES, Architecture, ResolvedKernel
+from rmaplab.model.digest import digest_of
 from rmaplab.source import diff, patched
-from rmaplab.store.cache import Cache, digest_of, file_sha256, remove
+from rmaplab.store.cache import Cache, file_sha256, remove
 
 # Part of every key: raise it when the way selftests are built changes.
 RECIPE = "1"
@@ -87,7 +87,7 @@ def _without_word_size(program: str) -> str:
     return next((program.removesuffix(s) for s in suffixes if program.endswith(s)), program)
 
 
-def build(wanted: Request, cache: Cache, *, jobs: int) -> Selftests:
+def build(wanted: ResolvedKernel, cache: Cache, *, jobs: int) -> Selftests:
     """Return the selftests of a kernel's tree from the cache, or build them.
 
     A program that does not compile is no error here. Raises PatchError as a kernel's build does,
@@ -117,7 +117,7 @@ def build(wanted: Request, cache: Cache, *, jobs: int) -> Selftests:
     )
 
 
-def _key(wanted: Request, source: Path) -> str:
+def _key(wanted: ResolvedKernel, source: Path) -> str:
     """Return the content address of the selftests, of which ``source`` is the patched tree.
 
     A series counts by what it makes of the files that a selftest may be made of, so one that
@@ -137,7 +137,7 @@ def _key(wanted: Request, source: Path) -> str:
 
 
 def matters(name: str) -> bool:
-    """Return whether a selftest may be built from a file: headers, scripts, the tests themselves."""
+    """Return whether a selftest may be built from a file: headers, scripts, tests."""
     return not _FOREIGN.fullmatch(name)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rmaplab.build.initramfs import program_path, unpack
 from rmaplab.model import Testcase
-from rmaplab.store.cache import Cache, digest_of, file_sha256
+from rmaplab.model.digest import digest_of
+from rmaplab.store.cache import Cache, file_sha256
 
 _ROOT = "root"
 _CHECKSUM = "root.sha256"

@@ -25,14 +25,14 @@ from rmaplab.cli.options import (
     sample_option,
     tree_option,
 )
-from rmaplab.cli.runs import read_lab
 from rmaplab.collect.console import parse_log
 from rmaplab.collect.textform import readable
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
 from rmaplab.log import log
-from rmaplab.model import Guest, HugepageSettings, Splat, Testcase
-from rmaplab.pipeline import kernels
+from rmaplab.model import Guest, HugepageSettings, LabOptions, Splat, Testcase
+from rmaplab.pipeline import labs
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.run import default_jobs
 from rmaplab.report import plan as plan_report
 from rmaplab.report import upstream as upstream_report
@@ -175,7 +175,7 @@ def _cover_subject(cover: str) -> str:
 def _kernels(catalogue: Catalogue) -> list[dict[str, Any]]:
     found = []
     for path in sorted((catalogue.root / "configs").glob("*.yaml")):
-        for kernel in read_lab(path, catalogue).kernels:
+        for kernel in labs.read(path, catalogue).kernels:
             config = "+".join(kernel.fragments)
             found.append({"name": f"{path.stem}: {kernel.name}",
                           "summary": f"{kernel.tree}, {config}",
@@ -198,12 +198,14 @@ def plan(
     jobs: int, form: str,
 ) -> None:  # fmt: skip
     """Show the cells that a run would run, how long they take and what is left out; run none."""
-    wanted = read_lab(lab, Catalogue(), tree=tree, repeat=repeat)
+    catalogue, cache = Catalogue(), Cache()
+    wanted = labs.read(lab, catalogue, LabOptions(tree=tree, repeat=repeat or 0))
     if series:
-        wanted = kernels.ab_lab(wanted, series)
+        wanted = labs.ab_lab(wanted, series)
+    KernelBuilder(catalogue, cache, jobs).check_names(wanted)
     part = narrowed(wanted, filter=expression, sample=sample, alike=bool(series))
     biggest = max(row.first.guest.memory_mb for row in part.rows)
-    expected = History(Cache()).expected(part.cells)
+    expected = History(cache).expected(part.cells)
     outlook = plan_report.PlanSummary(wanted, part, expected, jobs or default_jobs(biggest))
     if form == "json":
         log.json(json.dumps(plan_report.facts(outlook), indent=1) + "\n")

@@ -20,12 +20,13 @@ from rmaplab.cli.options import (
     ledger_option,
     tree_option,
 )
-from rmaplab.cli.runs import builder, read_lab
+from rmaplab.cli.runs import builder
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import Interrupted, UserError
 from rmaplab.log import log
-from rmaplab.model import Lab
+from rmaplab.model import Lab, LabOptions
 from rmaplab.mutants import Mutant, MutantResult
+from rmaplab.pipeline import labs as lab_files
 from rmaplab.pipeline import mutants as pipeline
 from rmaplab.pipeline.mutants import MutantsRequest
 from rmaplab.report import mutants as report
@@ -169,7 +170,9 @@ def _command(words: _Words) -> list[str]:
 def _asked(words: _Words, jobs: int) -> MutantsRequest:
     """Everything that the words name. Raises UserError before anything is built."""
     catalogue = Catalogue()
-    labs = tuple(read_lab(Path(lab), catalogue, tree=words.tree) for lab in words.labs)
+    labs = tuple(
+        lab_files.read(Path(lab), catalogue, LabOptions(tree=words.tree)) for lab in words.labs
+    )
     place = Path(words.patches).expanduser()
     known = source.read(
         place if place.is_dir() else catalogue.root / place, catalogue.testcases.keys()

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from rmaplab.config.catalogue import Catalogue
 from rmaplab.log import log
+from rmaplab.model import Lab, LabOptions
+from rmaplab.pipeline import labs
+from rmaplab.pipeline.run import RunRequest
 from rmaplab.selection import SAMPLES
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 lab_argument = click.argument("lab", type=click.Path(path_type=Path))
 run_argument = click.argument("run", type=click.Path(path_type=Path))
@@ -81,25 +85,103 @@ def common_options() -> list[click.Option]:
     ]  # fmt: skip
 
 
-def run_options(function: F) -> F:
-    """Add the options of a verb that runs cells."""
-    for option in (
-        accel_option,
-        click.option(
-            "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
-            show_default=True, help="Where the run's folder goes.",
-        ),
-        click.option(
-            "--no-audit", is_flag=True, help="Do not recount the reverse map from outside."
-        ),
-        ledger_option,
-        click.option(
-            "--postmortem", type=click.IntRange(0, 1000), metavar="N",
-            help="Keep the memory of the first N guests that complain, hang or die, whatever the "
-            "lab says; 0 for none.",
-        ),
-        repeat_option, exact_option, jobs_option, filter_option, sample_option, tree_option,
-        format_option,
-    ):  # fmt: skip
-        function = option(function)
-    return function
+_series_option = click.option(
+    "--series", default="", metavar="SERIES",
+    help="Put this series on the lab's first kernel, which alone is run: a folder of patches, an "
+    "mbox, or git:REPO#A..B.",
+)  # fmt: skip
+_onto_option = click.option(
+    "--onto", default="", metavar="SERIES", help="A series that --series is on top of."
+)
+_name_option = click.option(
+    "--name", default="", metavar="NAME",
+    help="Run the lab's first kernel alone, under this name. Default with --series: patched.",
+)  # fmt: skip
+_ab_series_option = click.option(
+    "--series", required=True, help="A folder of patches, an mbox, or git:REPO#A..B."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says of a run: of its lab, and of how it is carried out."""
+
+    lab: Path
+    options: LabOptions
+    accel: str
+    output: Path
+    jobs: int
+    expression: str
+    sample: str
+    form: str
+
+    def read(self, catalogue: Catalogue) -> Lab:
+        """Return the lab that is asked for. Raises UserError as labs.read() does."""
+        return labs.read(self.lab, catalogue, self.options)
+
+    def request(self, lab: Lab, command: tuple[str, ...]) -> RunRequest:
+        """Return what the pipeline is asked for; ``command`` runs the lab again."""
+        return RunRequest(
+            lab=lab,
+            command=command,
+            output=self.output,
+            filter=self.expression,
+            sample=self.sample,
+            accelerator=self.accel,
+            jobs=self.jobs,
+            comparison=(labs.BASE, labs.PATCHED) if self.options.compared else None,
+            options=self.options,
+        )
+
+
+def _collected(function: Callable[[RunOptions], int], *, compared: bool) -> Callable[..., int]:
+    """Return a verb that gets its options as one RunOptions."""
+
+    @functools.wraps(function)
+    def verb(
+        *, lab: Path, accel: str, output: Path, jobs: int, expression: str, sample: str, form: str,
+        postmortem: int | None, repeat: int | None, **of_lab: Any,
+    ) -> int:  # fmt: skip
+        options = LabOptions(compared=compared, memories=postmortem, repeat=repeat or 0, **of_lab)
+        return function(RunOptions(lab, options, accel, output, jobs, expression, sample, form))
+
+    return verb
+
+
+def run_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
+    """Give a verb that runs cells its options, as one RunOptions."""
+    verb = _collected(function, compared=False)
+    return _with(verb, *_RUN_OPTIONS, _name_option, _onto_option, _series_option)
+
+
+def ab_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
+    """Give a verb that compares two kernels its options, as one RunOptions."""
+    return _with(_collected(function, compared=True), *_RUN_OPTIONS, _ab_series_option)
+
+
+def _with(verb: Callable[..., int], *options: Callable[[Any], Any]) -> Callable[..., int]:
+    for option in options:
+        verb = option(verb)
+    return verb
+
+
+_RUN_OPTIONS = (
+    accel_option,
+    click.option(
+        "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
+        show_default=True, help="Where the run's folder goes.",
+    ),
+    click.option("--no-audit", is_flag=True, help="Do not recount the reverse map from outside."),
+    ledger_option,
+    click.option(
+        "--postmortem", type=click.IntRange(0, 1000), metavar="N",
+        help="Keep the memory of the first N guests that complain, hang or die, whatever the "
+        "lab says; 0 for none.",
+    ),
+    click.option(
+        "--config", multiple=True, metavar="FRAGMENT",
+        help="One more Kconfig fragment for every kernel, such as debuginfo; may be repeated.",
+    ),
+    repeat_option, exact_option, jobs_option, filter_option, sample_option, tree_option,
+    format_option, lab_argument,
+)  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from rmaplab.cli.options import (
+    RunOptions,
+    ab_options,
     format_option,
     jobs_option,
     lab_argument,
@@ -18,16 +19,14 @@ from rmaplab.cli.options import (
     run_options,
     tree_option,
 )
-from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
 from rmaplab.log import log
-from rmaplab.model import FindingKind, Lab
-from rmaplab.pipeline import kernels
+from rmaplab.model import LabOptions
+from rmaplab.pipeline import holding, labs
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import KernelBuilder
-from rmaplab.pipeline.run import RunRequest
 from rmaplab.report import results, terminal
 from rmaplab.store import cellfiles, inuse
 from rmaplab.store.cache import Cache
@@ -35,52 +34,8 @@ from rmaplab.store.runfolder import RunFolder
 
 
 def builder(catalogue: Catalogue, jobs: int) -> KernelBuilder:
-    """What kernels are made with, from the options."""
+    """Return what makes kernels, with as many compilers as the options say."""
     return KernelBuilder(catalogue, Cache(), jobs or len(os.sched_getaffinity(0)))
-
-
-def read_lab(
-    path: Path,
-    catalogue: Catalogue,
-    *,
-    tree: str = "",
-    repeat: int | None = None,
-    exact: bool = False,
-) -> Lab:
-    """The lab file with what the options change about it.
-
-    A path that is not there is tried among the project's own files, so that ``configs/rmap.yaml``
-    works wherever the command is installed.
-    """
-    own = catalogue.root / path
-    lab = labfile.read(path if path.exists() or not own.exists() else own, catalogue)
-    if tree:
-        lab = kernels.on_tree(lab, tree)
-    if exact:
-        lab = kernels.exact(lab)
-    return replace(lab, repeat=repeat, repeats={}) if repeat else lab
-
-
-def _keeping(lab: Lab, memories: int | None) -> Lab:
-    """The lab with as many memories to keep as the option says, if it says so."""
-    if memories is None:
-        return lab
-    keep = replace(lab.postmortem, run=memories, asked=True)
-    return replace(lab, postmortem=keep)
-
-
-def _checked(lab: Lab, no_audit: bool, no_ledger: bool) -> Lab:
-    """The lab without the checks that the options turn off."""
-    lab = replace(lab, audit=lab.audit and not no_audit, ledger=lab.ledger and not no_ledger)
-    if lab.audit:
-        return lab
-    # What only the audit finds is not expected then.
-    known = (e for e in lab.expectations if not e.subtests or not all(map(_is_audits, e.subtests)))
-    return replace(lab, expectations=tuple(known))
-
-
-def _is_audits(pattern: str) -> bool:
-    return pattern.startswith(f"{FindingKind.AUDIT.prefix} ")
 
 
 @click.command()
@@ -91,73 +46,34 @@ def build(lab: Path, tree: str, jobs: int) -> None:
     """Build a lab's kernels, and nothing else."""
     catalogue = Catalogue()
     shop = builder(catalogue, jobs)
+    wanted = labs.read(lab, catalogue, LabOptions(tree=tree))
     with inuse.shared(shop.cache):
-        builds = shop.build(read_lab(lab, catalogue, tree=tree))
+        builds = shop.build(shop.resolve_all(wanted))
     for name, made in builds.items():
         how = "was built already" if made.reused else f"built in {made.duration_s:.1f} s"
         log.stdout.print(f"{name}: {made.release}, {how}: {made.image}", markup=False)
 
 
 @click.command()
-@lab_argument
 @run_options
-def run(
-    *,
-    lab: Path, accel: str, output: Path, repeat: int | None, jobs: int, expression: str,
-    sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, no_ledger: bool, postmortem: int | None,
-) -> int:  # fmt: skip
+def run(options: RunOptions) -> int:
     """Build, boot, run, judge, report."""
-    catalogue = Catalogue()
-    asked = RunRequest(
-        lab=_keeping(
-            _checked(
-                read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
-                no_audit or exact,
-                no_ledger or exact,
-            ),
-            postmortem,
-        ),
-        command=_again(),
-        output=output,
-        filter=expression,
-        sample=sample,
-        accelerator=accel,
-        jobs=jobs,
-    )
-    return _show(run_pipeline.run(asked, builder(catalogue, 0)), form)
+    return _run(options)
 
 
 @click.command()
-@lab_argument
-@click.option("--series", required=True, help="A folder of patches, an mbox, or git:REPO#A..B.")
-@run_options
-def ab(
-    *,
-    lab: Path, series: str, accel: str, output: Path, repeat: int | None, jobs: int,
-    expression: str, sample: str, tree: str, exact: bool, form: str,
-    no_audit: bool, no_ledger: bool, postmortem: int | None,
-) -> int:  # fmt: skip
+@ab_options
+def ab(options: RunOptions) -> int:
     """The same lab on base and on base plus a series, compared."""
-    catalogue = Catalogue()
-    if not series:
+    if not options.options.series:
         raise UserError("--series names no series")
-    base = _checked(
-        read_lab(lab, catalogue, tree=tree, repeat=repeat, exact=exact),
-        no_audit or exact,
-        no_ledger or exact,
-    )
-    asked = RunRequest(
-        lab=kernels.ab_lab(_keeping(base, postmortem), series),
-        command=_again(),
-        output=output,
-        filter=expression,
-        sample=sample,
-        accelerator=accel,
-        jobs=jobs,
-        comparison=("base", "patched"),
-    )
-    return _show(run_pipeline.run(asked, builder(catalogue, 0)), form)
+    return _run(options)
+
+
+def _run(options: RunOptions) -> int:
+    catalogue = Catalogue()
+    asked = options.request(options.read(catalogue), _again())
+    return _show(run_pipeline.run(asked, builder(catalogue, 0)), options.form)
 
 
 @click.command()
@@ -177,11 +93,14 @@ def report(run: Path, form: str) -> int:
     """Judge a saved run again and write its reports; starts no guest."""
     evaluation = evaluate(RunFolder.open(run))
     write_reports(evaluation)
-    return _show(evaluation, form)
+    code = _show(evaluation, form)
+    for change in holding.of_lab(evaluation.record, Catalogue()):
+        log.warn(f"since the run: {change} (judged by the lab of then)")
+    return code
 
 
 def _again() -> tuple[str, ...]:
-    """The command line without a filter, to be run again with another one."""
+    """Return the command line without a filter, to be run again with another one."""
     words = sys.argv[1:]
     kept: list[str] = []
     skip = False

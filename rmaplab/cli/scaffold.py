@@ -33,7 +33,7 @@ def testcase(name: str) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 def subtests(run: Path) -> None:
     """Write the lists of the subtests that the tree's selftests printed in RUN."""
-    recorded = upstream.record(RunFolder.open(run))
+    recorded = upstream.record(RunFolder.open(run), Catalogue().testcases)
     for path, lists in recorded.lists.items():
         subtest_lists.write(path, lists)
         counts = ", ".join(

@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 
 from rmaplab.cli.options import accel_option, jobs_option, lab_argument, tree_option
-from rmaplab.cli.runs import builder, read_lab
+from rmaplab.cli.runs import builder
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
-from rmaplab.model import Kernel, Lab
+from rmaplab.model import Kernel, Lab, LabOptions
+from rmaplab.pipeline import labs
 from rmaplab.pipeline import shell as shell_pipeline
 from rmaplab.store import inuse
 from rmaplab.text import near_miss
@@ -47,7 +48,7 @@ def shell(
     profile = catalogue.guests.get(guest)
     if profile is None:
         raise UserError(f"unknown guest {guest!r}{near_miss(guest, catalogue.guests)}")
-    wanted = _kernel(read_lab(lab, catalogue, tree=tree), kernel)
+    wanted = _kernel(labs.read(lab, catalogue, LabOptions(tree=tree)), kernel)
     if series:
         wanted = replace(wanted, series=series)
     shop = builder(catalogue, jobs)

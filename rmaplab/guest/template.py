@@ -32,7 +32,7 @@ from rmaplab.guest.settings import GuestSetup, apply_settings
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import GuestDied, LimitReached, Vm, running
 from rmaplab.model import Guest
-from rmaplab.store.cache import digest_of
+from rmaplab.model.digest import digest_of
 
 # Part of every key: raise it when the way templates are made changes.
 RECIPE = "7"

@@ -63,12 +63,14 @@ from rmaplab.model.judgement import (
     span,
 )
 from rmaplab.model.kernels import (
+    NO_PATCHES,
     Build,
     ConfigSymbol,
     Kconfig,
     Kernel,
     LeftOutSymbol,
     Patch,
+    ResolvedKernel,
     Series,
     Tree,
 )
@@ -94,6 +96,7 @@ from rmaplab.model.matrix import (
     Walker,
     place,
 )
+from rmaplab.model.options import LabOptions
 from rmaplab.model.verdicts import (
     Change,
     Outcome,
@@ -107,6 +110,7 @@ __all__ = [
     "FREE",
     "INSTRUCTIONS",
     "NO_DEVICE",
+    "NO_PATCHES",
     "NO_REPORT",
     "OWNER_BOOT",
     "OWNER_GAP",
@@ -148,6 +152,7 @@ __all__ = [
     "Kconfig",
     "Kernel",
     "Lab",
+    "LabOptions",
     "LeftOutSymbol",
     "Limit",
     "Limits",
@@ -160,6 +165,7 @@ __all__ = [
     "Patch",
     "Patterns",
     "Requirements",
+    "ResolvedKernel",
     "RowKey",
     "SavedMemory",
     "Series",

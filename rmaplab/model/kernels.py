@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmaplab.model.architecture import DEFAULT, Architecture, architecture_of
+from rmaplab.model.digest import digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,53 @@ class Kernel:
     def architecture(self) -> Architecture:
         """The row of the kernel's architecture. Raises UserError if there is none."""
         return architecture_of(self.arch)
+
+
+NO_PATCHES = Series(name="", origin="", patches=())
+"""The series of an unpatched tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedKernel:
+    """A kernel with everything that determines it, settled once a run.
+
+    ``series`` is all of its patches, those of ``onto`` first; ``onto`` is what the series begins
+    with, if a build of that is kept to start from. ``recipe`` and ``environment`` are how the lab
+    builds kernels.
+    """
+
+    kernel: Kernel
+    tree: Tree
+    series: Series
+    kconfig: Kconfig
+    toolchain: str
+    recipe: str
+    environment: str
+    onto: Series = NO_PATCHES
+
+    @property
+    def own(self) -> Series:
+        """The patches that the series has beyond those of ``onto``."""
+        return replace(self.series, patches=self.series.patches[len(self.onto.patches) :])
+
+    @property
+    def key(self) -> str:
+        """The content address: equal keys are the same kernel, byte for byte."""
+        return digest_of(
+            "build",
+            self.recipe,
+            self.kernel.arch,
+            self.tree.digest,
+            self.kconfig.digest,
+            self.toolchain,
+            self.environment,
+            *(patch.digest for patch in self.series.patches),
+        )
+
+    @property
+    def base(self) -> ResolvedKernel:
+        """The kernel whose build folder this one's starts from."""
+        return replace(self, series=self.onto, onto=NO_PATCHES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from rmaplab.model import (
     Unstable,
     Verdict,
 )
+from rmaplab.pipeline import holding
 from rmaplab.pipeline.postrun import PostRunEvidence
 from rmaplab.plan import plan
 from rmaplab.report import html, junit, results, summary
@@ -106,12 +107,15 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
     record = folder.read_record()
     postrun = PostRunEvidence(folder, record)
     lab = record.lab
-    everything = plan(lab)
-    known = before or Observations(everything.cells)
-    cells = planned(record, known.cells)
+    if before is None:
+        everything = plan(lab)
+        known, size = Observations(planned(record, everything.cells)), everything.size
+    else:
+        known, size = before, record.lab_cells
+    cells = tuple(known.cells)
+    journal = folder.read_journal()
     if not record.is_whole:
-        done = folder.finished()
-        cells = tuple(cell for cell in cells if cell.id in done)
+        cells = tuple(cell for cell in cells if cell.id in journal.finished)
     if any(facts.error for facts in record.kernels.values()):
         cells = ()
     judged = []
@@ -129,7 +133,7 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
             read=lambda result: _deltas(folder, result),
             limits=lab.limits,
         )
-    whole = len(record.cells) == everything.size and record.is_whole
+    whole = len(record.cells) == size and record.is_whole
     stale = unmatched(lab.expectations, cells) if whole and cells else ()
     remarks = (
         *_allowlist_remarks(record, judged, whole),
@@ -137,6 +141,8 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
         *_list_remarks(judged),
         *postrun.remarks,
         *_limit_remarks(record, comparison),
+        *journal.remarks,
+        *holding.of_folder(folder, record),
     )
     return Evaluation(folder, record, tuple(judged), comparison, stale, remarks)
 

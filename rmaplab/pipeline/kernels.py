@@ -1,88 +1,181 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The kernels of a lab: fetched, patched, configured, built."""
+"""The kernels of a lab: resolved once a run, built, restored from a run's folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from rmaplab.build import kernel as build_kernel
-from rmaplab.build.kernel import Request
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.errors import KernelError
-from rmaplab.model import Build, Kernel, Lab
-from rmaplab.plan import on_kernels
+from rmaplab.errors import InfraError, KernelError, UserError
+from rmaplab.model import Build, Kernel, Lab, ResolvedKernel, Series, Tree
 from rmaplab.source import series as series_source
 from rmaplab.source import tree as tree_source
 from rmaplab.store.cache import Cache
-from rmaplab.store.runfolder import KernelFacts
+from rmaplab.store.runfolder import SERIES, KernelFacts, RunFolder, SavedPatch
 
-
-def ab_lab(lab: Lab, series: str) -> Lab:
-    """The lab's first kernel as ``base``, and the same with the series as ``patched``."""
-    base = replace(lab.kernels[0], name="base")
-    return on_kernels(lab, (base, replace(base, name="patched", series=series)))
-
-
-def on_tree(lab: Lab, tree: str) -> Lab:
-    """The lab with all its kernels on another tree."""
-    return replace(lab, kernels=tuple(replace(kernel, tree=tree) for kernel in lab.kernels))
-
-
-def exact(lab: Lab) -> Lab:
-    """The lab with all its guests in exact mode."""
-    return replace(lab, guests=tuple(replace(guest, icount=True) for guest in lab.guests))
+Kernels = Mapping[str, ResolvedKernel]
+"""The kernels of a run by their names in the lab."""
 
 
 @dataclass(slots=True)
 class KernelBuilder:
-    """What it takes to make kernels."""
+    """Resolves and builds kernels; each tree and each series is read once in a builder's life."""
 
     catalogue: Catalogue
     cache: Cache
     jobs: int
+    _found: dict[str, tree_source.Fetch] = field(default_factory=dict, init=False)
+    _trees: dict[str, Tree] = field(default_factory=dict, init=False)
+    _series: dict[str, Series] = field(default_factory=dict, init=False)
+    _kernels: dict[Kernel, ResolvedKernel] = field(default_factory=dict, init=False)
+    _toolchains: dict[str, str] = field(default_factory=dict, init=False)
 
-    def request(self, kernel: Kernel) -> Request:
-        """Fetch tree and series of a kernel and settle its key."""
-        tree = tree_source.fetch(kernel.tree, self.cache)
-        series = series_source.load(kernel.series, self.catalogue.root)
-        config = [self.catalogue.fragments[name] for name in kernel.fragments]
-        onto = series_source.load(kernel.onto, self.catalogue.root)
-        return build_kernel.request(kernel, tree, series, config, onto)
+    def check(self, lab: Lab) -> None:
+        """Look for the trees and read the series of a lab's kernels; nothing is fetched.
+
+        Raises UserError with every tree and series that is not there or cannot be read, else
+        InfraError if this host cannot look.
+        """
+        mistakes: dict[str, UserError] = {}
+        unable: InfraError | None = None
+        for kernel in lab.kernels:
+            for look, spec in (
+                (self._find, kernel.tree),
+                (self._load, kernel.series),
+                (self._load, kernel.onto),
+            ):
+                try:
+                    look(spec)
+                except UserError as error:
+                    mistakes.setdefault(error.message, error)
+                except InfraError as error:
+                    unable = unable or error
+        if mistakes:
+            hints = dict.fromkeys(error.hint for error in mistakes.values() if error.hint)
+            raise UserError("\n".join(mistakes), hint="; ".join(hints))
+        if unable is not None:
+            raise unable
+
+    def check_names(self, lab: Lab) -> None:
+        """Raise UserError as check() does; whether this host could fetch a tree is not asked."""
+        with contextlib.suppress(InfraError):
+            self.check(lab)
+
+    def resolve(self, kernel: Kernel) -> ResolvedKernel:
+        """Fetch the tree of a kernel and settle what determines the kernel.
+
+        Raises UserError for a tree, series or fragment that cannot be read, InfraError if fetching
+        fails or a tool is missing.
+        """
+        if kernel not in self._kernels:
+            series, onto = self._load(kernel.series), self._load(kernel.onto)
+            self._kernels[kernel] = self._resolved(kernel, self._tree(kernel.tree), series, onto)
+        return self._kernels[kernel]
+
+    def resolve_all(self, lab: Lab) -> dict[str, ResolvedKernel]:
+        """Resolve the kernels of a lab, by name, once nothing about them is mistyped."""
+        self.check(lab)
+        return {kernel.name: self.resolve(kernel) for kernel in lab.kernels}
+
+    def restore(self, kernel: Kernel, facts: KernelFacts, folder: RunFolder) -> ResolvedKernel:
+        """Resolve a kernel of a saved run, from the series that the run's folder has.
+
+        The tree is the one of then if the cache still has it, else it is fetched again. Raises
+        UserError if the saved series is damaged, and as resolve() does.
+        """
+        tree = tree_source.cached(kernel.tree, facts.tree_entry, facts.digest, self.cache)
+        series = self._saved_series(kernel, facts, folder)
+        onto = replace(series, patches=series.patches[: facts.onto])
+        own = replace(series, patches=series.patches[facts.onto :])
+        return self._resolved(kernel, tree or self._tree(kernel.tree), own, onto)
 
     def build(
-        self, lab: Lab, on_facts: Callable[[str, KernelFacts], None] = lambda _name, _facts: None
+        self,
+        kernels: Kernels,
+        on_end: Callable[[str, Build | KernelError], None] = lambda _name, _end: None,
     ) -> dict[str, Build]:
-        """Build every kernel of a lab.
+        """Build resolved kernels, by name.
 
-        ``on_facts`` hears of each kernel, also of one that fails. Raises the KernelError of the
+        ``on_end`` hears of each kernel, also of one that fails. Raises the KernelError of the
         first kernel that cannot be built.
         """
         builds: dict[str, Build] = {}
-        requests = {kernel.name: self.request(kernel) for kernel in lab.kernels}
-        for name, wanted in requests.items():
-            facts = _facts(wanted)
+        for name, kernel in kernels.items():
             try:
-                builds[name] = build_kernel.build(wanted, self.cache, jobs=self.jobs)
+                builds[name] = build_kernel.build(kernel, self.cache, jobs=self.jobs)
             except KernelError as error:
-                facts.error = error.message
-                facts.error_kind = type(error).__name__
-                on_facts(name, facts)
+                on_end(name, error)
                 raise
-            facts.release = builds[name].release
-            on_facts(name, facts)
+            on_end(name, builds[name])
         return builds
 
+    def _find(self, spec: str) -> tree_source.Fetch:
+        if spec not in self._found:
+            self._found[spec] = tree_source.find(spec, self.cache)
+        return self._found[spec]
 
-def _facts(wanted: Request) -> KernelFacts:
+    def _tree(self, spec: str) -> Tree:
+        if spec not in self._trees:
+            self._trees[spec] = self._find(spec)()
+        return self._trees[spec]
+
+    def _load(self, spec: str) -> Series:
+        if spec not in self._series:
+            self._series[spec] = series_source.load(spec, self.catalogue.root)
+        return self._series[spec]
+
+    def _resolved(self, kernel: Kernel, tree: Tree, series: Series, onto: Series) -> ResolvedKernel:
+        if kernel.arch not in self._toolchains:
+            self._toolchains[kernel.arch] = build_kernel.toolchain(kernel.architecture)
+        config = [self.catalogue.fragments[name] for name in kernel.fragments]
+        return build_kernel.resolve(
+            kernel, tree, series, config, onto, identity=self._toolchains[kernel.arch]
+        )
+
+    def _saved_series(self, kernel: Kernel, facts: KernelFacts, folder: RunFolder) -> Series:
+        if not facts.saved_patches:
+            return series_source.EMPTY
+        place = folder.inside(f"{SERIES}/{kernel.name}")
+        series = series_source.load(str(place), self.catalogue.root)
+        found = [patch.digest for patch in series.patches]
+        if found != [patch.digest for patch in facts.saved_patches]:
+            raise UserError(f"{place}: the patches are not those that the run began with")
+        return series
+
+
+def facts_of(kernel: ResolvedKernel) -> KernelFacts:
+    """Return what run.json says of a kernel that is not built yet."""
     return KernelFacts(
-        tree=wanted.tree.spec,
-        origin=wanted.tree.origin,
-        version=wanted.tree.version,
-        digest=wanted.tree.digest,
-        series=" + ".join(filter(None, (wanted.kernel.onto, wanted.kernel.series))),
-        patches=[patch.subject for patch in wanted.series.patches],
-        config=list(wanted.kconfig.fragments),
-        toolchain=wanted.toolchain,
-        key=wanted.key,
+        tree=kernel.tree.spec,
+        origin=kernel.tree.origin,
+        version=kernel.tree.version,
+        digest=kernel.tree.digest,
+        series=" + ".join(filter(None, (kernel.kernel.onto, kernel.kernel.series))),
+        patches=[patch.subject for patch in kernel.series.patches],
+        config=list(kernel.kconfig.fragments),
+        toolchain=kernel.toolchain,
+        key=kernel.key,
+        tree_entry=tree_source.entry_of(kernel.tree),
+        onto=len(kernel.onto.patches),
+        symbols={symbol.name: symbol.value for symbol in kernel.kconfig.symbols},
+        recipe=kernel.recipe,
+        environment=kernel.environment,
     )
+
+
+def save_series(kernel: ResolvedKernel, folder: RunFolder) -> list[SavedPatch]:
+    """Write the patches of a kernel into a run's folder, as mails that git am applies."""
+    patches = kernel.series.patches
+    saved: list[SavedPatch] = []
+    for number, patch in enumerate(patches, start=1):
+        name = f"{number:04}-{series_source.slug(patch.subject)}.patch"
+        mail = series_source.as_mail(patch, number, len(patches))
+        folder.write(f"{SERIES}/{kernel.kernel.name}/{name}", mail)
+        saved.append(SavedPatch(name, patch.digest))
+    if patches and kernel.series.cover:
+        cover = f"{SERIES}/{kernel.kernel.name}/cover-letter.txt"
+        folder.write(cover, kernel.series.cover)
+    return saved

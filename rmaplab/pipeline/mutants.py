@@ -33,6 +33,7 @@ from rmaplab.mutants import (
     grouped,
     verdict,
 )
+from rmaplab.pipeline import labs
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.evaluate import Evaluation, evaluate
 from rmaplab.pipeline.kernels import KernelBuilder
@@ -71,10 +72,14 @@ class MutantsRequest:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One kernel that the cells of a lab run on; ``name`` begins the names of its runs."""
+    """One kernel that the cells of a lab run on; ``name`` begins the names of its runs.
+
+    ``config`` are the Kconfig fragments that the kernel has beside the lab's.
+    """
 
     name: str
     lab: Lab
+    config: tuple[str, ...] = ()
 
     @property
     def kernel(self) -> Kernel:
@@ -109,7 +114,7 @@ def run(
 
 
 def labs_of(mutant: Mutant, labs: Iterable[Lab]) -> tuple[Lab, ...]:
-    """The labs that have any of the testcases that should tell."""
+    """Return the labs that have any of the testcases that should tell."""
     return tuple(
         lab for lab in labs if {t.name for t in lab.every_testcase} & set(mutant.testcases)
     )
@@ -121,7 +126,7 @@ class _Table:
     def __init__(self, asked: MutantsRequest, folder: RunFolder, builder: KernelBuilder) -> None:
         self._asked = asked
         self._folder = folder
-        self._workshop = builder
+        self._builder = builder
         self._runs = _Runs(folder.path / "runs", asked, builder)
         self._rows: dict[str, dict[RowKey, list[CellResult]]] = {}
 
@@ -149,7 +154,7 @@ class _Table:
     def _looks(
         self, mutant: Mutant, pairs: Sequence[tuple[Variant, Variant]], only: Collection[str]
     ) -> tuple[MutantReport, float]:
-        """The look at all labs, and the seconds that the mutant's cells took.
+        """Return the look at all labs, and the seconds that the mutant's cells took.
 
         ``only`` are the testcases to run; none means as asked.
         """
@@ -173,7 +178,7 @@ class _Table:
     def _without_debug(
         self, mutant: Mutant, labs: Sequence[Lab], told: Collection[str]
     ) -> MutantReport:
-        """The testcases that told, on kernels without the debugging options."""
+        """Run the testcases that told on kernels without the debugging options."""
         pairs = [sides(lab, mutant, WITHOUT_DEBUG) for lab in labs]
         for base, changed in pairs:
             self._prepare(base)
@@ -181,7 +186,7 @@ class _Table:
         return self._looks(mutant, pairs, told)[0]
 
     def _wanted(self, mutant: Mutant, side: Variant, only: Collection[str]) -> list[Row]:
-        """The rows to run; those that the guest cannot run show nothing."""
+        """Return the rows to run; those that the guest cannot run show nothing."""
         whole = select(plan(side.lab), self._asked.filter)
         names = only or (mutant.testcases if self._asked.named else ())
         rows = [row for row in whole.rows if not row.first.skip]
@@ -189,11 +194,11 @@ class _Table:
 
     def _prepare(self, base: Variant) -> None:
         """Build what the mutants of a base start from: that is none of their time."""
-        request = self._workshop.request(base.kernel)
-        build_kernel.build(request, self._workshop.cache, jobs=self._workshop.jobs, keep=True)
+        kernel = self._builder.resolve(base.kernel)
+        build_kernel.build(kernel, self._builder.cache, jobs=self._builder.jobs, keep=True)
 
     def _build(self, side: Variant) -> Build:
-        (built,) = self._workshop.build(side.lab, lambda _name, _facts: None).values()
+        (built,) = self._builder.build(self._builder.resolve_all(side.lab)).values()
         return built
 
     def _look(
@@ -206,7 +211,7 @@ class _Table:
         return self._again(mutant, before, changed, seen, wanted)
 
     def _base_rows(self, base: Variant, wanted: Sequence[Row]) -> Rows:
-        """The base's results of the rows, run once and then remembered."""
+        """Return the base's results of the rows, run once and then remembered."""
         known = self._rows.get(base.name)
         if known is None:
             known = self._rows[base.name] = grouped(self._runs.earlier(base))
@@ -247,12 +252,12 @@ class _Table:
         for changed in mutants:
             for name in self._runs.templates(changed):
                 self._remove("templates", name)
-            request = self._workshop.request(changed.kernel)
-            self._remove("sources", patched.key(request.tree, request.series))
+            kernel = self._builder.resolve(changed.kernel)
+            self._remove("sources", patched.key(kernel.tree, kernel.series))
 
     def _remove(self, section: str, name: str) -> None:
-        with self._workshop.cache.lock(section, name):
-            remove(self._workshop.cache.path(section, name))
+        with self._builder.cache.lock(section, name):
+            remove(self._builder.cache.path(section, name))
 
 
 class _Runs:
@@ -261,10 +266,10 @@ class _Runs:
     def __init__(self, parent: Path, asked: MutantsRequest, builder: KernelBuilder) -> None:
         self._parent = parent
         self._asked = asked
-        self._workshop = builder
+        self._builder = builder
 
     def of(self, side: Variant, part: str, rows: Sequence[Row], repeat: int = 0) -> Evaluation:
-        """The run of some rows on a kernel: as it was saved, gone on with, or made now."""
+        """Return the run of some rows on a kernel: as saved, gone on with, or made now."""
         lab = _only(side.lab, rows, repeat)
         lab = replace(lab, name=f"{side.name}.{part}")
         cells = tuple(cell.id for cell in plan(lab).cells)
@@ -275,34 +280,34 @@ class _Runs:
                 continue
             if record.is_whole:
                 return evaluate(folder)
-            return run_pipeline.resume(folder, self._workshop, self._asked.jobs)
+            return run_pipeline.resume(folder, self._builder, self._asked.jobs)
         asked = RunRequest(
             lab=lab,
-            command=("./lab.py", "mutants", str(lab.path)),
+            command=labs.command(side.lab, side.kernel, self._asked.accelerator, side.config),
             output=self._parent,
             accelerator=self._asked.accelerator,
             jobs=self._asked.jobs,
         )
-        return run_pipeline.run(asked, self._workshop)
+        return run_pipeline.run(asked, self._builder)
 
     def earlier(self, side: Variant) -> Iterator[CellResult]:
-        """Every result of a kernel that is saved already."""
+        """Yield every result of a kernel that is saved already."""
         for folder in self._saved(f"{side.name}.*"):
             if self._same_kernel(side, folder):
                 yield from evaluate(folder).results
 
     def count(self, side: Variant) -> int:
-        """How many runs of a kernel there are."""
+        """Return how many runs of a kernel there are."""
         return sum(1 for _ in self._saved(f"{side.name}.*"))
 
     def templates(self, side: Variant) -> set[str]:
-        """The templates that the runs of a kernel made or used."""
+        """Return the names of the templates that the runs of a kernel made or used."""
         return {
             str(name)
             for folder in self._saved(f"{side.name}.*")
             for event in folder.events()
-            if event.get("event") == "templates"
-            for name in event.get("names", ())
+            if event["event"] == "templates" and isinstance(event.get("names"), list)
+            for name in event["names"]
         }
 
     def _saved(self, name: str) -> Iterator[RunFolder]:
@@ -316,17 +321,18 @@ class _Runs:
         return (
             record.lab.name.startswith(f"{side.name}.")
             and facts is not None
-            and facts.key == self._workshop.request(side.kernel).key
+            and facts.key == self._builder.resolve(side.kernel).key
         )
 
 
 def sides(lab: Lab, mutant: Mutant, config: str = "") -> tuple[Variant, Variant]:
-    """The lab on a mutant's base and on the mutant, both with one more Kconfig fragment.
+    """Return the lab on a mutant's base and on the mutant, both with one more Kconfig fragment.
 
     The kernels are named as in an A/B, so that what the lab file says of ``base`` holds.
     """
     first = lab.kernels[0]
-    fragments = (*first.fragments, config) if config else first.fragments
+    more = (config,) if config else ()
+    fragments = (*first.fragments, *more)
     patched = mutant.base is MutantBase.PATCHED
     base = replace(
         first,
@@ -337,13 +343,13 @@ def sides(lab: Lab, mutant: Mutant, config: str = "") -> tuple[Variant, Variant]
     changed = replace(base, name="mutant", series=str(mutant.path), onto=base.series)
     stem = ".".join(filter(None, (lab.name, str(mutant.base), config)))
     return (
-        Variant(f"{stem}.base", on_kernels(lab, (base,))),
-        Variant(f"{stem}.mutant.{mutant.name}", on_kernels(lab, (changed,))),
+        Variant(f"{stem}.base", on_kernels(lab, (base,)), more),
+        Variant(f"{stem}.mutant.{mutant.name}", on_kernels(lab, (changed,)), more),
     )
 
 
 def _only(lab: Lab, rows: Sequence[Row], repeat: int) -> Lab:
-    """The lab with these of its rows alone.
+    """Return the lab with these of its rows alone.
 
     Its testcases stay those of the whole lab, since they determine its templates.
     """
@@ -364,7 +370,7 @@ def _only(lab: Lab, rows: Sequence[Row], repeat: int) -> Lab:
 
 
 def _together(looks: Sequence[MutantReport]) -> MutantReport:
-    """The looks at several labs as one."""
+    """Return the looks at several labs as one."""
     return MutantReport(
         tuple(found for one in looks for found in one.detections),
         sum(one.rows for one in looks),

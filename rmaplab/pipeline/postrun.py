@@ -25,8 +25,8 @@ from rmaplab.errors import InfraError, RmaplabError, UserError
 from rmaplab.evidence.events import MemoryNotSaved
 from rmaplab.evidence.names import TRANSCRIPT
 from rmaplab.log import log
-from rmaplab.model import NO_REPORT, Build, Cell, Observation
-from rmaplab.pipeline.kernels import KernelBuilder
+from rmaplab.model import NO_REPORT, Build, Cell, Observation, ResolvedKernel
+from rmaplab.pipeline.kernels import Kernels
 from rmaplab.plan import plan
 from rmaplab.source import patched
 from rmaplab.store import memoryfile
@@ -46,16 +46,16 @@ _HOW_TO_KEEP = (
 
 def look(
     folder: RunFolder,
-    record: RunRecord,
+    kernels: Kernels,
     builds: Mapping[str, Build],
-    builder: KernelBuilder,
+    cache: Cache,
     seen: Sequence[tuple[Cell, Observation]],
 ) -> None:
     """Look up source lines and make reports, for the cells that were seen."""
     for name, build in builds.items():
         found = [one for cell, one in seen if cell.kernel == name]
         try:
-            _look_up(folder, record, build, builder, found)
+            _look_up(folder, kernels[name], build, cache, found)
         except (RmaplabError, OSError) as error:
             log.warn(f"kernel {name}: no source lines: {error}")
             _write_lines(folder, build.key, {}, str(error))
@@ -69,9 +69,9 @@ def look(
 
 def _look_up(
     folder: RunFolder,
-    record: RunRecord,
+    kernel: ResolvedKernel,
     build: Build,
-    builder: KernelBuilder,
+    cache: Cache,
     seen: Sequence[Observation],
 ) -> None:
     if lines.vmlinux_of(build.folder) is None:
@@ -79,9 +79,7 @@ def _look_up(
     places = [place for one in seen for splat in one.splats for place in places_of(splat)]
     if not places:
         return
-    (kernel,) = (one for one in record.lab.kernels if one.name == build.kernel)
-    wanted = builder.request(kernel)
-    source = patched.source_of(wanted.tree, wanted.series, builder.cache)
+    source = patched.source_of(kernel.tree, kernel.series, cache)
     _write_lines(folder, build.key, lines.resolve(places, build.folder, source), "")
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import fragments, initramfs
+from rmaplab.build import fragments, initramfs, programs
 from rmaplab.errors import InfraError, Interrupted, KernelError, RmaplabError, UserError
 from rmaplab.guest import accel, command
-from rmaplab.guest.command import Launch
+from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
-from rmaplab.model import Build, Cell, Lab, Observation
-from rmaplab.pipeline import calibration, host, postrun, upstream
+from rmaplab.model import Architecture, Build, Cell, Lab, LabOptions, Observation, ResolvedKernel
+from rmaplab.pipeline import calibration, holding, host, postrun, upstream
 from rmaplab.pipeline.evaluate import (
     Evaluation,
     Observations,
@@ -27,20 +27,18 @@ from rmaplab.pipeline.evaluate import (
     write_reports,
 )
 from rmaplab.pipeline.hostmemory import available_mb
-from rmaplab.pipeline.kernels import KernelBuilder
+from rmaplab.pipeline.kernels import KernelBuilder, Kernels, facts_of, save_series
 from rmaplab.pipeline.runner import Runner
 from rmaplab.pipeline.templates import Templates
-from rmaplab.plan import plan
+from rmaplab.pipeline.upstream import SelftestBuilds
+from rmaplab.plan import Plan, plan
 from rmaplab.schedule import Remaining, order
 from rmaplab.selection import choose, narrowing
 from rmaplab.store import inuse
-from rmaplab.store.cache import Cache
+from rmaplab.store.cache import Cache, file_sha256
 from rmaplab.store.history import History
 from rmaplab.store.reservation import DiskReservation
-from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord, now, planned
-
-"""What cells showed, by their ids, for as long as the process that ran them lives."""
-
+from rmaplab.store.runfolder import Programs, RunFolder, RunRecord, now, planned
 
 # What saved guests may take of the cache, which is some 300 of them.
 TEMPLATES_BYTES = 20 << 30
@@ -50,7 +48,10 @@ CELL_BYTES = 112 << 10
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the user asked of a run; ``jobs`` 0 means as many guests as the host bears."""
+    """What the user asked of a run; ``jobs`` 0 means as many guests as the host bears.
+
+    ``options`` are those by which ``lab`` was made of its file, None if it was made otherwise.
+    """
 
     lab: Lab
     command: tuple[str, ...]
@@ -60,23 +61,85 @@ class RunRequest:
     accelerator: str = "auto"
     jobs: int = 0
     comparison: tuple[str, str] | None = None
+    options: LabOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run under way: its folder and record, its plan, and what it is carried out with."""
+
+    folder: RunFolder
+    record: RunRecord
+    whole: Plan
+    kernels: Kernels
+    builder: KernelBuilder
+    seen: Observations
+    jobs: int
+
+    @property
+    def architecture(self) -> Architecture:
+        """The architecture of the run's guests."""
+        return self.record.lab.kernels[0].architecture
+
+    def note(self) -> None:
+        """Bring what is known of the run to the disk."""
+        self.folder.write_record(self.record)
 
 
 def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
     """Run a lab and report.
 
-    Raises UserError before anything is built if nothing would run, InfraError if the lab cannot
-    work here. A KernelError of a build is reported in the run's folder and raised again, and so is
-    an interruption; in both cases the reports hold what was measured.
+    Raises UserError before anything is fetched or a folder made if nothing would run or if a tree
+    or a series is mistyped, InfraError if the lab cannot work here. A KernelError of a build is
+    reported in the run's folder and raised again, and so is an interruption; in both cases the
+    reports hold what was measured.
     """
+    whole = plan(asked.lab)
     chosen = choose(
         asked.lab,
         filter=asked.filter,
         sample=asked.sample,
         alike=asked.comparison is not None,
+        whole=whole,
     )
     for emulator in command.emulators(cell.guest for cell in chosen.cells):
         proc.require(emulator)  # before the minutes that a kernel takes
+    with _retiring(builder.cache), inuse.shared(builder.cache):
+        kernels = builder.resolve_all(asked.lab)
+        folder, record = _begin(asked, whole, chosen, kernels)
+        with folder.lock():
+            going = _Run(
+                folder, record, whole, kernels, builder, Observations(chosen.cells), asked.jobs
+            )
+            return _to_the_end(going, chosen.cells)
+
+
+def resume(folder: RunFolder, builder: KernelBuilder, jobs: int) -> Evaluation:
+    """Go on with a run that was interrupted or killed: only cells that had not finished are run.
+
+    Raises UserError if there is nothing to go on with, or with all that differs from what the run
+    began with: kernels, patches, configuration, toolchain, programs, lab.
+    """
+    with _retiring(builder.cache), inuse.shared(builder.cache), folder.lock():
+        record = folder.read_record()
+        if record.is_whole:
+            raise UserError(f"{folder.path} is finished: there is nothing to go on with")
+        kernels = _hold(folder, record, builder)
+        whole = plan(record.lab)
+        cells = planned(record, whole.cells)
+        done = folder.finished()
+        waiting = tuple(cell for cell in cells if cell.id not in done)
+        log.info(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before")
+        record.interrupted, record.ended = False, ""
+        going = _Run(folder, record, whole, kernels, builder, Observations(cells), jobs)
+        going.note()
+        return _to_the_end(going, waiting)
+
+
+def _begin(
+    asked: RunRequest, whole: Plan, chosen: Plan, kernels: Kernels
+) -> tuple[RunFolder, RunRecord]:
+    """Make a run's folder, with what was asked and the kernels' patches."""
     folder = RunFolder.create(asked.output, asked.lab.name)
     record = RunRecord(
         lab=asked.lab,
@@ -84,103 +147,172 @@ def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
         command=asked.command,
         began=now(),
         comparison=asked.comparison,
+        kernels={name: facts_of(kernel) for name, kernel in kernels.items()},
         accelerator=asked.accelerator,
         host=_host(),
         tools=_tools(command.emulators(cell.guest for cell in chosen.cells)),
-        lab_cells=plan(asked.lab).size,
+        lab_cells=whole.size,
         narrowed=narrowing(asked.filter, asked.sample),
+        options=asked.options,
     )
+    for name, kernel in kernels.items():
+        record.kernels[name].saved_patches = save_series(kernel, folder)
     folder.write_record(record)
     log.info(f"run folder: {folder.path}")
-    seen = Observations(chosen.cells)
-    with (
-        _retiring(builder.cache),
-        inuse.shared(builder.cache),
-        folder.lock(),
-        _keeping(folder, record, seen),
-    ):
-        _carry_out(folder, record, chosen.cells, builder, jobs=asked.jobs, seen=seen)
-    return _remember(finish(folder, record, seen), builder)
+    return folder, record
 
 
-def resume(folder: RunFolder, builder: KernelBuilder, jobs: int) -> Evaluation:
-    """Go on with a run that was interrupted or killed: only cells that had not finished are run.
+def _hold(folder: RunFolder, record: RunRecord, builder: KernelBuilder) -> Kernels:
+    """Return a saved run's kernels, if all that it would go on with is what it began with.
 
-    Raises UserError if there is nothing to go on with, or if a kernel would now be another one
-    than the run began with (a working tree or a series that changed).
+    Raises UserError with everything that differs.
     """
-    with _retiring(builder.cache), inuse.shared(builder.cache), folder.lock():
-        record = folder.read_record()
-        if record.is_whole:
-            raise UserError(f"{folder.path} is finished: there is nothing to go on with")
-        done = folder.finished()
-        cells = planned(record, plan(record.lab).cells)
-        waiting = tuple(cell for cell in cells if cell.id not in done)
-        for kernel in record.lab.kernels:
-            began_with = record.kernels.get(kernel.name)
-            if began_with is not None and builder.request(kernel).key != began_with.key:
-                raise UserError(
-                    f"kernel {kernel.name} is not the one that {folder.path} began with",
-                    hint="its tree, series, configuration or compiler changed: start a new run",
-                )
-        log.info(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before")
-        record.interrupted, record.ended = False, ""
-        folder.write_record(record)
-        seen = Observations(cells)
-        with _keeping(folder, record, seen):
-            _carry_out(folder, record, waiting, builder, jobs=jobs, seen=seen)
-        return _remember(finish(folder, record, seen), builder)
+    lab = {kernel.name: kernel for kernel in record.lab.kernels}
+    unnoted = [name for name in lab if not getattr(record.kernels.get(name), "tree_entry", "")]
+    if unnoted:
+        raise UserError(
+            f"{folder.path} was begun by an earlier version of the lab, which did not note what "
+            f"its kernels were made of ({', '.join(unnoted)}): it cannot be gone on with",
+            hint="start a new run; lab.py report shows what this one has",
+        )
+    differences = list(holding.of_folder(folder, record))
+    kernels: dict[str, ResolvedKernel] = {}
+    if not differences:
+        for name, kernel in lab.items():
+            try:
+                kernels[name] = builder.restore(kernel, record.kernels[name], folder)
+            except UserError as error:
+                differences.append(f"kernel {name}: {error.message}")
+    if not differences:
+        differences += holding.of_kernels(record, kernels)
+    differences += holding.of_programs(record, builder.catalogue)
+    differences += holding.of_lab(record, builder.catalogue)
+    if differences:
+        lines = "".join(f"\n  {one}" for one in differences)
+        raise UserError(
+            f"{folder.path} began with something else than there is now:{lines}",
+            hint="bring back what it began with, or start a new run",
+        )
+    return kernels
 
 
 @contextlib.contextmanager
 def _retiring(cache: Cache) -> Iterator[None]:
-    """Whatever becomes of a run, what is in the way of later ones goes."""
+    """Remove the saved guests that are in the way of later runs, however the block ends."""
     try:
         yield
     finally:
         inuse.keep_within(cache, "templates", TEMPLATES_BYTES)
 
 
-def _carry_out(
-    folder: RunFolder,
-    record: RunRecord,
-    cells: Sequence[Cell],
-    builder: KernelBuilder,
-    *,
-    jobs: int,
-    seen: Observations,
-) -> None:
-    """Build what the cells need and run them; ``seen`` takes what each showed."""
+def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:
+    """Run some cells, judge the run, write its reports, and learn how long its cells took."""
+    with _keeping(run.folder, run.record, run.seen):
+        if cells:
+            _carry_out(run, cells)
+    evaluation = finish(run.folder, run.record, run.seen)
+    History(run.builder.cache).learn(evaluation.results, evaluation.record.accelerator)
+    return evaluation
 
-    def on_facts(name: str, facts: KernelFacts) -> None:
-        record.kernels[name] = facts
-        folder.write_record(record)
-        folder.journal("kernel", kernel=name, key=facts.key, error=facts.error)
 
-    if not cells:
-        return
-    builds = builder.build(record.lab, on_facts)
-    selftest_builds = upstream.selftest_builds(record.lab, cells, builder)
-    architecture = record.lab.kernels[0].architecture
-    archive = initramfs.build(
-        builder.catalogue.root,
-        builder.catalogue.testcases.values(),
-        builder.cache,
-        architecture,
-    )
-    for build in builds.values():
-        _keep_build(folder, build)
-    accelerator = accel.choose(_able(record.accelerator, cells), architecture, builder.cache)
-    record.accelerator = str(accelerator)
-    folder.write_record(record)
-    everything = plan(record.lab).cells  # or each filter would have guests of its own
+def _carry_out(run: _Run, cells: Sequence[Cell]) -> None:
+    """Build what the cells need, run them, and look at what they left."""
+    builds = _build_kernels(run)
+    selftest_builds = _build_selftests(run, cells)
+    archive = _build_programs(run)
+    accelerator = _choose_accelerator(run, cells)
     launches = {
+        # With the programs of all cells, or each filter would have saved guests of its own.
         name: Launch(
-            build.image, selftest_builds.archive(name, archive, everything, builder), accelerator
+            build.image,
+            selftest_builds.archive(name, archive, run.whole.cells, run.builder),
+            accelerator,
         )
         for name, build in builds.items()
     }
-    jobs = jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
+    _run_cells(run, cells, builds, launches, selftest_builds)
+    postrun.look(
+        run.folder, run.kernels, builds, run.builder.cache, list(_with_traces(run.folder, run.seen))
+    )
+
+
+def _build_kernels(run: _Run) -> dict[str, Build]:
+    """Build the run's kernels; what is known of each is on disk when its build has ended."""
+
+    def note(name: str, end: Build | KernelError) -> None:
+        facts = run.record.kernels[name]
+        if isinstance(end, KernelError):
+            facts.error = end.message
+        else:
+            facts.release, facts.error = end.release, ""
+        run.note()
+        run.folder.journal("kernel", kernel=name, key=facts.key, error=facts.error)
+
+    builds = run.builder.build(run.kernels, note)
+    for build in builds.values():
+        _keep_build(run.folder, build)
+    return builds
+
+
+def _build_selftests(run: _Run, cells: Sequence[Cell]) -> SelftestBuilds:
+    """Build the selftests of the kernels whose cells need them.
+
+    Raises UserError if they are other programs than those that the run began with.
+    """
+    built = upstream.selftest_builds(run.kernels, cells, run.builder)
+    for name in built.built:
+        facts, digest = run.record.kernels[name], built.digest(name)
+        if facts.selftests and facts.selftests != digest:
+            raise UserError(
+                f"kernel {name}: the programs of its selftests are not those that the run began "
+                f"with: their digest was {facts.selftests}, is {digest}",
+                hint="start a new run",
+            )
+        facts.selftests = digest
+    return built
+
+
+def _build_programs(run: _Run) -> Path:
+    """Build the initramfs of the run's guests, and note what it is.
+
+    Raises UserError if it is another one than the run began with.
+    """
+    testcases = run.builder.catalogue.testcases.values()
+    root = run.builder.catalogue.root
+    sources = programs.sources(root, testcases)  # before they are compiled
+    archive = initramfs.build(root, testcases, run.builder.cache, run.architecture)
+    found = Programs(file_sha256(archive), sources)
+    before = run.record.programs
+    if before is not None and before != found:
+        raise UserError(
+            "the initramfs is not the one that the run began with: its SHA-256 was "
+            f"{before.initramfs}, is {found.initramfs}",
+            hint="did the compiler change? start a new run",
+        )
+    run.record.programs = found
+    return archive
+
+
+def _choose_accelerator(run: _Run, cells: Sequence[Cell]) -> Accelerator:
+    """Choose the accelerator of the guests, and note it."""
+    accelerator = accel.choose(
+        _able(run.record.accelerator, cells), run.architecture, run.builder.cache
+    )
+    run.record.accelerator = str(accelerator)
+    run.note()
+    return accelerator
+
+
+def _run_cells(
+    run: _Run,
+    cells: Sequence[Cell],
+    builds: dict[str, Build],
+    launches: dict[str, Launch],
+    selftest_builds: SelftestBuilds,
+) -> None:
+    """Boot and save the guests, then run the cells, the longest first."""
+    folder, record, builder = run.folder, run.record, run.builder
+    jobs = run.jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
     templates = Templates(
         record.lab,
         builder.cache,
@@ -195,21 +327,20 @@ def _carry_out(
     )
     boots = host.launches(cells, launches, builder)
     runner = Runner(
-        folder, record, builds, boots, templates, selftest_builds=selftest_builds, seen=seen
+        folder, record, builds, boots, templates, selftest_builds=selftest_builds, seen=run.seen
     )
     expected = History(builder.cache).expected(cells, record.accelerator)
-    cells = order(cells, expected)
+    ordered = order(cells, expected)
     try:
         with reservation.reserved(len(cells) * CELL_BYTES, f"the evidence of {len(cells)} cells"):
-            asyncio.run(runner.run_all(cells, jobs, Remaining(cells, expected, jobs)))
+            asyncio.run(runner.run_all(ordered, jobs, Remaining(ordered, expected, jobs)))
     except BaseExceptionGroup as group:
         # Several guests at once may fail for one reason, such as a full disk; one tells it.
         raise _first(group) from group
-    postrun.look(folder, record, builds, builder, list(_with_traces(folder, seen)))
 
 
 def _with_traces(folder: RunFolder, seen: Observations) -> Iterator[tuple[Cell, Observation]]:
-    """The finished cells that left a splat or a memory, also those of before a resumption."""
+    """Yield the finished cells that left a splat or a memory, also those of before a resumption."""
     done = folder.finished()
     for cell in seen.cells:
         if cell.id in done:
@@ -219,7 +350,7 @@ def _with_traces(folder: RunFolder, seen: Observations) -> Iterator[tuple[Cell, 
 
 
 def _able(asked: str, cells: Sequence[Cell]) -> str:
-    """The accelerators that the guests allow; UserError if that is not what was asked for."""
+    """Return the accelerators that the guests allow; UserError if not what was asked for."""
     if not any(cell.guest.icount for cell in cells):
         return asked
     if asked == "kvm":
@@ -234,7 +365,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 @contextlib.contextmanager
 def _keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterator[None]:
-    """Whatever ends the block early: report what was measured, then raise it as the lab's error."""
+    """Report what was measured if the block ends early, then raise its error as the lab's."""
     try:
         yield
     except KernelError as error:
@@ -258,7 +389,7 @@ def _keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterat
 
 
 def _keep_failed_log(folder: RunFolder, record: RunRecord, error: KernelError) -> None:
-    """A kernel that did not build leaves no cache entry: its log goes into the run's folder."""
+    """Keep the log of a kernel that did not build, of which the cache has no entry."""
     for facts in record.kernels.values():
         if facts.error and error.evidence is not None and error.evidence.is_file():
             text = error.evidence.read_text(encoding="utf-8", errors="replace")
@@ -274,20 +405,14 @@ def finish(folder: RunFolder, record: RunRecord, seen: Observations) -> Evaluati
     return evaluation
 
 
-def _remember(evaluation: Evaluation, builder: KernelBuilder) -> Evaluation:
-    """Note how long the cells took, for the order and the estimate of later runs."""
-    History(builder.cache).learn(evaluation.results, evaluation.record.accelerator)
-    return evaluation
-
-
 def default_jobs(guest_mb: int) -> int:
-    """How many guests at once: a core each, within three quarters of the free memory."""
+    """Return how many guests run at once: one a core, within three quarters of free memory."""
     by_memory = available_mb() * 3 // 4 // max(1, guest_mb)
     return max(1, min(len(os.sched_getaffinity(0)), by_memory))
 
 
 def _averages(build: Build) -> bool:
-    """Whether a kernel's kpagecount shows an average for the pages of a large folio."""
+    """Return whether a kernel's kpagecount shows an average for the pages of a large folio."""
     config = fragments.parse_config(build.config.read_text(encoding="utf-8"))
     return config.get("NO_PAGE_MAPCOUNT", "n") != "n"
 

@@ -31,8 +31,8 @@ def run(
     if guest.arch != kernel.arch:
         raise UserError(f"the guest {guest.name} is {guest.arch}, the kernel is {kernel.arch}")
     proc.require(guest.architecture.qemu)
-    request = builder.request(with_virtme(kernel))
-    built = build_kernel.build(request, builder.cache, jobs=builder.jobs)
+    resolved = builder.resolve(with_virtme(kernel))
+    built = build_kernel.build(resolved, builder.cache, jobs=builder.jobs)
     accelerator = accel.choose(asked, guest.architecture, builder.cache)
     argv = virtme.shell(guest, built.image, accelerator, terminal)
     log.info(_greeting(built, guest, accelerator))

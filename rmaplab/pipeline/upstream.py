@@ -13,9 +13,11 @@ from rmaplab.collect import transcript, upstream
 from rmaplab.config import subtests
 from rmaplab.errors import UserError
 from rmaplab.evidence.names import TRANSCRIPT
-from rmaplab.model import Cell, ExpectedSubtests, Lab, Testcase
-from rmaplab.pipeline.kernels import KernelBuilder
+from rmaplab.model import Cell, ExpectedSubtests, Testcase
+from rmaplab.model.digest import digest_of
+from rmaplab.pipeline.kernels import KernelBuilder, Kernels
 from rmaplab.plan import plan
+from rmaplab.store.cache import file_sha256
 from rmaplab.store.runfolder import RunFolder, planned
 
 
@@ -27,11 +29,12 @@ class Recorded:
     refused: Mapping[str, str]
 
 
-def record(folder: RunFolder) -> Recorded:
-    """The lists of subtests as the selftests of a run printed them, added to those there are.
+def record(folder: RunFolder, testcases: Mapping[str, Testcase]) -> Recorded:
+    """Return the lists of subtests as a run's selftests printed them, added to those there are.
 
-    A list is what all cells of a selftest on a version printed alike. Raises UserError if the run
-    has no selftest.
+    A list is what all cells of a selftest on a version printed alike. ``testcases`` are the
+    project's, by name: a list belongs beside one of these, wherever the run says that it was.
+    Raises UserError if the run has no selftest.
     """
     run = folder.read_record()
     printed: dict[tuple[Path, str], list[subtests.Names]] = {}
@@ -40,13 +43,18 @@ def record(folder: RunFolder) -> Recorded:
     for cell in planned(run, plan(run.lab).cells):
         if cell.testcase.upstream is None or cell.id not in done:
             continue
+        testcase = testcases.get(cell.testcase.name)
+        if testcase is None:
+            refused[cell.id] = "the project has no such testcase"
+            continue
+        path = subtests.path_of(testcase)
         names, why = _printed(folder.place(cell.id))
         version = subtests.series_of(run.kernels[cell.kernel].version)
-        names = _with_patterns(names, subtests.read(subtests.path_of(cell.testcase)).get(version))
+        names = _with_patterns(names, subtests.read(path).get(version))
         if why:
             refused[cell.id] = why
         else:
-            printed.setdefault((subtests.path_of(cell.testcase), version), []).append(names)
+            printed.setdefault((path, version), []).append(names)
     if not printed and not refused:
         raise UserError(f"{folder.path} has no cell with a selftest of the kernel tree")
     lists: dict[Path, dict[str, subtests.Names]] = {}
@@ -59,7 +67,7 @@ def record(folder: RunFolder) -> Recorded:
 
 
 def _with_patterns(names: subtests.Names, listed: subtests.Names) -> subtests.Names:
-    """The names with those that a pattern of the list there is stands for written as it does."""
+    """Replace each name that a pattern of the list stands for by the pattern."""
     patterns = [name for name in listed or () if "*" in name]
     return names and tuple(
         next((one for one in patterns if upstream.matches(one, name)), name) for name in names
@@ -67,7 +75,7 @@ def _with_patterns(names: subtests.Names, listed: subtests.Names) -> subtests.Na
 
 
 def _printed(folder: Path) -> tuple[subtests.Names, str]:
-    """The names that a cell printed, or why they are no list."""
+    """Return the names that a cell printed, or why they are no list."""
     saved = transcript.read(folder / TRANSCRIPT)
     if saved.exit is None or saved.exit.timeout or saved.exit.signal:
         return None, saved.skip or saved.not_built or "the program did not come to its end"
@@ -84,7 +92,7 @@ class SelftestBuilds:
     def archive(
         self, kernel: str, plain: Path, cells: Iterable[Cell], builder: KernelBuilder
     ) -> Path:
-        """The initramfs for a kernel's guests: ``plain`` with the programs that its cells run."""
+        """Return a kernel's initramfs: ``plain`` with the programs that its cells run."""
         if kernel not in self.built:
             return plain
         have = self.built[kernel].programs
@@ -97,37 +105,45 @@ class SelftestBuilds:
         }
         return initramfs.with_programs(plain, wanted, builder.cache)
 
+    def digest(self, kernel: str) -> str:
+        """The digest of the programs of a kernel's selftests."""
+        programs = self.built[kernel].programs
+        parts = (part for name in sorted(programs) for part in (name, file_sha256(programs[name])))
+        return digest_of(*parts)
+
     def missing(self, cell: Cell) -> str:
-        """Why a cell's program cannot be there, or an empty string."""
+        """Return why a cell's program cannot be there, or an empty string."""
         one = cell.testcase.upstream
         return self.built[cell.kernel].missing(one.program) if one is not None else ""
 
     def error(self, cell: Cell) -> str:
-        """What the compiler said of a cell's program, or an empty string."""
+        """Return the compiler's errors of a cell's program, or an empty string."""
         one = cell.testcase.upstream
         return self.built[cell.kernel].error(one.program) if one is not None else ""
 
     def expected(self, cell: Cell) -> ExpectedSubtests | None:
-        """What a cell's program is to print; None for a workload of the lab's own."""
+        """Return the subtests of a cell's program; None for a workload of the lab's own."""
         if cell.testcase.upstream is None:
             return None
         return expected(cell.testcase, self.versions[cell.kernel])
 
 
 def expected(testcase: Testcase, version: str) -> ExpectedSubtests:
-    """What a selftest is to print on a tree of a version such as ``6.12.117``."""
+    """Return the subtests that a selftest prints on a tree of a version such as 6.12.117."""
     path = subtests.path_of(testcase)
     return ExpectedSubtests(version, *subtests.for_version(subtests.read(path), version))
 
 
-def selftest_builds(lab: Lab, cells: Iterable[Cell], builder: KernelBuilder) -> SelftestBuilds:
+def selftest_builds(
+    kernels: Kernels, cells: Iterable[Cell], builder: KernelBuilder
+) -> SelftestBuilds:
     """Build the selftests of the kernels that have cells with one. Raises as their builds do."""
     names = {cell.kernel for cell in cells if cell.testcase.upstream is not None}
-    requests = {one.name: builder.request(one) for one in lab.kernels if one.name in names}
+    wanted = {name: kernel for name, kernel in kernels.items() if name in names}
     return SelftestBuilds(
         {
-            name: selftests.build(request, builder.cache, jobs=builder.jobs)
-            for name, request in requests.items()
+            name: selftests.build(kernel, builder.cache, jobs=builder.jobs)
+            for name, kernel in wanted.items()
         },
-        {name: request.tree.version for name, request in requests.items()},
+        {name: kernel.tree.version for name, kernel in wanted.items()},
     )

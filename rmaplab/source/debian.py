@@ -15,28 +15,34 @@ from rmaplab.store.cache import Cache, remove
 
 
 def candidate(package: str) -> str:
-    """The version of a package that apt would install.
+    """Return the version of a package that apt would install.
 
-    Raises UserError on a name that is no linux-source package, InfraError if apt does not know it.
+    Raises UserError on a name that is no linux-source package or that apt does not know although
+    it knows others, InfraError if apt knows none.
     """
     if not re.fullmatch(r"linux-source-[0-9.]+", package):
         raise UserError(
             f"not a kernel source package: {package!r}", hint="e.g. debian:linux-source-6.12"
         )
-    policy = proc.run(
-        ["apt-cache", "policy", package], env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+    match = re.search(r"^ *Candidate: (\S+)$", _apt_cache("policy", package), re.M)
+    if match is not None and match[1] != "(none)":
+        return match[1]
+    known = sorted(re.findall(r"^linux-source-[0-9.]+$", _apt_cache("pkgnames", "linux-so"), re.M))
+    refresh = "refresh its lists: apt-get update (as root)"
+    if not known:
+        raise InfraError(f"apt does not know the package {package}", hint=refresh)
+    raise UserError(
+        f"apt does not know the package {package}",
+        hint=f"it knows {', '.join(known)}; for a new one {refresh}",
     )
-    match = re.search(r"^ *Candidate: (\S+)$", policy.text, re.M)
-    if match is None or match[1] == "(none)":
-        raise InfraError(
-            f"apt does not know the package {package}",
-            hint="refresh its lists: apt-get update (as root); see: apt-cache search linux-source",
-        )
-    return match[1]
+
+
+def _apt_cache(*words: str) -> str:
+    return proc.run(["apt-cache", *words], env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}).text
 
 
 def source_archive(package: str, version: str, cache: Cache) -> Path:
-    """The ``linux-source-*.tar.xz`` inside a package, in the cache's downloads."""
+    """Return the ``linux-source-*.tar.xz`` of a package, in the cache's downloads."""
 
     def make(folder: Path) -> None:
         fetched = proc.run(["apt-get", "download", f"{package}={version}"], cwd=folder, check=False)

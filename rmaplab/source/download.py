@@ -18,12 +18,12 @@ _RANGE_NOT_SATISFIABLE = 416  # RFC 9110, 15.5.17
 
 
 def archive(place: str, sha256: str, cache: Cache) -> Path:
-    """The archive at a path or http(s) URL, verified.
+    """Return the archive at a path or http(s) URL, verified.
 
     Raises UserError if a local file is missing or has another digest, InfraError if a download
     fails or still has the wrong digest when fetched afresh.
     """
-    if not place.startswith(("http://", "https://")):
+    if not is_remote(place):
         path = Path(place).expanduser().resolve()
         if not path.is_file():
             raise UserError(f"there is no archive {path}")
@@ -51,6 +51,11 @@ def archive(place: str, sha256: str, cache: Cache) -> Path:
     have = sha256_of(partial)
     remove(partial)
     raise InfraError(f"{place} has another sha256\n  wanted {sha256}\n  has    {have}")
+
+
+def is_remote(place: str) -> bool:
+    """Return whether an archive is named by a URL."""
+    return place.startswith(("http://", "https://"))
 
 
 def _fetch(url: str, target: Path) -> None:

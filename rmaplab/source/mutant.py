@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
+from rmaplab.model import Patch
 from rmaplab.mutants import Mutant, MutantBase
 from rmaplab.source import series
 
@@ -27,9 +28,9 @@ _HEADER = re.compile(r"^(Base|Testcases|Equivalent):[ \t]*(.*(?:\n[ \t]+\S.*)*)$
 
 
 def read(folder: Path, testcases: Collection[str]) -> tuple[Mutant, ...]:
-    """The mutants of a folder, by name.
+    """Return the mutants of a folder, by name.
 
-    Raises UserError if there is none, FileMistakes with every header that is missing or wrong.
+    Raises UserError if there is none, DiagnosticsError with every header that is missing or wrong.
     """
     paths = sorted(folder.glob("*.patch")) if folder.is_dir() else []
     if not paths:
@@ -38,10 +39,10 @@ def read(folder: Path, testcases: Collection[str]) -> tuple[Mutant, ...]:
     mistakes: list[Diagnostic] = []
     for path in paths:
         headers, wrong = _headers(path, testcases)
-        mistakes += wrong
-        if wrong:
+        patch, no_patch = (None, []) if wrong else _patch(path)
+        mistakes += [*wrong, *no_patch]
+        if patch is None:
             continue
-        (patch,) = series.load(str(path.resolve()), folder).patches
         found += [
             Mutant(
                 name=path.stem,
@@ -59,6 +60,7 @@ def read(folder: Path, testcases: Collection[str]) -> tuple[Mutant, ...]:
 
 
 def _headers(path: Path, testcases: Collection[str]) -> tuple[dict[str, str], list[Diagnostic]]:
+    """Read the headers of a mutant's file, and what is wrong with them."""
     text = path.read_text(encoding="utf-8", errors="replace")
     body = text.partition("\n---\n")[0]
     headers: dict[str, str] = {}
@@ -84,13 +86,18 @@ def _headers(path: Path, testcases: Collection[str]) -> tuple[dict[str, str], li
     for name in ("Base", "Testcases"):
         if name not in headers:
             complain(0, f"the header {name} is missing")
-    if not mistakes and len(series.load(str(path.resolve()), path.parent).patches) != 1:
-        complain(0, "a mutant is one patch")
     return headers, mistakes
 
 
+def _patch(path: Path) -> tuple[Patch | None, list[Diagnostic]]:
+    patches = series.load(str(path.resolve()), path.parent).patches
+    if len(patches) != 1:
+        return None, [Diagnostic(path, 0, "a mutant is one patch")]
+    return patches[0], []
+
+
 def select(mutants: Sequence[Mutant], patterns: Sequence[str]) -> tuple[Mutant, ...]:
-    """The mutants whose names match one of the patterns; all, without any.
+    """Return the mutants whose names match one of the patterns; all, without any.
 
     Raises UserError for a pattern that matches none.
     """

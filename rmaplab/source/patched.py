@@ -17,8 +17,9 @@ from rmaplab import proc
 from rmaplab.errors import PatchError
 from rmaplab.log import log
 from rmaplab.model import Patch, Series, Tree
+from rmaplab.model.digest import digest_of
 from rmaplab.source import diff
-from rmaplab.store.cache import Cache, digest_of
+from rmaplab.store.cache import Cache
 
 
 def source_of(tree: Tree, series: Series, cache: Cache, onto: Series | None = None) -> Path:

@@ -25,10 +25,10 @@ from typing import NamedTuple
 from rmaplab import proc
 from rmaplab.errors import UserError
 from rmaplab.log import log
-from rmaplab.model import Patch, Series
+from rmaplab.model import NO_PATCHES, Patch, Series
+from rmaplab.model.digest import digest_of
 from rmaplab.source import diff, git
 from rmaplab.source.diff import DiffError
-from rmaplab.store.cache import digest_of
 
 FORMS = "a folder of patches, an mbox file, or git:REPO#A..B"
 MAX_UNPACKED = 256 << 20
@@ -43,7 +43,7 @@ _FALSE_FROM = re.compile(rb"^(?=From (?!\S+ +\w{3} \w{3} +\d))", re.M)
 _GZIP = b"\x1f\x8b"  # RFC 1952, 2.3.1
 _XZ = b"\xfd7zXZ\x00"  # The .xz File Format, 2.1.1.1
 
-EMPTY = Series(name="", origin="", patches=())
+EMPTY = NO_PATCHES
 
 
 class _Numbering(NamedTuple):
@@ -87,6 +87,25 @@ def load(spec: str, root: Path) -> Series:
     if path.is_dir():
         return _from_folder(path)
     return _from_mbox(path, _content(path))
+
+
+def slug(subject: str) -> str:
+    """Return a subject as a part of a file's name, as git format-patch makes one."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", subject).strip("-.")[:52]
+
+
+def as_mail(patch: Patch, number: int, length: int) -> bytes:
+    """Return a patch as a mail that load() and git am read back as the same patch."""
+    subject = " ".join(patch.subject.split())
+    head = (
+        f"From: {patch.author or 'unknown <unknown@localhost>'}\n"
+        f"Subject: [PATCH {number}/{length}] {subject}\n"
+        "MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\n"
+        "Content-Transfer-Encoding: 8bit\n\n"
+        f"{patch.message.strip()}\n---\n\n"
+    )
+    # The signature is what a reader cuts off, so that one that the diff ends with stays.
+    return head.encode("utf-8", "replace") + patch.diff + b"-- \n0\n"
 
 
 def _exists(path: Path) -> bool:

@@ -7,38 +7,67 @@ builds mount it, patched copies share its files by hardlink.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.errors import InfraError, UserError
 from rmaplab.log import log
 from rmaplab.model import Tree
-from rmaplab.source import debian, download
-from rmaplab.store.cache import Cache, digest_of, sha256_of
+from rmaplab.model.digest import digest_of
+from rmaplab.source import debian, download, snapshot
+from rmaplab.store.cache import Cache, sha256_of
 
 SCHEMES = "debian:PACKAGE, git:PATH_OR_URL#REF, dir:PATH, tar:PATH_OR_URL#sha256=HEX"
+SECTION = "trees"
+"""The section of the cache that trees are in."""
 _IDENTITY = "identity.json"
+
+Fetch = Callable[[], Tree]
+"""What fetches and unpacks a tree if it is not in the cache. Raises InfraError if that fails."""
 
 
 def fetch(spec: str, cache: Cache) -> Tree:
-    """The tree that ``spec`` names, fetched and unpacked if it is not in the cache.
+    """Return the tree that ``spec`` names, fetched and unpacked if it is not in the cache.
 
     Raises UserError on a spec that names nothing, InfraError if fetching fails.
     """
+    return find(spec, cache)()
+
+
+def find(spec: str, cache: Cache) -> Fetch:
+    """Look for the tree that ``spec`` names and return what fetches it; nothing is fetched yet.
+
+    Raises UserError on a spec that names nothing, as far as this host knows without a network.
+    """
     scheme, colon, rest = spec.partition(":")
-    makers = {"debian": _debian, "git": _git, "dir": _dir, "tar": _tar}
-    if not colon or scheme not in makers or not rest:
+    finders = {"debian": _debian, "git": _git, "dir": _dir, "tar": _tar}
+    if not colon or scheme not in finders or not rest or "\0" in spec:
         raise UserError(f"not a kernel tree: {spec!r}", hint=f"a tree is one of: {SCHEMES}")
-    return makers[scheme](spec, rest, cache)
+    return finders[scheme](spec, rest, cache)
 
 
-def _debian(spec: str, package: str, cache: Cache) -> Tree:
+def cached(spec: str, entry: str, digest: str, cache: Cache) -> Tree | None:
+    """Return a tree of an earlier run by its cache entry; None if the cache has it no longer.
+
+    ``digest`` is that of the tree's content: a tree with another one is not it.
+    """
+    folder = cache.path(SECTION, entry)
+    try:
+        tree = _tree(spec, folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return tree if tree.digest == digest and tree.path.is_dir() else None
+
+
+def entry_of(tree: Tree) -> str:
+    """Return the name of a tree's entry in the cache."""
+    return tree.path.parent.name
+
+
+def _debian(spec: str, package: str, cache: Cache) -> Fetch:
     version = debian.candidate(package)
     key = digest_of("debian", package, version)
 
@@ -48,10 +77,10 @@ def _debian(spec: str, package: str, cache: Cache) -> Tree:
         _unpack(archive, folder / "tree")
         _remember(folder, f"{package} {version}", sha256_of(archive))
 
-    return _tree(spec, cache.entry("trees", key, make))
+    return lambda: _tree(spec, cache.entry(SECTION, key, make))
 
 
-def _tar(spec: str, rest: str, cache: Cache) -> Tree:
+def _tar(spec: str, rest: str, cache: Cache) -> Fetch:
     place, _, given = rest.partition("#")
     match = re.fullmatch(r"sha256=([0-9a-f]{64})", given)
     if match is None:
@@ -60,27 +89,32 @@ def _tar(spec: str, rest: str, cache: Cache) -> Tree:
             hint="write tar:PATH_OR_URL#sha256=HEX, with the 64 hex digits of sha256sum",
         )
     sha256 = match[1]
+    key = digest_of("tar", sha256)
 
     def make(folder: Path) -> None:
         archive = download.archive(place, sha256, cache)
         _unpack(archive, folder / "tree")
         _remember(folder, f"sha256 {sha256}", sha256)
 
-    return _tree(spec, cache.entry("trees", digest_of("tar", sha256), make))
+    if not cache.path(SECTION, key).is_dir() and not download.is_remote(place):
+        download.archive(place, sha256, cache)  # it is there, and is the one that is meant
+    return lambda: _tree(spec, cache.entry(SECTION, key, make))
 
 
-def _git(spec: str, rest: str, cache: Cache) -> Tree:
+def _git(spec: str, rest: str, cache: Cache) -> Fetch:
     place, hash_sign, ref = rest.rpartition("#")
     if not hash_sign or not place or not ref or ref.startswith("-") or place.startswith("-"):
         raise UserError(f"not a git tree: {spec!r}", hint="write git:PATH_OR_URL#REF")
     if "://" in place or re.match(r"[\w.-]+@", place):
-        repo, commit = _fetched_commit(place, ref, cache)
-    else:
-        repo = Path(place).expanduser().resolve()
-        if not repo.is_dir():
-            raise UserError(f"{spec}: there is no folder {repo}")
-        commit = _commit(repo, ref, spec)
+        return lambda: _exported(spec, place, *_fetched_commit(place, ref, cache), cache)
+    repo = Path(place).expanduser().resolve()
+    if not repo.is_dir():
+        raise UserError(f"{spec}: there is no folder {repo}")
+    commit = _commit(repo, ref, spec)
+    return lambda: _exported(spec, place, repo, commit, cache)
 
+
+def _exported(spec: str, place: str, repo: Path, commit: str, cache: Cache) -> Tree:
     def make(folder: Path) -> None:
         with log.step(f"exporting {commit[:12]} of {place}"):
             exported = folder / "tree.tar"
@@ -91,7 +125,7 @@ def _git(spec: str, rest: str, cache: Cache) -> Tree:
             exported.unlink()
         _remember(folder, f"commit {commit}", content)
 
-    return _tree(spec, cache.entry("trees", digest_of("git", commit), make))
+    return _tree(spec, cache.entry(SECTION, digest_of("git", commit), make))
 
 
 def _commit(repo: Path, ref: str, spec: str) -> str:
@@ -105,7 +139,7 @@ def _commit(repo: Path, ref: str, spec: str) -> str:
 
 
 def _fetched_commit(url: str, ref: str, cache: Cache) -> tuple[Path, str]:
-    """A bare repository in the cache that has the commit, fetched shallowly."""
+    """Return a bare repository in the cache that has the commit, and it, fetched shallowly."""
     name = f"git-{digest_of(url)}"
     repo = cache.path("downloads", name)
     with cache.lock("downloads", name), log.step(f"fetching {ref} of {url}"):
@@ -122,53 +156,20 @@ def _fetched_commit(url: str, ref: str, cache: Cache) -> tuple[Path, str]:
         return repo, _commit(repo, "FETCH_HEAD", url)
 
 
-def _dir(spec: str, rest: str, cache: Cache) -> Tree:
-    """A developer's working tree, copied as it is now: its files may change under a build."""
+def _dir(spec: str, rest: str, cache: Cache) -> Fetch:
     place = Path(rest).expanduser().resolve()
     if not (place / "Makefile").is_file():
         raise UserError(f"{spec}: {place} is no kernel tree: it has no Makefile")
-    files = list(_worktree_files(place))
-    digest = _content_digest(place, files)
 
-    def make(folder: Path) -> None:
-        with log.step(f"copying {place}"):
-            for name in files:
-                target = folder / "tree" / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(place / name, target, follow_symlinks=False)
-        _remember(folder, f"content {digest}", digest)
+    def take() -> Tree:
+        folder = snapshot.take(place, cache, SECTION, _remember_content)
+        return _tree(spec, folder)
 
-    return _tree(spec, cache.entry("trees", digest_of("dir", digest), make))
+    return take
 
 
-def _worktree_files(place: Path) -> Iterator[str]:
-    """Paths relative to the tree: what git would track if it is a checkout, else everything."""
-    if (place / ".git").exists():
-        listed = proc.run(
-            ["git", "-C", place, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        )
-        names = listed.stdout.decode("utf-8", "surrogateescape").split("\0")
-        yield from sorted(n for n in set(names) if n and os.path.lexists(place / n))
-        return
-    found = [
-        Path(where, name)
-        for where, folders, files in os.walk(place)
-        for name in (*files, *(folder for folder in folders if Path(where, folder).is_symlink()))
-    ]
-    yield from sorted(str(path.relative_to(place)) for path in found)
-
-
-def _content_digest(place: Path, files: list[str]) -> str:
-    sha = hashlib.sha256()
-    for name in files:
-        path = place / name
-        sha.update(name.encode("utf-8", "surrogateescape") + b"\0")
-        if path.is_symlink():
-            sha.update(b"link " + os.fsencode(path.readlink()))
-        else:
-            sha.update(b"exec " if os.access(path, os.X_OK) else b"file ")
-            sha.update(hashlib.sha256(path.read_bytes()).digest())
-    return sha.hexdigest()[:16]
+def _remember_content(folder: Path, digest: str) -> None:
+    _remember(folder, f"content {digest}", digest)
 
 
 def _unpack(archive: Path, target: Path) -> None:
@@ -182,7 +183,7 @@ def _unpack(archive: Path, target: Path) -> None:
 
 
 def _remember(folder: Path, origin: str, content: str) -> None:
-    """``content`` is a hash of everything in the tree, from its archive or its files."""
+    """Write a tree's identity; ``content`` is a hash of its archive or of all its files."""
     version = kernel_version(folder / "tree" / "Makefile")
     identity = {"origin": origin, "version": version, "digest": content}
     (folder / _IDENTITY).write_text(json.dumps(identity), encoding="utf-8")
@@ -200,7 +201,7 @@ def _tree(spec: str, folder: Path) -> Tree:
 
 
 def kernel_version(makefile: Path) -> str:
-    """The version that a kernel's top Makefile states, such as ``6.12.117`` or ``6.13.0-rc4``."""
+    """Return the version that a kernel's top Makefile states: ``6.12.117``, ``6.13.0-rc4``."""
     text = makefile.read_text(encoding="utf-8", errors="replace")
     found: dict[str, str] = dict(
         re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *=[ \t]*(.*)$", text, re.M)

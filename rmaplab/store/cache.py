@@ -36,16 +36,6 @@ SECTIONS = {
 }
 
 
-def digest_of(*parts: bytes | str) -> str:
-    """Return a content key, 16 hex digits of SHA-256 over the parts and their lengths."""
-    sha = hashlib.sha256()
-    for part in parts:
-        raw = part.encode() if isinstance(part, str) else part
-        sha.update(len(raw).to_bytes(8, "big"))
-        sha.update(raw)
-    return sha.hexdigest()[:16]
-
-
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, 64 hex digits. Raises OSError if it cannot be read."""
     with path.open("rb") as file:

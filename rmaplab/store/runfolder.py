@@ -2,7 +2,8 @@
 """The folder of a run: the contract that other programs read (docs/run-folder.md).
 
 run.json says what was asked and holds the resolved lab, so that a saved run can be judged again
-without any file of the checkout.
+without any file of the checkout. A run's folder may be somebody else's: whatever it says, nothing
+outside of it is written.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,17 +22,42 @@ import filelock
 import pydantic
 
 from rmaplab.errors import InfraError, UserError
-from rmaplab.model import Allowlist, Cell, Lab
-from rmaplab.store.files import write_whole
+from rmaplab.model import Allowlist, Cell, Lab, LabOptions
+from rmaplab.store.files import half_of, write_whole
 
 SCHEMA_VERSION = 1
+JOURNAL = "events.jsonl"
+RECORD = "run.json"
+MAX_CELLS = 1_000_000
+"""More cells than any lab has: a record that asks for more is damaged."""
+# A name that is one part of a path.
+_NAME = re.compile(r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,199}")
 CELLS = "cells"
 """The folder of a run that has one for each cell."""
 
 
+SERIES = "series"
+"""The folder of a run that has the patches of each kernel, in a folder by its name."""
+
+
+@dataclass(slots=True)
+class SavedPatch:
+    """A patch in a run's folder: its file below ``series/<kernel>/``, its diff's digest."""
+
+    file: str
+    digest: str
+
+
 @dataclass(slots=True)
 class KernelFacts:
-    """What run.json says of a kernel, built or not; ``error`` is empty if it was built."""
+    """What run.json says of a kernel, built or not; ``error`` is empty if it was built.
+
+    ``tree_entry`` is the tree's name in the cache, ``symbols`` the requested configuration,
+    ``recipe`` and ``environment`` how the lab builds kernels, ``selftests`` the digest of the
+    programs of the tree's own selftests. Of ``saved_patches`` the first ``onto`` are those of the
+    series that the kernel's own is on top of. A run of an earlier version of the lab has none of
+    these.
+    """
 
     tree: str
     origin: str
@@ -43,7 +70,24 @@ class KernelFacts:
     key: str
     release: str = ""
     error: str = ""
-    error_kind: str = ""
+    tree_entry: str = ""
+    saved_patches: list[SavedPatch] = field(default_factory=list)
+    onto: int = 0
+    symbols: dict[str, str] = field(default_factory=dict)
+    recipe: str = ""
+    environment: str = ""
+    selftests: str = ""
+
+
+@dataclass(slots=True)
+class Programs:
+    """What runs inside a run's guests: the SHA-256 of the initramfs, and of what it is made of.
+
+    ``sources`` are digests by part: the agent, the testcase library, each testcase by its name.
+    """
+
+    initramfs: str
+    sources: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -54,6 +98,8 @@ class RunRecord:
     for, of the cells that the lab plans; ``accelerator`` is what was asked for until it is settled;
     ``interrupted`` says that not all of the cells were run. ``lab_cells`` is how many cells the
     whole lab has (0 in a record that does not say), ``narrowed`` the options that chose some.
+    ``options`` are those by which ``lab`` was made of the lab file, ``programs`` what its guests
+    run; None in a record that does not say.
     """
 
     lab: Lab
@@ -69,6 +115,8 @@ class RunRecord:
     tools: dict[str, str] = field(default_factory=dict)
     lab_cells: int = 0
     narrowed: str = ""
+    options: LabOptions | None = None
+    programs: Programs | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -93,8 +141,40 @@ class RunRecord:
 _RECORD = pydantic.TypeAdapter(RunRecord)
 
 
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The lines of events.jsonl that can be read, and the numbers of those that cannot."""
+
+    events: tuple[Mapping[str, Any], ...] = ()
+    damaged: tuple[int, ...] = ()
+
+    @property
+    def finished(self) -> frozenset[str]:
+        """The ids of the cells that were finished."""
+        return frozenset(e["cell"] for e in self.events if e["event"] == "cell")
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A line for each damaged line of the journal."""
+        return tuple(
+            f"{JOURNAL}:{number}: the line is damaged; a cell that it told of counts as not run"
+            for number in self.damaged
+        )
+
+
+def _event(line: bytes) -> Mapping[str, Any] | None:
+    """Return the event that a line of the journal tells; None for a damaged line."""
+    try:
+        event = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        return None
+    return None if event["event"] == "cell" and not isinstance(event.get("cell"), str) else event
+
+
 def now() -> str:
-    """The present time, UTC, ISO 8601."""
+    """Return the present time, UTC, ISO 8601."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
@@ -106,7 +186,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, parent: Path, name: str) -> RunFolder:
-        """A new folder below ``parent``, named by time and lab; InfraError if it cannot be made."""
+        """Make a folder below ``parent``, named by time and lab; InfraError if that cannot be."""
         stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         for suffix in ("", *(f"-{number}" for number in range(2, 100))):
             path = parent / f"{stamp}-{name}{suffix}"
@@ -124,9 +204,9 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """A saved run; UserError if there is none."""
-        if not (path / "run.json").is_file():
-            raise UserError(f"{path} is no run: it has no run.json")
+        """Return a saved run; UserError if there is none."""
+        if not (path / RECORD).is_file():
+            raise UserError(f"{path} is no run: it has no {RECORD}")
         return cls(path)
 
     @contextlib.contextmanager
@@ -135,47 +215,75 @@ class RunFolder:
 
         The lock ends with the process that holds it, also with one that was killed.
         """
-        guard = filelock.FileLock(self.path / ".lock")
+        guard = filelock.FileLock(self.inside(".lock"))
         try:
             guard.acquire(timeout=0)
         except filelock.Timeout as error:
             raise UserError(f"another lab works on {self.path}") from error
+        except OSError as error:
+            raise InfraError(f"cannot write to {self.path}: {error.strerror}") from error
         try:
             yield
         finally:
             guard.release()
 
+    def inside(self, name: str) -> Path:
+        """Return the path of a file of the run.
+
+        Raises UserError for a name that leads out of the folder, by itself or through a link.
+        """
+        parts = name.split("/")
+        if any(part in {"", ".", ".."} or "\0" in part for part in parts):
+            raise UserError(f"{self.path}: {name!r} is no file of a run")
+        path = self.path
+        for part in parts:
+            path = path / part
+            if path.is_symlink():
+                raise UserError(f"{path} is a link: nothing is written through it")
+        return path
+
     def place(self, cell: str) -> Path:
-        """Where the evidence of a cell is, or would be; ``cell`` is its id."""
+        """Return where the evidence of a cell is, or would be; ``cell`` is its id."""
         return self.path / CELLS / cell
 
     def cell(self, cell: Cell) -> Path:
-        """The folder of a cell's evidence, made if need be."""
-        path = self.place(cell.id)
+        """Return the folder of a cell's evidence, made if need be."""
+        path = self.inside(f"{CELLS}/{cell.id}")
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def write_record(self, record: RunRecord) -> None:
         """Write run.json."""
-        self.write("run.json", _RECORD.dump_json(record, indent=1).decode() + "\n")
+        self.write(RECORD, _RECORD.dump_json(record, indent=1).decode() + "\n")
 
     def read_record(self) -> RunRecord:
-        """Read run.json; UserError if it is not whole or from another version of the lab."""
-        path = self.path / "run.json"
+        """Read run.json.
+
+        Raises UserError if it is damaged, names what could be no file of a run, or is from another
+        version of the lab.
+        """
+        path = self.path / RECORD
         try:
-            raw = json.loads(path.read_bytes())
+            text = path.read_bytes()
+            raw = json.loads(text)
             version = raw["schema_version"]
             if version != SCHEMA_VERSION:
                 raise UserError(
-                    f"{path}: schema_version {version}, this lab reads {SCHEMA_VERSION}"
+                    f"{path}: schema_version {version!r}, this lab reads {SCHEMA_VERSION}"
                 )
-            return _RECORD.validate_json(path.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            record = _RECORD.validate_json(text)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(f"{path} cannot be read as a run: {error}") from error
+        _check_names(path, record)
+        return record
 
-    def write(self, name: str, text: str | Iterable[str]) -> Path:
-        """Write a file of the run, maybe in pieces, so that it is there whole or not at all."""
-        path = self.path / name
+    def write(self, name: str, text: str | bytes | Iterable[str]) -> Path:
+        """Write a file of the run, maybe in pieces, so that it is there whole or not at all.
+
+        Raises UserError for a name outside the run, InfraError if the file cannot be written.
+        """
+        path = self.inside(name)
+        self.inside(str(half_of(Path(name))))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, text)
@@ -186,8 +294,9 @@ class RunFolder:
     def journal(self, event: str, **facts: Any) -> None:
         """Append a line to events.jsonl and bring it to the disk."""
         line = json.dumps({"time": now(), "event": event, **facts})
+        path = self.inside(JOURNAL)
         try:
-            with (self.path / "events.jsonl").open("a+b") as file:
+            with path.open("a+b") as file:
                 if file.tell() and not _ends_whole(file):
                     file.write(b"\n")  # a killed lab's half line must not spoil this one
                 file.write(f"{line}\n".encode())
@@ -199,22 +308,54 @@ class RunFolder:
                 hint="what was measured before is there: lab.py report " + str(self.path),
             ) from error
 
-    def events(self) -> Iterator[Mapping[str, Any]]:
-        """The journal's whole lines; one that a killed lab left half written is passed over."""
-        path = self.path / "events.jsonl"
-        if not path.exists():
-            return
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict):
-                yield event
+    def read_journal(self) -> Journal:
+        """Read events.jsonl; UserError if it cannot be read.
 
-    def finished(self) -> set[str]:
-        """The ids of the cells that the journal says were finished."""
-        return {str(e["cell"]) for e in self.events() if e.get("event") == "cell"}
+        A damaged line, such as one that a killed lab left half written, costs no other line.
+        """
+        path = self.path / JOURNAL
+        if not path.exists():
+            return Journal()
+        try:
+            lines = path.read_bytes().split(b"\n")
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from error
+        found = {n: _event(line) for n, line in enumerate(lines, start=1) if line.strip()}
+        return Journal(
+            tuple(event for event in found.values() if event is not None),
+            tuple(number for number, event in found.items() if event is None),
+        )
+
+    def events(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the events of the journal."""
+        yield from self.read_journal().events
+
+    def finished(self) -> frozenset[str]:
+        """Return the ids of the cells that the journal says were finished."""
+        return self.read_journal().finished
+
+
+def _check_names(path: Path, record: RunRecord) -> None:
+    """Raise UserError for a name that a file of the run is called by and that is no file's name."""
+    lab = record.lab
+    inclusions = lab.inclusions
+    names = {
+        "kernel": [*(kernel.name for kernel in lab.kernels), *record.kernels],
+        "key": [facts.key for facts in record.kernels.values()],
+        "tree": [facts.tree_entry for facts in record.kernels.values() if facts.tree_entry],
+        "patch": [one.file for facts in record.kernels.values() for one in facts.saved_patches],
+        "guest": [g.name for g in (*lab.guests, *(g for i in inclusions for g in i.guests))],
+        "settings": [s.name for s in (*lab.settings, *(s for i in inclusions for s in i.settings))],
+        "device set": [*lab.devices, *(d for i in inclusions for d in i.devices if d)],
+        "testcase": [t.name.replace("/", ".") for t in lab.every_testcase],
+    }
+    for noun, some in names.items():
+        for name in some:
+            if not _NAME.fullmatch(name):
+                raise UserError(f"{path}: {name!r} can be no {noun} of a run")
+    repeats = max([lab.repeat, *lab.repeats.values()])
+    if repeats > MAX_CELLS or len(record.cells) > MAX_CELLS:
+        raise UserError(f"{path}: a run has no {max(repeats, len(record.cells))} cells")
 
 
 def _ends_whole(file: BinaryIO) -> bool:
@@ -223,6 +364,15 @@ def _ends_whole(file: BinaryIO) -> bool:
 
 
 def planned(record: RunRecord, cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    """The cells of a plan that a record asks for, in the plan's order."""
+    """Return the cells of a plan that a record asks for, in the plan's order.
+
+    Raises UserError if the record asks for one that its lab does not plan: it would be left out of
+    every report without a word.
+    """
     wanted = set(record.cells)
-    return tuple(cell for cell in cells if cell.id in wanted)
+    found = tuple(cell for cell in cells if cell.id in wanted)
+    if missing := sorted(wanted - {cell.id for cell in found}):
+        raise UserError(
+            f"{RECORD} asks for {len(missing)} cells that its lab does not have: {missing[0]!r}"
+        )
+    return found

@@ -19,9 +19,8 @@ import pytest
 
 from rmaplab.build import kernel as build_kernel
 from rmaplab.build import lines, makelog
-from rmaplab.build.kernel import Request
 from rmaplab.errors import BuildError, ExitCode, InfraError, PatchError
-from rmaplab.model import Build, Kernel
+from rmaplab.model import Build, Kernel, ResolvedKernel
 from rmaplab.source import patched
 from rmaplab.source import series as series_source
 from rmaplab.source import tree as tree_source
@@ -49,10 +48,10 @@ def fragment(tmp_path: Path) -> Path:
     return path
 
 
-def request(tree: Path, fragment: Path, cache: Cache, series: str = "") -> Request:
+def request(tree: Path, fragment: Path, cache: Cache, series: str = "") -> ResolvedKernel:
     name = "patched" if series else "base"
     spec = f"dir:{tree}"
-    return build_kernel.request(
+    return build_kernel.resolve(
         Kernel(name, spec, series, ("fake",)),
         tree_source.fetch(spec, cache),
         series_source.load(series, tree),
@@ -239,9 +238,9 @@ def stack(tree: Path, tmp_path: Path) -> tuple[str, str]:
     return str(lower), str(upper)
 
 
-def on_top(tree: Path, fragment: Path, lower: str, upper: str, cache: Cache) -> Request:
+def on_top(tree: Path, fragment: Path, lower: str, upper: str, cache: Cache) -> ResolvedKernel:
     spec = f"dir:{tree}"
-    return build_kernel.request(
+    return build_kernel.resolve(
         Kernel("mutant", spec, upper, ("fake",), lower),
         tree_source.fetch(spec, cache),
         series_source.load(upper, tree),
@@ -513,7 +512,7 @@ from rmaplab.source import series, tree
 from rmaplab.store.cache import Cache
 
 cache, place, fragment = Cache(Path(sys.argv[1])), sys.argv[2], Path(sys.argv[3])
-wanted = build_kernel.request(
+wanted = build_kernel.resolve(
     Kernel("base", "dir:" + place, "", ("fake",)), tree.fetch("dir:" + place, cache),
     series.EMPTY, [fragment])
 print("asking", flush=True)

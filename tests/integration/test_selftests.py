@@ -56,7 +56,7 @@ def build(tree: Path, cache: Cache, tmp_path: Path) -> Selftests:
     fragment = tmp_path / "fake.config"
     fragment.write_text("CONFIG_FAKE=y\n", encoding="utf-8")
     spec = f"dir:{tree}"
-    wanted = build_kernel.request(
+    wanted = build_kernel.resolve(
         Kernel("base", spec, "", ("fake",)),
         tree_source.fetch(spec, cache),
         series_source.load("", tree),

@@ -22,7 +22,7 @@ def configure(spec: str, fragments: list[Path], folder: Path) -> None:
     """Configure a tree with some fragments."""
     source = tree.fetch(spec, Cache())
     names = tuple(path.stem for path in fragments)
-    wanted = kernel.request(Kernel("base", spec, "", names), source, series.EMPTY, fragments)
+    wanted = kernel.resolve(Kernel("base", spec, "", names), source, series.EMPTY, fragments)
     kernel.configure(wanted, source.path, folder)
 
 

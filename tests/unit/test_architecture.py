@@ -35,6 +35,7 @@ from rmaplab.model import (
     Machine,
     NumaNode,
     Patch,
+    ResolvedKernel,
     Series,
     Tree,
     architecture_of,
@@ -242,12 +243,12 @@ def test_the_toolchain_is_the_rows_own(toy: Architecture, monkeypatch: pytest.Mo
     assert kernel.toolchain(X86_64) == "gcc 1.0; ld 1.0; make 1.0"
 
 
-def request(arch: str) -> kernel.Request:
+def request(arch: str) -> ResolvedKernel:
     tree = Tree("dir:/t", Path("/t"), "6.12.1", "here", "1234")
     patch = Patch("1", "mm: x", "me", b"diff", "5678", ("mm/rmap.c",))
     asked = Kconfig(("guest",), (), "9abc")
     made = Kernel("base", "dir:/t", "", ("guest",), arch=arch)
-    return kernel.Request(made, tree, Series("s", "s", (patch,)), asked, "gcc 12")
+    return ResolvedKernel(made, tree, Series("s", "s", (patch,)), asked, "gcc 12", "1", "")
 
 
 @pytest.mark.usefixtures("toy")

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from rmaplab.errors import InfraError
+from rmaplab.model.digest import digest_of
 from rmaplab.store import cache as cache_store
-from rmaplab.store.cache import Cache, digest_of, disk_usage
+from rmaplab.store.cache import Cache, disk_usage
 
 MAKER = """
 import sys

@@ -23,29 +23,44 @@ import pytest
 from rmaplab import cli, proc
 from rmaplab.build import initramfs
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.errors import BuildError, InfraError, PatchError
+from rmaplab.errors import BuildError, InfraError, KernelError, PatchError
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest.cellsetup import CellSetup
 from rmaplab.guest.command import Launch
-from rmaplab.model import Build, Cell, Lab
+from rmaplab.model import Build, Cell
 from rmaplab.pipeline import doctor, host
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.doctor import Finding
 from rmaplab.pipeline.host import Launches
-from rmaplab.pipeline.kernels import KernelBuilder
+from rmaplab.pipeline.kernels import KernelBuilder, Kernels
 from rmaplab.store.cache import Cache
 
-from .builders import KTAP_FAIL, KTAP_PASS, WHOLE, console, conversation, facts, save
+from .builders import BOOTED, KTAP_FAIL, KTAP_PASS, WHOLE, console, conversation, facts, save
+from .repositories import write
 
 LAB = """\
 name: tiny
 kernels:
   - name: base
-    tree: dir:/nonexistent
+    tree: dir:linux
     config: [guest]
 guests: [q35]
 settings: [thp-never]
 testcases: [exclusive/mapcount]
+"""
+MAKEFILE = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\n"
+PATCH = """\
+From: A U Thor <author@example.com>
+Subject: [PATCH] mm/rmap: change a line
+
+Because.
+
+---
+--- a/mm/rmap.c
++++ b/mm/rmap.c
+@@ -1 +1 @@
+-old
++new
 """
 MAPCOUNT_ONLY = LAB.replace("thp-never", "thp-madvise")
 PASS = conversation(*KTAP_PASS)
@@ -88,6 +103,7 @@ def command(
 def lab_file(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(MAPCOUNT_ONLY, encoding="utf-8")
+    write(tmp_path, {"linux/Makefile": MAKEFILE, "linux/mm/rmap.c": "old\n", "x": PATCH})
     return path
 
 
@@ -113,20 +129,22 @@ Show = Callable[..., None]
 def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
     """Fake kernels and guests; call it with the evidence that each kernel's cells show."""
 
-    def build(self: KernelBuilder, lab: Lab, on_facts: Callable[..., None]) -> dict[str, Build]:
+    def build(
+        self: KernelBuilder, kernels: Kernels, on_end: Callable[..., None] = lambda *_: None
+    ) -> dict[str, Build]:
         needed = Catalogue().testcases["exclusive/mapcount"].requires.config
         config = "".join(f"CONFIG_{symbol}=y\n" for symbol in ("FAKE", *needed))
         builds = {}
-        for kernel in lab.kernels:
-            folder = tmp_path / "builds" / kernel.name
+        for name, kernel in kernels.items():
+            folder = tmp_path / "builds" / name
             folder.mkdir(parents=True, exist_ok=True)
-            for name in ("bzImage", "config", "build.log", "fragments.diff"):
-                (folder / name).write_text(config, encoding="utf-8")
-            on_facts(kernel.name, facts())
-            builds[kernel.name] = Build(
-                "key", kernel.name, folder, folder / "bzImage", folder / "config",
+            for file in ("bzImage", "config", "build.log", "fragments.diff"):
+                (folder / file).write_text(config, encoding="utf-8")
+            builds[name] = Build(
+                kernel.key, name, folder, folder / "bzImage", folder / "config",
                 folder / "build.log", "6.12.0", 0.0, True,
             )  # fmt: skip
+            on_end(name, builds[name])
         return builds
 
     monkeypatch.setattr(KernelBuilder, "build", build)
@@ -165,9 +183,18 @@ def test_a_run_leaves_the_files_that_other_programs_read(
     guests(base=FAIL)
     answer = command("run", lab_file, "--accel", "tcg")
     folder = run_folder(tmp_path)
-    for name in ("run.json", "events.jsonl", "results.json", "junit.xml", "summary.md",
-                 "report.html", "builds/key/build.log", "builds/key/.config"):  # fmt: skip
+    for name in (
+        "run.json",
+        "events.jsonl",
+        "results.json",
+        "junit.xml",
+        "summary.md",
+        "report.html",
+    ):
         assert (folder / name).stat().st_size, name
+    (build,) = (folder / "builds").iterdir()
+    assert (build / "build.log").stat().st_size
+    assert (build / ".config").stat().st_size
     (cell,) = (folder / "cells").iterdir()
     for name in ("console.log", "agent.jsonl", "counters.json", "splats.json", "reproduce.sh"):
         assert (cell / name).exists(), name
@@ -397,10 +424,10 @@ def test_an_interrupted_run_exits_130_and_keeps_its_reports(
 )
 def test_a_kernel_that_does_not_build_exits_3_and_says_so_in_junit(
     command: Command, guests: Show, lab_file: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, error: Exception, said: str,
+    monkeypatch: pytest.MonkeyPatch, error: KernelError, said: str,
 ) -> None:  # fmt: skip
-    def build(self: KernelBuilder, lab: Lab, on_facts: Callable[..., None]) -> None:
-        on_facts("base", facts(error=str(error)))
+    def build(self: KernelBuilder, kernels: Kernels, on_end: Callable[..., None]) -> None:
+        on_end("base", error)
         raise error
 
     monkeypatch.setattr(KernelBuilder, "build", build)
@@ -539,7 +566,7 @@ def test_a_plan_lists_the_cells_and_runs_none(command: Command, lab_file: Path) 
 MATRIX = """\
 name: tiny
 kernels:
-  - {name: base, tree: dir:/nonexistent, config: [guest]}
+  - {name: base, tree: dir:linux, config: [guest]}
 guests: [q35, q35-numa]
 settings: [thp-never, thp-madvise, thp-always]
 testcases: [{name: exclusive/mapcount, repeat: 2}, exclusive/lifecycle]

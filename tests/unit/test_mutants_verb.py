@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +12,9 @@ import pytest
 from rmaplab.build import kernel as build_kernel
 from rmaplab.errors import BuildError
 from rmaplab.guest import cell as guest_cell
-from rmaplab.model import Build, Kernel, Lab
-from rmaplab.pipeline.kernels import KernelBuilder
-from rmaplab.source import patched
+from rmaplab.model import Build, Kernel
+from rmaplab.pipeline.kernels import KernelBuilder, Kernels
 
-from .builders import facts
 from .test_cli import FAIL, LOST, PASS, Command, Show, command, guests, lab_file
 from .test_mutants import write
 
@@ -29,11 +26,8 @@ HEADERS = "Base: base\nTestcases: exclusive/mapcount"
 
 @pytest.fixture(autouse=True)
 def kernels(monkeypatch: pytest.MonkeyPatch, guests: Show) -> None:
-    """Every kernel is the same to the cache, and none is built."""
-    request = SimpleNamespace(key=facts().key, tree=None, series=None)
-    monkeypatch.setattr(KernelBuilder, "request", lambda self, kernel: request)
+    """No kernel is built."""
     monkeypatch.setattr(build_kernel, "build", lambda *words, **options: None)
-    monkeypatch.setattr(patched, "key", lambda *words: "source")
 
 
 @pytest.fixture
@@ -89,10 +83,10 @@ def test_a_mutant_that_does_not_build_is_not_caught(
     guests(base=PASS, mutant=FAIL)
     build = KernelBuilder.build
 
-    def fails(self: KernelBuilder, lab: Lab, *words: Any) -> dict[str, Build]:
-        if lab.kernels[0].name == "mutant":
+    def fails(self: KernelBuilder, kernels: Kernels, *words: Any) -> dict[str, Build]:
+        if "mutant" in kernels:
             raise BuildError("mm/rmap.c:12: error: expected ';'")
-        return build(self, lab, *words)
+        return build(self, kernels, *words)
 
     monkeypatch.setattr(KernelBuilder, "build", fails)
     assert mutants().code == 3
@@ -172,9 +166,9 @@ def test_the_kernels_are_named_as_in_an_ab(
     seen: list[Kernel] = []
     build = KernelBuilder.build
 
-    def noted(self: KernelBuilder, lab: Lab, *words: Any) -> dict[str, Build]:
-        seen.extend(lab.kernels)
-        return build(self, lab, *words)
+    def noted(self: KernelBuilder, kernels: Kernels, *words: Any) -> dict[str, Build]:
+        seen.extend(one.kernel for one in kernels.values())
+        return build(self, kernels, *words)
 
     monkeypatch.setattr(KernelBuilder, "build", noted)
     guests(patched=PASS, mutant=PASS)

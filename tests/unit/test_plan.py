@@ -11,7 +11,7 @@ import pytest
 from rmaplab.errors import UserError
 from rmaplab.judge import applies
 from rmaplab.model import Lab, NumaNode, Requirements, Userspace, selects
-from rmaplab.pipeline.kernels import ab_lab
+from rmaplab.pipeline.labs import ab_lab
 from rmaplab.plan import Plan, plan, select
 
 from .builders import exclusion, expectation, guest, inclusion, kernel, lab, settings, testcase

@@ -246,7 +246,7 @@ def test_a_report_that_fails_says_so_in_the_cells_folder(tmp_path: Path) -> None
     seen = observe(folder.path / "cells" / CELL)
     (cell,) = plan(LAB).cells
     build: Any = type("B", (), {"folder": tmp_path / "nowhere", "key": KEY, "kernel": "base"})
-    builder: Any = None
-    postrun.look(folder, folder.read_record(), {"base": build}, builder, [(cell, seen)])
+    kernels: Any = {"base": None}
+    postrun.look(folder, kernels, {"base": build}, Cache(tmp_path / "cache"), [(cell, seen)])
     text = memoryfile.of(folder, CELL).with_name(memoryfile.REPORT).read_text("utf-8")
     assert "no report: the kernel is not in the cache any more" in text

@@ -109,8 +109,13 @@ def test_a_journal_survives_any_text(tmp_path: Path) -> None:
 def test_the_planned_cells_are_those_that_were_asked_for_in_the_plans_order() -> None:
     wanted = lab(testcases=[testcase("a/a"), testcase("a/b", id="T2"), testcase("a/c", id="T3")])
     cells = plan(wanted).cells
-    asked = record(wanted, [cells[2].id, cells[0].id, "gone"])
+    asked = record(wanted, [cells[2].id, cells[0].id])
     assert planned(asked, cells) == (cells[0], cells[2])
+
+
+def test_a_cell_that_the_lab_does_not_have_is_not_left_out_without_a_word() -> None:
+    with pytest.raises(UserError, match="asks for 1 cells that its lab does not have: 'gone'"):
+        planned(record(lab(), ["gone"]), plan(lab()).cells)
 
 
 def test_a_cells_folder_is_named_by_its_id(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rmaplab.errors import ExitCode, InfraError, UserError
 from rmaplab.model import Lab, NumaNode, Requirements
-from rmaplab.pipeline.kernels import ab_lab
+from rmaplab.pipeline.labs import ab_lab
 from rmaplab.plan import Plan, plan
 from rmaplab.selection import Pair, Point, choose, covering, narrowing, pairs, pairwise
 

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a command line asks for of a lab file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LabOptions:
+    """The options that change what a lab file says, so that it can be read again as it was asked.
+
+    ``tree`` replaces that of every kernel. ``series`` is put on the lab's first kernel, on top of
+    the series ``onto``: in an A/B (``compared``) as the kernel ``patched`` beside ``base``, else
+    as the only kernel, whose name is ``name``. ``config`` are Kconfig fragments beside the lab's.
+    ``repeat`` 0 and ``memories`` None stand for what the lab says.
+    """
+
+    tree: str = ""
+    series: str = ""
+    onto: str = ""
+    name: str = ""
+    config: tuple[str, ...] = ()
+    compared: bool = False
+    repeat: int = 0
+    exact: bool = False
+    no_audit: bool = False
+    no_ledger: bool = False
+    memories: int | None = None

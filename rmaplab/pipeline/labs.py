@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A lab file with what the command line changes about it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from rmaplab.config import labfile
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.errors import UserError
+from rmaplab.model import FindingKind, Kernel, Lab, LabOptions
+from rmaplab.plan import on_kernels
+from rmaplab.text import near_miss
+
+BASE, PATCHED = "base", "patched"
+"""The kernels of an A/B."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_AS_THE_FILE_SAYS = LabOptions()
+
+
+def read(path: Path, catalogue: Catalogue, options: LabOptions = _AS_THE_FILE_SAYS) -> Lab:
+    """Read a lab file and apply the options to it.
+
+    A path that is not there is tried among the project's own files, so that ``configs/rmap.yaml``
+    works wherever the command is installed. Raises UserError for a file that cannot be read, for
+    an unknown Kconfig fragment and for a kernel's name that is none.
+    """
+    own = catalogue.root / path
+    lab = labfile.read(path if path.exists() or not own.exists() else own, catalogue)
+    lab = _with_config(lab, options, catalogue)
+    if options.tree:
+        lab = on_tree(lab, options.tree)
+    if options.exact:
+        lab = exact(lab)
+    if options.repeat:
+        lab = replace(lab, repeat=options.repeat, repeats={})
+    if options.memories is not None:
+        policy = replace(lab.postmortem, run=options.memories, asked=True)
+        lab = replace(lab, postmortem=policy)
+    lab = _without_checks(lab, options)
+    return ab_lab(lab, options.series) if options.compared else _on_one_kernel(lab, options)
+
+
+def ab_lab(lab: Lab, series: str) -> Lab:
+    """Return the lab on its first kernel, as ``base``, and on that with a series, ``patched``."""
+    base = replace(lab.kernels[0], name=BASE)
+    return on_kernels(lab, (base, replace(base, name=PATCHED, series=series)))
+
+
+def on_tree(lab: Lab, tree: str) -> Lab:
+    """Return the lab with all its kernels on another tree."""
+    return replace(lab, kernels=tuple(replace(kernel, tree=tree) for kernel in lab.kernels))
+
+
+def exact(lab: Lab) -> Lab:
+    """Return the lab with all its guests in exact mode."""
+    return replace(lab, guests=tuple(replace(guest, icount=True) for guest in lab.guests))
+
+
+def command(
+    lab: Lab, kernel: Kernel, accelerator: str, config: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Return the command that runs a lab file's cells on one kernel alone.
+
+    The kernel is the lab file's first one but for its name, its series and the fragments
+    ``config``.
+    """
+    words = ["./lab.py", "run", str(lab.path), "--tree", kernel.tree, "--name", kernel.name]
+    words += ["--series", kernel.series] if kernel.series else []
+    words += ["--onto", kernel.onto] if kernel.onto else []
+    words += [word for fragment in config for word in ("--config", fragment)]
+    words += [] if lab.audit else ["--no-audit"]
+    words += [] if lab.ledger else ["--no-ledger"]
+    words += ["--accel", accelerator] if accelerator != "auto" else []
+    return tuple(words)
+
+
+def _with_config(lab: Lab, options: LabOptions, catalogue: Catalogue) -> Lab:
+    """Return the lab with the fragments of the options added to each of its kernels."""
+    for name in options.config:
+        if name not in catalogue.fragments:
+            known = near_miss(name, catalogue.fragments)
+            raise UserError(f"--config: unknown Kconfig fragment {name!r}{known}")
+    return replace(
+        lab,
+        kernels=tuple(
+            replace(k, fragments=tuple(dict.fromkeys((*k.fragments, *options.config))))
+            for k in lab.kernels
+        ),
+    )
+
+
+def _on_one_kernel(lab: Lab, options: LabOptions) -> Lab:
+    """Return the lab on its first kernel alone if the options give that a series or a name."""
+    if options.onto and not options.series:
+        raise UserError("--onto is what --series is on top of: name that, too")
+    if not (options.series or options.name):
+        return lab
+    first = lab.kernels[0]
+    name = options.name or PATCHED
+    if not _NAME.fullmatch(name):
+        raise UserError(f"--name: {name!r} can be no kernel's name")
+    kernel = replace(first, name=name)
+    if options.series:
+        kernel = replace(kernel, series=options.series, onto=options.onto)
+    return on_kernels(lab, (kernel,))
+
+
+def _without_checks(lab: Lab, options: LabOptions) -> Lab:
+    """Return the lab without the checks that the options turn off, as exact mode does."""
+    audit = lab.audit and not (options.no_audit or options.exact)
+    ledger = lab.ledger and not (options.no_ledger or options.exact)
+    lab = replace(lab, audit=audit, ledger=ledger)
+    if lab.audit:
+        return lab
+    # What only the audit finds is not expected then.
+    known = (e for e in lab.expectations if not e.subtests or not all(map(_is_audits, e.subtests)))
+    return replace(lab, expectations=tuple(known))
+
+
+def _is_audits(pattern: str) -> bool:
+    return pattern.startswith(f"{FindingKind.AUDIT.prefix} ")
