@@ -30,7 +30,7 @@ def of_kernel(name: str, facts: KernelFacts, now: ResolvedKernel) -> Iterator[st
     symbols = {symbol.name: symbol.value for symbol in now.kconfig.symbols}
     changes = list(_of_mappings(facts.symbols, symbols))
     for symbol, was, value in changes[:MAX_NAMED]:
-        yield f"kernel {name}: CONFIG_{symbol}: was {was or 'not asked for'}, is {value or 'not'}"
+        yield f"kernel {name}: CONFIG_{symbol}: {_change(was, value)}"
     if len(changes) > MAX_NAMED:
         yield f"kernel {name}: {len(changes) - MAX_NAMED} more symbols of its configuration"
     for noun, was, value in (
@@ -40,6 +40,10 @@ def of_kernel(name: str, facts: KernelFacts, now: ResolvedKernel) -> Iterator[st
     ):
         if was != value:
             yield f"kernel {name}: {noun}: was {was}, is {value}"
+
+
+def _change(was: str, now: str) -> str:
+    return f"was {was or 'not asked for'}, is {now or 'not asked for'}"
 
 
 def of_kernels(record: RunRecord, now: Mapping[str, ResolvedKernel]) -> Iterator[str]:
@@ -141,9 +145,10 @@ def of_folder(folder: RunFolder, record: RunRecord) -> Iterator[str]:
         for patch in facts.saved_patches:
             place = f"{SERIES}/{name}/{patch.file}"
             try:
-                found = digest_of(diff.trimmed(folder.inside(place).read_bytes()))
+                text = diff.trimmed(folder.inside(place).read_bytes())
             except (OSError, DiffError, UserError):
-                found = ""
+                text = b""
+            found = digest_of(text) if text else ""
             if found != patch.digest:
                 what = "has another diff than the kernel was built with" if found else "is damaged"
                 yield f"{place} {what}"

@@ -181,7 +181,8 @@ def _from_git(spec: str) -> Series:
         raise UserError(f"{spec}: {made.complaint}")
     if not made.stdout:
         raise UserError(f"{spec}: there is no commit in this range")
-    return _split(re.sub(r"[^a-z0-9]+", "-", commits.lower()).strip("-"), spec, made.stdout)
+    name = re.sub(r"[^a-z0-9]+", "-", commits.lower()).strip("-")
+    return _split(name, spec, made.stdout, keep_cr=True)
 
 
 def _from_mbox(path: Path, raw: bytes) -> Series:
@@ -220,11 +221,13 @@ def _sorted_by_b4(path: Path, raw: bytes) -> tuple[bytes, str]:
         return boxes[0].read_bytes(), cover
 
 
-def _split(name: str, origin: str, raw: bytes, cover: str = "") -> Series:
+def _split(name: str, origin: str, raw: bytes, cover: str = "", *, keep_cr: bool = False) -> Series:
+    """Return the patches of an mbox; without ``keep_cr`` line ends are those of a mail's text."""
     with tempfile.TemporaryDirectory(prefix="rmaplab-mbox-") as scratch:
         box = Path(scratch, "mbox")
         box.write_bytes(raw)
-        proc.run(["git", "mailsplit", "-b", f"-o{scratch}", box])
+        options = ["--keep-cr"] if keep_cr else []
+        proc.run(["git", "mailsplit", "-b", *options, f"-o{scratch}", box])
         mails = [_mail(p.name, p.read_bytes()) for p in sorted(Path(scratch).glob("[0-9]*"))]
     if not any(mail.patch for mail in mails):
         raise UserError(f"{origin}: no patch in it", hint=f"a series is {FORMS}")

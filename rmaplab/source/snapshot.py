@@ -129,7 +129,7 @@ def _entry(
             for name, kind in files.items():
                 target = folder / "tree" / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if not _linked(earlier, name, kind, target):
+                if not _linked(earlier, place / name, name, kind, target):
                     _copy(place / name, kind, target)
         saved = {"place": str(place), "files": dict(files)}
         (folder / _MANIFEST).write_text(json.dumps(saved), encoding="utf-8")
@@ -179,12 +179,20 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _linked(earlier: tuple[Path, Manifest] | None, name: str, kind: str, target: Path) -> bool:
-    """Link a file to the one of an earlier snapshot; return whether that has the same content."""
+def _linked(
+    earlier: tuple[Path, Manifest] | None, source: Path, name: str, kind: str, target: Path
+) -> bool:
+    """Link a file to the one of an earlier snapshot; return whether that has the same content.
+
+    One of another size was damaged since, as a power cut can leave it.
+    """
     if earlier is None or kind.startswith(_LINK) or earlier[1].get(name) != kind:
         return False
+    kept = earlier[0] / name
     try:
-        os.link(earlier[0] / name, target, follow_symlinks=False)
+        if kept.lstat().st_size != source.lstat().st_size:
+            return False
+        os.link(kept, target, follow_symlinks=False)
     except OSError:
         return False  # it has too many links, or is gone
     return True
