@@ -3,17 +3,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from rmaplab.errors import InfraError, UserError
 from rmaplab.plan import plan
-from rmaplab.store.runfolder import RunFolder, planned
+from rmaplab.store.runfolder import RunFolder, RunRecord, SavedPatch, planned
 
-from .builders import cell, expectation, lab, record, testcase
+from .builders import (
+    cell,
+    expectation,
+    facts,
+    guest,
+    inclusion,
+    kernel,
+    lab,
+    record,
+    settings,
+    testcase,
+)
 
 
 def test_a_record_is_read_back_as_it_was(tmp_path: Path) -> None:
@@ -122,3 +139,133 @@ def test_a_cells_folder_is_named_by_its_id(tmp_path: Path) -> None:
     path = RunFolder(tmp_path).cell(cell())
     assert path == tmp_path / "cells" / cell().id
     assert path.is_dir()
+
+
+# -- somebody else's folder --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe",
+        b'{"event": "cell"}',
+        b'{"event": "cell", "cell": 7}',
+        b'{"event": 7, "cell": "a"}',
+        b'{"cell": "a"}',
+        b"[1, 2]",
+        b"null",
+        b"[" * 100_000,
+        b'{"event": "cell", "cell": ' + b"9" * 5000 + b"}",
+        b'{"event": "cell", "cell": "a',
+    ],
+)
+def test_a_damaged_line_costs_no_other_one(tmp_path: Path, line: bytes) -> None:
+    folder = RunFolder(tmp_path)
+    folder.journal("cell", cell="a")
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    folder.journal("cell", cell="b")
+    journal = folder.read_journal()
+    assert journal.finished == {"a", "b"}
+    assert journal.damaged == (2,)
+    assert len(list(folder.events())) == 2
+    assert "events.jsonl:2: the line is damaged" in journal.remarks[0]
+
+
+def test_a_journal_that_is_a_folder_is_the_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").mkdir()
+    with pytest.raises(UserError, match=r"events\.jsonl: Is a directory"):
+        RunFolder(tmp_path).read_journal()
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../../x", "/etc/x", "a//b", "", ".", "..", "a\0b", "./a", "a/."]
+)
+def test_a_name_that_leads_out_of_the_run_is_refused(tmp_path: Path, name: str) -> None:
+    folder = RunFolder(tmp_path / "run")
+    for call in (folder.inside, lambda name: folder.write(name, "x")):
+        with pytest.raises(UserError, match="is no file of a run"):
+            call(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("mine", encoding="utf-8")
+    run = tmp_path / "run"
+    run.mkdir()
+    folder = RunFolder(run)
+    (run / "cells").symlink_to(victim)
+    for name in ("run.json", ".results.json.half", "events.jsonl", ".lock"):
+        (run / name).symlink_to(victim / "file")
+    with pytest.raises(UserError, match="is a link"):
+        folder.cell(cell())
+    with pytest.raises(UserError, match="is a link"):
+        folder.write(f"cells/{cell().id}/counters.json", "x")
+    with pytest.raises(UserError, match="is a link"):
+        folder.write("results.json", "x")
+    with pytest.raises(UserError, match="is a link"):
+        folder.write_record(record(lab(), []))
+    with pytest.raises(UserError, match="is a link"):
+        folder.journal("cell", cell="a")
+    with pytest.raises(UserError, match="is a link"), folder.lock():
+        pass
+    assert [path.name for path in victim.iterdir()] == ["file"]
+    assert (victim / "file").read_text(encoding="utf-8") == "mine"
+
+
+EVIL = "../../../tmp/evil"
+
+
+def hostile(**changes: object) -> RunRecord:
+    return record(lab(), [], **changes)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "said"),
+    [
+        (record(lab(kernels=[kernel(EVIL)]), []), "no kernel"),
+        (hostile(kernels={EVIL: facts()}), "no kernel"),
+        (hostile(kernels={"base": facts(EVIL)}), "no key"),
+        (hostile(kernels={"base": facts("")}), "no key"),
+        (hostile(kernels={"base": facts("..")}), "no key"),
+        (hostile(kernels={"base": replace(facts(), tree_entry=EVIL)}), "no tree"),
+        (hostile(kernels={"base": replace(facts(), saved_patches=[SavedPatch(EVIL, "1")])}),
+         "no patch"),
+        (record(lab(guests=[guest(EVIL)]), []), "no guest"),
+        (record(lab(settings=[settings("a/b")]), []), "no settings"),
+        (record(lab(testcases=[testcase("../x")]), []), "no testcase"),
+        (record(lab(devices=("a/b",)), []), "no device set"),
+        (record(lab(inclusions=(inclusion(guests=[guest(EVIL)]),)), []), "no guest"),
+        (record(lab(inclusions=(inclusion(devices=["a\nb"]),)), []), "no device set"),
+        (record(lab(repeat=10**9), []), "no 1000000000 cells"),
+    ],
+)  # fmt: skip
+def test_a_record_whose_names_are_no_files_names_is_refused(
+    tmp_path: Path, damaged: RunRecord, said: str
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_record(damaged)
+    with pytest.raises(UserError, match=r"run\.json: .*" + said):
+        folder.read_record()
+
+
+@given(st.binary(max_size=200), st.integers(0, 5000), st.integers(0, 200))
+@settings_of_hypothesis(max_examples=200, deadline=None)
+def test_a_record_with_any_damage_is_read_or_refused(patch: bytes, place: int, length: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = RunFolder(Path(scratch))
+        folder.write_record(record(lab(), ["a"]))
+        path = folder.path / "run.json"
+        text = path.read_bytes()
+        path.write_bytes(text[:place] + patch + text[place + length :])
+        with contextlib.suppress(UserError):
+            folder.read_record()
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"schema_version": ' + b"9" * 5000 + b"}"])
+def test_a_record_that_no_reader_ends_is_refused(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "run.json").write_bytes(text)
+    with pytest.raises(UserError, match=r"run\.json"):
+        RunFolder(tmp_path).read_record()
