@@ -177,3 +177,20 @@ def test_the_kernels_are_named_as_in_an_ab(
     base = next(kernel for kernel in seen if kernel.name == "patched")
     assert (base.series, base.onto) == ("patches/device-exclusive", "")
     assert (mutant.onto, Path(mutant.series).name) == ("patches/device-exclusive", "one.patch")
+
+
+def test_a_cell_of_a_mutant_carries_a_command_that_runs_its_kernel(
+    mutants: Command, guests: Show, patches: Path, lab_file: Path, tmp_path: Path
+) -> None:
+    write(patches, HEADERS.replace("base", "patched"), "one")
+    guests(patched=PASS, mutant=PASS)
+    mutants()
+    (script,) = tmp_path.glob("reports/*/runs/*mutant.one.all/cells/*/reproduce.sh")
+    (line,) = [one for one in script.read_text("utf-8").splitlines() if "--filter" in one]
+    words = line.split()
+    assert "run" in words[:4]
+    assert words[words.index("run") + 1] == str(lab_file)
+    assert words[words.index("--series") + 1] == str(patches / "one.patch")
+    assert words[words.index("--onto") + 1] == "patches/device-exclusive"
+    assert words[words.index("--name") + 1] == "mutant"
+    assert words[words.index("--filter") + 1].startswith("kernel=mutant,")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import DiagnosticsError, UserError
 from rmaplab.judge import judge
 from rmaplab.model import FindingKind, Observation, Verdict
+from rmaplab.pipeline import upstream as upstream_pipeline
+from rmaplab.plan import plan
 from rmaplab.store.cache import Cache
 
-from .builders import cell, conversation, from_lab, save
+from .builders import KTAP_PASS, cell, conversation, from_lab, lab, run_folder, save
 
 HEAD = "TAP version 13"
 TWO = (HEAD, "1..2", "ok 1 one", "ok 2 two")
@@ -340,3 +343,19 @@ def test_a_testcase_names_a_program_of_the_tree(tmp_path: Path) -> None:
 def test_only_such_a_testcase_prepares_its_guest(tmp_path: Path) -> None:
     with pytest.raises(DiagnosticsError, match="uid is for programs of the kernel tree"):
         _ = catalogue(tmp_path, "uid: 1\n").testcases
+
+
+def test_a_recorded_list_goes_beside_the_projects_testcase_and_nowhere_else(
+    tmp_path: Path,
+) -> None:
+    """Somebody else's run may say that the testcase was anywhere."""
+    own = Catalogue().testcases["upstream/cow"]
+    forged = replace(own, source=tmp_path / "victim.yaml", settings=("thp-never",))
+    other = replace(forged, name="upstream/none", id="U99")
+    wanted = lab(testcases=[forged, other])
+    said = conversation(*KTAP_PASS)
+    cells = {cell.id: said for cell in plan(wanted).cells}
+    folder = run_folder(tmp_path / "run", wanted, cells)
+    recorded = upstream_pipeline.record(folder, Catalogue().testcases)
+    assert list(recorded.lists) == [own.source.with_suffix(".subtests")]
+    assert list(recorded.refused.values()) == ["the project has no such testcase"]

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Lab files with options, their programs, and the command that runs a kernel of a table again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rmaplab.build import programs
+from rmaplab.cli import runs
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.model import Lab, LabOptions
+from rmaplab.mutants import MutantBase
+from rmaplab.pipeline import holding, labs
+from rmaplab.pipeline import mutants as mutants_pipeline
+from rmaplab.pipeline import run as run_pipeline
+from rmaplab.pipeline.run import RunRequest
+
+from .builders import expectation, lab, record
+from .builders import testcase as make_testcase
+from .repositories import write
+from .test_mutants import mutant
+
+RMAP = Path("configs/rmap.yaml")
+
+
+def test_the_options_are_those_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[RunRequest] = []
+
+    def noted(request: RunRequest, builder: object) -> None:
+        asked.append(request)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(run_pipeline, "run", noted)
+    words = ["--repeat", "3", "--tree", "dir:x", "--postmortem", "2", "--no-ledger", "--no-audit",
+             "--config", "debuginfo", "--jobs", "2", "--accel", "tcg", "--filter", "guest=q35",
+             "--sample", "pairwise", "--output", "out"]  # fmt: skip
+    CliRunner().invoke(runs.run, [str(RMAP), *words, "--exact"])
+    CliRunner().invoke(runs.ab, [str(RMAP), "--series", "s", *words])
+    one, both = asked
+    assert one.options == LabOptions(
+        tree="dir:x", config=("debuginfo",), repeat=3, exact=True, no_audit=True, no_ledger=True,
+        memories=2,
+    )  # fmt: skip
+    assert both.options == replace(one.options, series="s", compared=True, exact=False)
+    assert (one.filter, one.sample, one.jobs) == ("guest=q35", "pairwise", 2)
+    assert (one.accelerator, str(one.output)) == ("tcg", "out")
+    assert (one.comparison, both.comparison) == (None, ("base", "patched"))
+    assert {kernel.tree for kernel in (*one.lab.kernels, *both.lab.kernels)} == {"dir:x"}
+    assert all(guest.icount for guest in one.lab.guests)
+    assert (one.lab.repeat, one.lab.audit, one.lab.ledger) == (3, False, False)
+    assert "debuginfo" in one.lab.kernels[0].fragments
+    assert both.lab.postmortem.run == 2
+
+
+@pytest.mark.parametrize("base", MutantBase)
+@pytest.mark.parametrize("config", ["", "nodebug"])
+def test_the_command_of_a_mutants_run_runs_its_kernel(
+    monkeypatch: pytest.MonkeyPatch, base: MutantBase, config: str
+) -> None:
+    """Read back as a user's: the same kernel, the same guests, the same cells."""
+    whole = labs.read(RMAP, Catalogue())
+    for side in mutants_pipeline.sides(whole, replace(mutant(), base=base), config):
+        words = labs.command(side.lab, side.kernel, "tcg", side.config)
+        seen: list[Lab] = []
+
+        def noted(request: RunRequest, builder: object, seen: list[Lab] = seen) -> None:
+            seen.append(request.lab)
+            raise SystemExit(0)
+
+        monkeypatch.setattr(run_pipeline, "run", noted)
+        assert words[:2] == ("./lab.py", "run")
+        assert CliRunner().invoke(runs.run, words[2:]).exit_code == 0
+        (again,) = seen
+        assert again.kernels == (side.kernel,)
+        assert again == side.lab
+
+
+def test_a_change_of_any_file_of_a_program_is_a_change_of_its_part(tmp_path: Path) -> None:
+    write(tmp_path, {
+        "guests/agent/agent.c": "a", "guests/include/abi.h": "b", "guests/q35.yaml": "y",
+        "testcases/lib/lib.c": "c", "exclusive/a.c": "d", "exclusive/b.py": "e",
+    })  # fmt: skip
+    cases = [
+        replace(make_testcase(f"exclusive/{name}"), source=tmp_path / f"exclusive/{name}{suffix}")
+        for name, suffix in (("a", ".c"), ("b", ".py"))
+    ]
+
+    def changed(name: str) -> set[str]:
+        before = programs.sources(tmp_path, cases)
+        (tmp_path / name).write_text("changed", encoding="utf-8")
+        after = programs.sources(tmp_path, cases)
+        return {part for part in before if before[part] != after[part]}
+
+    assert changed("guests/agent/agent.c") == {"the agent"}
+    assert changed("guests/include/abi.h") == {"the agent"}
+    assert changed("guests/q35.yaml") == set()
+    assert changed("testcases/lib/lib.c") == {"the testcase library"}
+    assert changed("exclusive/a.c") == {"exclusive/a"}
+    assert changed("exclusive/b.py") == {"exclusive/b"}
+    (tmp_path / "exclusive/b.py").rename(tmp_path / "exclusive/c.py")
+    assert programs.sources(tmp_path, cases)["exclusive/b"]
+
+
+def test_the_project_in_another_folder_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = lab(expectations=[expectation()])
+    there = replace(
+        here,
+        testcases=tuple(replace(t, source=Path("/elsewhere/x.c")) for t in here.testcases),
+        expectations=tuple(replace(e, line=99) for e in here.expectations),
+    )
+    monkeypatch.setattr(labs, "read", lambda *words: there)
+    saved = record(replace(here, path=Path(__file__)), [], options=LabOptions())
+    assert list(holding.of_lab(saved, Catalogue())) == []
+    monkeypatch.setattr(labs, "read", lambda *words: replace(there, repeat=2))
+    assert list(holding.of_lab(saved, Catalogue())) == [f"{__file__}: repeat: was 1, is 2"]
