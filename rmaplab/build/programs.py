@@ -10,7 +10,7 @@ from rmaplab.model import Testcase
 from rmaplab.model.digest import digest_of
 
 SHARED = {"the agent": "guests", "the testcase library": "testcases/lib"}
-"""What every guest has, and the folder of its C files."""
+"""The parts that every guest has, and the folders of their C files."""
 
 
 def sources(root: Path, testcases: Iterable[Testcase]) -> dict[str, str]:

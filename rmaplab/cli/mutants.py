@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,10 @@ from rmaplab.report import mutants as report
 from rmaplab.source import mutant as source
 from rmaplab.store.runfolder import RunFolder, now
 
-_RESULT = pydantic.TypeAdapter(MutantResult)
-
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What was asked, in the words of the command line: enough to go on with a table."""
+    """A request in the words of the command line: enough to go on with a table."""
 
     labs: tuple[str, ...]
     patches: str
@@ -51,6 +50,10 @@ class _Words:
     tree: str = ""
     accel: str = "auto"
     began: str = ""
+
+
+_RESULT = pydantic.TypeAdapter(MutantResult)
+_WORDS = pydantic.TypeAdapter(_Words)
 
 
 @click.command()
@@ -96,7 +99,7 @@ def mutants(
     without_debug: bool, no_ledger: bool, keep: bool, earlier: Path | None, output: Path,
     accel: str, jobs: int, expression: str, tree: str, form: str,
 ) -> int:  # fmt: skip
-    """Seed bugs into the kernel, one at a time: does the lab find them?
+    """Tell whether the lab finds bugs that are seeded into the kernel, one at a time.
 
     Each mutant (patches/mutants) is built on its base, run and compared with the base. Exit codes:
     0 all are caught but those declared equivalent; 1 one is missed; 3 one does not build; 69
@@ -156,7 +159,7 @@ def _write(folder: RunFolder, results: Sequence[MutantResult], words: _Words) ->
 
 
 def _command(words: _Words) -> list[str]:
-    """The command that makes the table."""
+    """Return the command that makes the table."""
     said = ["./lab.py", "mutants", *words.labs]
     said += [word for name in words.only for word in ("--only", name)]
     said += ["--named"] if words.named else []
@@ -168,7 +171,7 @@ def _command(words: _Words) -> list[str]:
 
 
 def _asked(words: _Words, jobs: int) -> MutantsRequest:
-    """Everything that the words name. Raises UserError before anything is built."""
+    """Resolve what the words name. Raises UserError before anything is built."""
     catalogue = Catalogue()
     labs = tuple(
         lab_files.read(Path(lab), catalogue, LabOptions(tree=words.tree)) for lab in words.labs
@@ -209,7 +212,7 @@ def _distinct(labs: tuple[Lab, ...]) -> tuple[Lab, ...]:
 
 
 def _without_kernel(expression: str) -> str:
-    """The filter without its terms for the kernel: here there are a base and a mutant of each."""
+    """Return the filter without its terms for the kernel: base and mutant are run of each row."""
     terms = (term for term in expression.split(",") if not term.strip().startswith("kernel="))
     return ",".join(terms)
 
@@ -218,23 +221,31 @@ def _words(folder: RunFolder) -> _Words:
     for event in folder.events():
         if event.get("event") == "asked":
             said = {k: v for k, v in event.items() if k not in {"event", "time"}}
-            return pydantic.TypeAdapter(_Words).validate_python(said)
+            with contextlib.suppress(pydantic.ValidationError):
+                return _WORDS.validate_python(said)
     raise UserError(f"{folder.path} is no table of mutants")
 
 
 def _done(folder: RunFolder, mutants: Sequence[Mutant]) -> list[MutantResult]:
-    """The saved results of mutants whose patches and headers are still the same."""
+    """Return the saved results of mutants whose patches and headers are still the same.
+
+    A line of the journal that is no result costs no other: its mutant is run again.
+    """
     wanted = {mutant.title: mutant for mutant in mutants}
     found: dict[str, MutantResult] = {}
     for event in folder.events():
         if event.get("event") == "mutant":
-            result = _result(event["result"])
+            try:
+                result = _result(event.get("result"))
+            except (pydantic.ValidationError, RecursionError):
+                log.warn(f"{folder.path}: a damaged result is left out: its mutant is run again")
+                continue
             if wanted.get(result.mutant.title) == result.mutant:
                 found[result.mutant.title] = result
     return [found[title] for title in wanted if title in found]
 
 
-def _result(saved: Mapping[str, Any]) -> MutantResult:
+def _result(saved: Any) -> MutantResult:
     return _RESULT.validate_json(json.dumps(saved))
 
 

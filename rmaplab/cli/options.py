@@ -104,7 +104,7 @@ _ab_series_option = click.option(
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line says of a run: of its lab, and of how it is carried out."""
+    """The options of a run: those of its lab, and those of how it is carried out."""
 
     lab: Path
     options: LabOptions

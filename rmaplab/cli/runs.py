@@ -64,7 +64,7 @@ def run(options: RunOptions) -> int:
 @click.command()
 @ab_options
 def ab(options: RunOptions) -> int:
-    """The same lab on base and on base plus a series, compared."""
+    """Compare base and base plus a series on one lab."""
     if not options.options.series:
         raise UserError("--series names no series")
     return _run(options)

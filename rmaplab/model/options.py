@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a command line asks for of a lab file."""
+"""Options that change what a lab file says."""
 
 from __future__ import annotations
 

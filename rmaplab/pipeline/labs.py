@@ -115,7 +115,7 @@ def _without_checks(lab: Lab, options: LabOptions) -> Lab:
     lab = replace(lab, audit=audit, ledger=ledger)
     if lab.audit:
         return lab
-    # What only the audit finds is not expected then.
+    # Nothing is expected then that only the audit finds.
     known = (e for e in lab.expectations if not e.subtests or not all(map(_is_audits, e.subtests)))
     return replace(lab, expectations=tuple(known))
 

@@ -45,7 +45,7 @@ from rmaplab.store.cache import remove
 from rmaplab.store.runfolder import RunFolder
 
 SERIES = "patches/device-exclusive"
-"""What ``Base: patched`` stands for, on top of the lab's first kernel."""
+"""The series of ``Base: patched``, on top of the lab's first kernel."""
 WITHOUT_DEBUG = "nodebug"
 """The Kconfig fragment that turns the checks off that complaints come from."""
 AGAIN = 2
@@ -54,7 +54,7 @@ AGAIN = 2
 
 @dataclass(frozen=True, slots=True)
 class MutantsRequest:
-    """What the user asked of a table.
+    """A table of mutants as the user asked for it.
 
     ``named`` runs only the testcases that a mutant's header names. ``keep`` leaves the mutants'
     templates and sources in the cache.

@@ -91,7 +91,7 @@ def _write_lines(folder: RunFolder, key: str, found: Lines, error: str) -> None:
 
 
 def _saved_lines(folder: RunFolder, key: str) -> tuple[Lines, str]:
-    """The lines that a run's folder has for a kernel, and why there are none, if so."""
+    """Return the lines that a run's folder has for a kernel, and why there are none, if so."""
     path = folder.path / "builds" / key / lines.KNOWN
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ def _saved_lines(folder: RunFolder, key: str) -> tuple[Lines, str]:
 
 
 class PostRunEvidence:
-    """What a run's folder has of it, put onto observations."""
+    """Source lines and memory reports of a run's folder, to be put onto observations."""
 
     def __init__(self, folder: RunFolder, record: RunRecord) -> None:
         self._folder = folder
@@ -115,7 +115,7 @@ class PostRunEvidence:
         )
 
     def onto(self, cell: Cell, seen: Observation) -> Observation:
-        """The observation with source lines, and with the report on the cell's memory."""
+        """Return the observation with source lines, and with the report on the cell's memory."""
         known = self._lines.get(cell.kernel)
         if known and seen.splats:
             splats = tuple(with_sources(splat, known) for splat in seen.splats)
@@ -132,14 +132,14 @@ class PostRunEvidence:
 
 @dataclass(frozen=True, slots=True)
 class SavedDump:
-    """What is left of a cell's guest: its memory, and the folder of its kernel in the cache."""
+    """A saved memory of a cell's guest, and the folder of its kernel in the cache."""
 
     memory: Path
     build: Path
 
 
 def find(cell: str, run: Path | None, cache: Cache, parent: Path = Path("reports")) -> SavedDump:
-    """The remains of a cell, named by its id or its folder.
+    """Find the saved memory of a cell, named by its id or its folder.
 
     Without ``run`` the latest run below ``parent`` that has the cell is taken. Raises UserError
     that says what is missing.
@@ -176,7 +176,7 @@ def _cell_folder(cell: str, run: Path | None, parent: Path) -> Path:
 
 
 def _why_none(folder: Path) -> str:
-    """What the evidence says about a memory that is not there."""
+    """Return why there is no memory, as far as the cell's evidence says it."""
     said = transcript.read(folder / TRANSCRIPT)
     if isinstance(said.memory, MemoryNotSaved):
         return f": {said.memory.detail}"
@@ -197,9 +197,9 @@ def _report_on(folder: RunFolder, cell: Cell, build: Path) -> None:
 
 
 def report(memory: Path, build: Path) -> str:
-    """What drgn says about a saved memory; ``build`` is the kernel's folder in the cache.
+    """Return drgn's report on a saved memory; ``build`` is the kernel's folder in the cache.
 
-    Raises InfraError if it says nothing, with what is missing.
+    Raises InfraError with what is missing if drgn says nothing.
     """
     vmlinux = vmlinux_for(build)
     require_drgn()
@@ -214,14 +214,14 @@ def report(memory: Path, build: Path) -> str:
 
 
 def _ranges(path: Path) -> Iterator[str]:
-    """The registered pages as the program's arguments, the latest ones."""
+    """Yield the registered pages as the program's arguments, the latest ones."""
     said = dict.fromkeys(transcript.read(path).pages)
     for pages in list(said)[-MAX_RANGES:]:
         yield f"{pages.pid}:{pages.address:x}:{min(pages.count, 4096)}:{pages.name}"
 
 
 def vmlinux_for(build: Path) -> Path:
-    """The vmlinux to read a memory with. Raises InfraError that says why there is none."""
+    """Return the vmlinux to read a memory with; InfraError says why there is none."""
     if not build.is_dir():
         raise InfraError(
             f"the kernel is not in the cache any more ({build})",
@@ -237,14 +237,14 @@ def vmlinux_for(build: Path) -> Path:
 
 
 def require_drgn() -> None:
-    """Raises InfraError if there is no drgn."""
+    """Raise InfraError if drgn is not installed."""
     if importlib.util.find_spec("drgn") is None:
         raise InfraError("drgn is not installed", hint="pip install 'rmaplab[postmortem]'")
 
 
 @contextlib.contextmanager
 def unpacked(memory: Path) -> Iterator[Path]:
-    """A saved memory as the ELF core that drgn opens, as long as the block lasts."""
+    """Unpack a saved memory into the ELF core that drgn opens, for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="rmaplab-memory-") as scratch:
         dump = Path(scratch) / "memory.elf"
         memoryfile.unpack(memory, dump)

@@ -40,15 +40,15 @@ from rmaplab.store.history import History
 from rmaplab.store.reservation import DiskReservation
 from rmaplab.store.runfolder import Programs, RunFolder, RunRecord, now, planned
 
-# What saved guests may take of the cache, which is some 300 of them.
+# Bytes that saved guests may take of the cache, which is some 300 of them.
 TEMPLATES_BYTES = 20 << 30
-# What a trivial cell leaves in a run's folder: 100 of selftest/nothing take 11 MB.
+# Bytes that a trivial cell leaves in a run's folder: 100 of selftest/nothing take 11 MB.
 CELL_BYTES = 112 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the user asked of a run; ``jobs`` 0 means as many guests as the host bears.
+    """A run as the user asked for it; ``jobs`` 0 means as many guests as the host bears.
 
     ``options`` are those by which ``lab`` was made of its file, None if it was made otherwise.
     """

@@ -106,7 +106,7 @@ class SelftestBuilds:
         return initramfs.with_programs(plain, wanted, builder.cache)
 
     def digest(self, kernel: str) -> str:
-        """The digest of the programs of a kernel's selftests."""
+        """Return the digest of the programs of a kernel's selftests."""
         programs = self.built[kernel].programs
         parts = (part for name in sorted(programs) for part in (name, file_sha256(programs[name])))
         return digest_of(*parts)

@@ -64,7 +64,7 @@ class _Mail:
 
     @property
     def is_cover(self) -> bool:
-        """Whether the mail says of itself that it is a cover letter."""
+        """True if the mail says of itself that it is a cover letter."""
         numbered = self.numbering is not None and self.numbering.number == 0
         return self.patch is None and (numbered or _COVER.search(self.name) is not None)
 

@@ -182,7 +182,7 @@ def _modified(path: Path) -> float:
 def _linked(
     earlier: tuple[Path, Manifest] | None, source: Path, name: str, kind: str, target: Path
 ) -> bool:
-    """Link a file to the one of an earlier snapshot; return whether that has the same content.
+    """Return whether a file could be linked to that of an earlier snapshot, of the same content.
 
     One of another size was damaged since, as a power cut can leave it.
     """

@@ -26,7 +26,7 @@ SECTION = "trees"
 _IDENTITY = "identity.json"
 
 Fetch = Callable[[], Tree]
-"""What fetches and unpacks a tree if it is not in the cache. Raises InfraError if that fails."""
+"""Fetches and unpacks a tree if it is not in the cache. Raises InfraError if that fails."""
 
 
 def fetch(spec: str, cache: Cache) -> Tree:

@@ -50,7 +50,7 @@ class SavedPatch:
 
 @dataclass(slots=True)
 class KernelFacts:
-    """What run.json says of a kernel, built or not; ``error`` is empty if it was built.
+    """A kernel as run.json has it, built or not; ``error`` is empty if it was built.
 
     ``tree_entry`` is the tree's name in the cache, ``symbols`` the requested configuration,
     ``recipe`` and ``environment`` how the lab builds kernels, ``selftests`` the digest of the
@@ -81,7 +81,7 @@ class KernelFacts:
 
 @dataclass(slots=True)
 class Programs:
-    """What runs inside a run's guests: the SHA-256 of the initramfs, and of what it is made of.
+    """The programs of a run's guests: the SHA-256 of the initramfs, and of its sources.
 
     ``sources`` are digests by part: the agent, the testcase library, each testcase by its name.
     """
@@ -121,12 +121,12 @@ class RunRecord:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every cell was run: not for an interrupted run, nor for one that was killed."""
+        """True if every cell was run: not for an interrupted run, nor for one that was killed."""
         return bool(self.ended) and not self.interrupted
 
     @property
     def part(self) -> str:
-        """What was not asked for, in a line; empty for a run of the whole lab."""
+        """A line on the cells that were not asked for; empty for a run of the whole lab."""
         others = self.lab_cells - len(self.cells)
         if others <= 0:
             return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a diff changes: the names that git goes by, whatever the diff's text says."""
+"""The files that a diff changes: by the names that git goes by, whatever its text says."""
 
 from __future__ import annotations
 

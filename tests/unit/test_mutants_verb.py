@@ -194,3 +194,22 @@ def test_a_cell_of_a_mutant_carries_a_command_that_runs_its_kernel(
     assert words[words.index("--onto") + 1] == "patches/device-exclusive"
     assert words[words.index("--name") + 1] == "mutant"
     assert words[words.index("--filter") + 1].startswith("kernel=mutant,")
+
+
+@pytest.mark.parametrize("result", ["7", "null", '{"mutant": []}', '{"mutant": {"name": "one"}}'])
+def test_a_damaged_result_costs_its_mutant_alone(
+    mutants: Command, guests: Show, tmp_path: Path, result: str
+) -> None:
+    guests(base=PASS, mutant=FAIL)
+    assert mutants().code == 0
+    (folder,) = (tmp_path / "reports").iterdir()
+    journal = folder / "events.jsonl"
+    asked = journal.read_bytes().splitlines(keepends=True)[0]
+    line = f'{{"event": "mutant", "result": {result}}}\n'.encode()
+    journal.write_bytes(asked + b"\xff\n" + line)
+    answer = mutants("--resume", folder)
+    assert answer.code == 0
+    assert "a damaged result is left out" in answer.err
+    assert [one["verdict"] for one in saved(tmp_path)] == ["caught"]
+    journal.write_bytes(b'{"event": "asked", "labs": 7}\n')
+    assert mutants("--resume", folder).code == 2
