@@ -204,9 +204,16 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Return a saved run; UserError if there is none."""
+        """Return a saved run; UserError if there is none, or if it holds a link.
+
+        The lab makes no link in a run's folder; one of somebody else's could lead anywhere.
+        """
         if not (path / RECORD).is_file():
             raise UserError(f"{path} is no run: it has no {RECORD}")
+        for where, folders, files in os.walk(path):
+            for name in (*folders, *files):
+                if (found := Path(where, name)).is_symlink():
+                    raise UserError(f"{found} is a link: a run's folder has none")
         return cls(path)
 
     @contextlib.contextmanager

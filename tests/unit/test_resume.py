@@ -232,6 +232,23 @@ def test_a_run_of_an_earlier_version_says_that_it_cannot_be_gone_on_with(
     assert command("report", interrupted).code == 130
 
 
+@pytest.mark.parametrize("verb", ["report", "resume"])
+def test_a_run_that_names_files_elsewhere_writes_nothing(
+    command: Command, interrupted: Path, tmp_path: Path, verb: str
+) -> None:
+    facts = record(interrupted)
+    facts["lab"]["kernels"][0]["name"] = "../../../evil"
+    facts["cells"] = [cell.replace("base.", "../../../evil.") for cell in facts["cells"]]
+    (interrupted / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    answer = command(verb, interrupted)
+    assert answer.code == 2
+    assert "can be no kernel of a run" in answer.err
+    assert [path for path in sorted(tmp_path.rglob("*")) if path.name != ".lock"] == [
+        path for path in before if path.name != ".lock"
+    ]
+
+
 # -- a damaged journal -------------------------------------------------------------------------
 
 

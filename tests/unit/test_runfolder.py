@@ -215,6 +215,17 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     assert (victim / "file").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.parametrize("name", ["cells/a/agent.jsonl", "boots", "builds/0/lines.json"])
+def test_a_saved_run_that_holds_a_link_is_refused(tmp_path: Path, name: str) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.write_record(record(lab(), []))
+    assert RunFolder.open(folder.path).path == folder.path
+    (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder.path / name).symlink_to(tmp_path / "anywhere")
+    with pytest.raises(UserError, match="is a link"):
+        RunFolder.open(folder.path)
+
+
 EVIL = "../../../tmp/evil"
 
 
