@@ -132,7 +132,7 @@ def test_an_edited_tree_whose_snapshot_is_gone_is_another_kernel(
 def test_another_compiler_is_named(
     command: Command, interrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build_kernel, "toolchain", lambda: "gcc 99")
+    monkeypatch.setattr(build_kernel, "toolchain", lambda *words: "gcc 99")
     assert "kernel patched: toolchain: was gcc" in (said := refusal(command, interrupted))
     assert said.count("is gcc 99") == 2
 
@@ -208,7 +208,7 @@ def test_a_comment_in_the_lab_file_or_its_absence_is_no_difference(
 def test_everything_that_differs_is_told_at_once(
     command: Command, interrupted: Path, lab_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build_kernel, "toolchain", lambda: "gcc 99")
+    monkeypatch.setattr(build_kernel, "toolchain", lambda *words: "gcc 99")
     monkeypatch.setattr(programs, "sources", lambda *words: {"the agent": "1"})
     lab_file.write_text(lab_file.read_text("utf-8") + "repeat: 2\n", encoding="utf-8")
     said = refusal(command, interrupted)
