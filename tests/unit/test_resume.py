@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 
+from rmaplab import selection
 from rmaplab.build import kernel as build_kernel
 from rmaplab.build import programs
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest.cellsetup import CellSetup
-from rmaplab.model import Cell
+from rmaplab.model import Cell, Lab
+from rmaplab.pipeline import evaluate
+from rmaplab.pipeline import run as run_pipeline
+from rmaplab.plan import Plan, plan
 from rmaplab.store.cache import Cache
 
 from .builders import save
@@ -322,3 +326,19 @@ def test_a_run_on_a_series_names_its_kernel(
     facts = record(run_folder(tmp_path))["kernels"]["mutant"]
     assert (facts["series"], facts["onto"]) == ("x + y", 1)
     assert facts["config"] == ["guest", "nodebug"]
+
+
+def test_a_run_expands_the_matrix_once(
+    command: Command, guests: Show, lab_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guests(base=PASS, patched=PASS)
+    made: list[Lab] = []
+
+    def counted(lab: Lab) -> Plan:
+        made.append(lab)
+        return plan(lab)
+
+    for module in (run_pipeline, selection, evaluate):
+        monkeypatch.setattr(module, "plan", counted)
+    assert command("ab", lab_file, "--series", "x", "--accel", "tcg").code == 0
+    assert len(made) == 1
