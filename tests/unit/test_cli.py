@@ -35,7 +35,7 @@ from rmaplab.pipeline.host import Launches
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
 from rmaplab.store.cache import Cache
 
-from .builders import BOOTED, KTAP_FAIL, KTAP_PASS, WHOLE, console, conversation, facts, save
+from .builders import KTAP_FAIL, KTAP_PASS, WHOLE, console, conversation, save
 from .repositories import write
 
 LAB = """\
