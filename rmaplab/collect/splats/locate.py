@@ -110,11 +110,11 @@ def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[st
     found = False
     for section in sections:
         names = _solid(section.frames, inline)
-        if len(names) == 1 and section.frames[0].kind is not FrameKind.POINTER:
+        kinds = {frame.kind for frame in section.frames}
+        if len(names) == 1 and FrameKind.POINTER not in kinds:
             alone = alone or names
             continue
         pending += names
-        kinds = {frame.kind for frame in section.frames}
         if len(pending) > 1 and not kinds <= _REGISTERS:
             yield pending
             pending, found = [], True

@@ -83,10 +83,10 @@ _GRAMMAR = re.compile(
     r"[\w.-]{1,64} kernel(?:\[\d+\])?:|kernel:|"
     r"kern {0,2}:[a-z]{3,8} {0,4}:|"
     r"\d{3}:(?= )|"
-    r"(?:> ?){1,8}"
+    r"(?:> ?){1,8}|"
+    r"[:|](?= )"
     r")[ \t]?)+"
 )
-_PUNCTUATION = frozenset(":;|>-,")
 _TOKEN = re.compile(r"[^\W_]+|\s+|.", re.S)
 
 
@@ -336,8 +336,6 @@ def learn(outer: Sequence[str], plain: Sequence[str], stamped: Sequence[str]) ->
     found = templates(in_front, [*outer, *plain]) or _by_headlines(plain)
     stamped_heads = _heads(stamped)
     inner = templates(stamped_heads, stamped) if any(map(str.strip, stamped_heads)) else ()
-    if not inner and sum(line[:1] in _PUNCTUATION for line in stamped) > len(stamped) / 2:
-        inner = _by_headlines(stamped)
     displaced = sum(bool(head.strip()) for head in plain_heads)
     return Prefixes(
         outer=found,

@@ -194,9 +194,11 @@ def _has_complained(taint: str) -> bool:
 
 def _task_and_taint(lines: Sequence[Line]) -> tuple[str, bool]:
     headline = _HEADLINE_TAINT.search(lines[0].text)
+    hung = _TASK.search(lines[0].text)
     for line in lines:
         if match := _CPU_LINE.search(line.text):
-            return match["task"], _has_complained((headline or match)["taint"])
+            task = hung["hung"] if hung and hung["hung"] else match["task"]
+            return task, _has_complained((headline or match)["taint"])
     tainted = headline is not None and _has_complained(headline["taint"])
     for line in lines:
         if match := _TASK.search(line.text):
@@ -225,7 +227,11 @@ def to_splat(report: Report) -> Splat:
     # Where CPUs print at once, what the headline's own context said comes first.
     own = [line for line in lines if line.context == report.context]
     traces = list(traces_of(own))
-    function = find_function(report.rule, report.match, lines, traces)
+    # Functions that are inlined are known from debug information alone: a title names none of them
+    # if it can, so that a symbolised log and the raw one have the same.
+    function = find_function(
+        report.rule, report.match, lines, list(traces_of(own, inline=False))
+    ) or find_function(report.rule, report.match, lines, traces)
     if function is None and len(own) < len(lines):
         own = lines
         traces = list(traces_of(own))

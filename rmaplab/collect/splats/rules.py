@@ -393,11 +393,11 @@ RULES: tuple[Rule, ...] = (
 MAX_HEADLINE = 1000
 """Characters of a line in which a headline is looked for."""
 
-# Lines of a test or of the lab's own agent are no complaints of the kernel, nor are those that
-# the kernel prints of a program's trap (arch/x86/kernel/traps.c:do_trap_no_signal, show_signal and
-# arch/x86/mm/fault.c:show_signal_msg).
+# Lines of a test or of the lab's own agent are no complaints of the kernel, nor are a mail's
+# headers, nor those that the kernel prints of a program's trap
+# (arch/x86/kernel/traps.c:do_trap_no_signal, show_signal, arch/x86/mm/fault.c:show_signal_msg).
 _NOT_THE_KERNEL = re.compile(
-    r"\s*(?:# |(?:not )?ok \d)|rmaplab: |"
+    r"\s*(?:# |(?:not )?ok \d)|rmaplab: |(?:Subject|References|Thread-Topic|X-[\w-]{1,40}): |"
     r"(?:traps: )?.{1,16}\[\d{1,8}\]:? .{1,80} ip[: ][0-9a-f]+ sp[: ][0-9a-f]+ error"
 )
 # A headline in quotes, or in a list of patterns, is one that somebody mentions.

@@ -105,7 +105,8 @@ CELLS = st.one_of(
                 "2031-02-03T{h:02}:{m:02}:{s:02}.{f:06}+01:00",
                 "03/Feb/2031 {h:02}h{m:02}m{s:02}",
                 "{s}.{f:06}",
-                "[{h:02}{m:02}{s:02}.{f:06}]",
+                # In square brackets it would be a stamp of printk.
+                "({h:02}{m:02}{s:02}.{f:06})",
             ]
         ),
     ),
