@@ -86,10 +86,11 @@ def _solid(frames: Sequence[Frame], inline: bool) -> list[str]:
     return [name for name, before in zip(names, ["", *names], strict=False) if name != before]
 
 
-def _knows_no_frame(sections: Sequence[_Section]) -> bool:
-    """Tell if all frames are guesses: an old kernel without frame pointers knows no others."""
-    frames = [frame for section in sections for frame in section.frames]
-    return len(frames) >= LEAST_GUESSES and all(one.kind is FrameKind.GUESS for one in frames)
+def _guesses(frames: Sequence[Frame]) -> list[str]:
+    """Return the functions of a trace of guesses alone; none of any other, or of a short one."""
+    if len(frames) < LEAST_GUESSES or any(one.kind is not FrameKind.GUESS for one in frames):
+        return []
+    return [frame.function for frame in frames]
 
 
 def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[str]]:
@@ -102,14 +103,13 @@ def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[st
     # The registers come before the trace, so what the first section has goes with the second. A
     # lone function that is none, such as lockdep's "at: [<...>] foo", is a trace for want of one.
     sections = [section for section in _sections(lines) if not section.aside]
-    if _knows_no_frame(sections) and any("[<" in line.text for line in lines):
-        yield from ([frame.function for frame in section.frames] for section in sections)
-        return
+    # Kernels of before 4.11 print addresses; without frame pointers they know no frame for sure.
+    old = any("[<" in line.text for line in lines)
     pending: list[str] = []
     alone: list[str] = []
     found = False
     for section in sections:
-        names = _solid(section.frames, inline)
+        names = _solid(section.frames, inline) or (_guesses(section.frames) if old else [])
         kinds = {frame.kind for frame in section.frames}
         if len(names) == 1 and FrameKind.POINTER not in kinds:
             alone = alone or names

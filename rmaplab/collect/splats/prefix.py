@@ -37,7 +37,7 @@ _DECORATION = re.compile(r"<[/A-Z#0-9]{3,12}>|\(?\[<?[0-9a-f]{8,16}>?\]\)?|#\d+|
 # Words in front of a function in a line that is no frame: registers, locks, callers.
 _NO_FRAME = re.compile(
     r"(?:\b(?:at|in|is|from|to|by|of|on|RIP|EIP|IP|PC|LR|NIP|pc|lr|ra|epc|function|workfn|caller)"
-    r"|[=(@,])\s{0,3}:?$|^\s*[A-Za-z]{1,4}\d{0,2}\s{0,4}:\s{0,4}$"
+    r"|[=(@,])\s{0,3}:?$|(?:^|[\s\]>])[A-Za-z]{1,5}\d{0,2}\s{0,4}:\s{0,4}(?:[0-9a-f]{8,16}\s)?$|<$"
     r"|\b[0-9a-f]{4}:$|\bdis?abled at |\benabled at "
 )
 # Lines that a report has wherever it comes from: lib/dump_stack.c:dump_stack_print_info,

@@ -256,7 +256,8 @@ RULES: tuple[Rule, ...] = (
     row("oops", "invalid opcode", r"invalid opcode: 0", "invalid opcode in {fn}"),
     row("oops", "[#", r"(?:^|: )(?P<what>invalid TSS|[a-z][a-z0-9 ]{2,40}): [0-9a-f]{1,8} "
         r"\[#\d", "{what} in {fn}"),
-    row("oops", "Oops", r"\bOops(?: - [\w ]+)?: |^Oops(?: ?\[#\d| - |[:.]|$)", "Oops in {fn}"),
+    row("oops", "Oops", r"(?<!syncing: )\bOops(?: - [\w ]+)?: |^Oops(?: ?\[#\d| - |[:.]|$)",
+        "Oops in {fn}"),
     # arch/s390/kernel/dumpstack.c:die, with the interruption's code
     row("oops", " ilc:", r"^(?:.{0,40}: )?(?P<what>[a-z][\w ./-]{2,60}): [0-9a-f]{4} ilc:\d \[#\d",
         "{what} in {fn}"),

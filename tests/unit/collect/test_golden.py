@@ -107,3 +107,14 @@ def test_repeats_of_one_complaint_are_counted() -> None:
 def test_each_boot_of_a_log_has_its_own_splats() -> None:
     boots = [(splat.boot, splat.kind) for splat in _splats("wild-panic-of-each-boot")]
     assert boots == [(1, "panic"), (2, "unexpected-reboot"), (2, "panic")]
+
+
+@pytest.mark.parametrize("log", [log for log in LOGS if log.stem.startswith("wild-arch-")], ids=str)
+@pytest.mark.parametrize("prefix", [b"", b"host kernel: ", b"[   12.345678] "])
+def test_the_oops_of_each_architecture_is_one_splat_in_its_function(
+    log: Path, prefix: bytes
+) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    console = b"".join(prefix + line.partition(b"] ")[2] for line in lines)
+    (splat,) = parse_console(console)
+    assert (splat.function, splat.task, splat.corrupted) == ("gadget_write", "gadget", False)
