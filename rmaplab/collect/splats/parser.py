@@ -292,7 +292,11 @@ class SplatParser:
 
     def _close(self, context: str) -> None:
         report = self._open.pop(context, None)
-        if report is not None and not report.harmless and not report.again:
+        if report is None or report.harmless:
+            return
+        if report.again:
+            self._tally.add_again(to_splat(report))
+        else:
             self._tally.add(to_splat(report))
 
 

@@ -305,15 +305,15 @@ RULES: tuple[Rule, ...] = (
         _NOWHERE, trace=False),
     # fs/sysfs/dir.c:sysfs_warn_dup; lib/kobject.c: kobject_init, kobject_add_internal
     row("kobject", "cannot create duplicate", r"cannot create duplicate filename",
-        "sysfs: cannot create duplicate filename in {fn}", absorbs=("kobject",)),
+        "sysfs: cannot create duplicate filename in {fn}", absorbs=("kobject",), within=CHECK),
     row("kobject", "kobject", r"kobject '?.{0,80} ?\(\w+\): (?:tried to (?:init|add) an |"
         r"is not initialized)|kobject: attempted to be registered with empty name",
-        "kobject: bad object in {fn}", absorbs=("kobject",)),
+        "kobject: bad object in {fn}", absorbs=("kobject",), within=CHECK),
     row("kobject", "kobject_add_internal", r"kobject_add_internal failed for .{1,200} with",
-        "kobject: kobject_add_internal failed", _NOWHERE, trace=False),
+        "kobject: kobject_add_internal failed", _NOWHERE, trace=False, within=CHECK),
     # fs/proc/proc_sysctl.c:sysctl_err, sysctl_check_table
     row("sysctl", "sysctl ", r"sysctl (?:table check failed|duplicate entry): ",
-        "sysctl: bad table in {fn}"),
+        "sysctl: bad table in {fn}", within=CHECK),
     # mm/slab_common.c:kmalloc_fix_flags; mm/userfaultfd.c:handle_userfault; kernel/resource.c:
     # reserve_region_with_split; kernel/time/sleep_timeout.c:schedule_timeout; kernel/workqueue.c:
     # __warn_flushing_systemwide_wq; kernel/sched/debug.c:resched_latency_warn: each with a stack

@@ -55,6 +55,16 @@ class Tally:
             return
         self._splats[key] = splat
 
+    def add_again(self, splat: Splat) -> None:
+        """Take a repetition of the log's own text, if the text before was cut and this is whole."""
+        if splat.corrupted:
+            return
+        for key, before in self._splats.items():
+            if before.corrupted and before.kind == splat.kind and before.boot == splat.boot:
+                del self._splats[key]
+                self.add(replace(splat, line=before.line, fatal=splat.fatal or before.fatal))
+                return
+
     def _make_room(self, splat: Splat) -> bool:
         kinds = Counter(key[0] for key in self._splats)
         if splat.kind in kinds:

@@ -219,6 +219,24 @@ def test_a_second_boot_is_a_reboot_and_a_first_one_is_not() -> None:
     assert only(boot + CHATTER * 99 + boot).kind == "unexpected-reboot"
 
 
+def test_a_message_of_a_warning_is_no_splat_of_its_own() -> None:
+    lines = SAMPLES["warn"].text.split("\n")
+    lines.insert(2, "sysfs: cannot create duplicate filename '/devices/demo'")
+    splat = only(stamped("\n".join(lines)))
+    assert (splat.title, splat.frames) == (
+        "WARNING in demo_unmap",
+        only(SAMPLES["warn"].console).frames,
+    )
+
+
+def test_a_repetition_that_is_whole_takes_the_place_of_a_report_that_was_cut() -> None:
+    cut = b"".join(SAMPLES["null pointer"].console.splitlines(keepends=True)[:1])
+    whole = only(SAMPLES["null pointer"].console)
+    splat = only(cut + CHATTER * 200 + SAMPLES["null pointer"].console)
+    assert (splat.title, splat.frames, splat.corrupted) == (whole.title, whole.frames, False)
+    assert splat.line == 1
+
+
 # -- what belongs to another report, and what is none ------------------------------------------
 
 DUMP = SAMPLES["page dump"].text
