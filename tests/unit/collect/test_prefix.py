@@ -220,6 +220,11 @@ def _behind(suffix: bytes) -> Callable[[bytes], bytes]:
     return lambda console: console.replace(b"\r", b"").replace(b"\n", suffix + b"\n")
 
 
+def test_frames_with_addresses_copied_from_the_source_of_a_page_are_read() -> None:
+    console = (GOLDEN / "wild-old-pointer-line.log").read_bytes()
+    assert facts(html.escape(console.decode()).encode()) == facts(console)
+
+
 def _with_fields(console: bytes, message: str, fields: str) -> bytes:
     """Put each line into a record of a journal, with some of its other fields."""
     names = ("_BOOT_ID", "PRIORITY", "_MACHINE_ID", "_HOSTNAME", "_TRANSPORT", "SYSLOG_IDENTIFIER")

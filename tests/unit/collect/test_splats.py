@@ -219,6 +219,19 @@ def test_a_second_boot_is_a_reboot_and_a_first_one_is_not() -> None:
     assert only(boot + CHATTER * 99 + boot).kind == "unexpected-reboot"
 
 
+def test_a_boot_after_a_panic_is_a_reboot_in_a_kept_log_too() -> None:
+    def kept(console: bytes) -> bytes:
+        return b"".join(
+            b"Feb  3 10:00:00 sample kernel: " + line for line in console.splitlines(True)
+        )
+
+    boot = b"[    0.000000] Linux version 6.12.0 (gcc) #1 SMP\n"
+    orderly = parse_console(kept(boot + CHATTER * 99 + boot))
+    panicked = parse_console(kept(boot + CHATTER * 99 + SAMPLES["panic"].console + boot))
+    assert orderly == ()
+    assert [splat.kind for splat in panicked] == ["panic", "unexpected-reboot"]
+
+
 def test_a_message_of_a_warning_is_no_splat_of_its_own() -> None:
     lines = SAMPLES["warn"].text.split("\n")
     lines.insert(2, "sysfs: cannot create duplicate filename '/devices/demo'")
