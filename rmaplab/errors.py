@@ -8,6 +8,7 @@ three JUnit forms. Every message says what happened and where; ``hint`` says wha
 from __future__ import annotations
 
 import enum
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,3 +90,18 @@ class Interrupted(RmaplabError):
     """The user interrupted the run; what was measured is on disk."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+# The file system takes no evidence any more.
+_FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Return whether an error, or its cause, ends the run: the disk is full or read-only.
+
+    Any other error of one cell is that cell's end alone.
+    """
+    if isinstance(error, OSError) and error.errno in _FATAL:
+        return True
+    causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error.__cause__,)
+    return any(is_fatal(cause) for cause in causes if cause is not None)

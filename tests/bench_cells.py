@@ -29,18 +29,20 @@ from rich.table import Table
 
 from rmaplab import cli
 from rmaplab.build import initramfs
+from rmaplab.collect import counters
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.evidence.ends import EndCause
-from rmaplab.guest import cell as guest_cell
 from rmaplab.guest import virtme
 from rmaplab.guest import vm as guest_vm
-from rmaplab.guest.cellsetup import CellSetup, TemplateState
+from rmaplab.guest.cellsetup import CellSetup, CellTask, TemplateState
 from rmaplab.guest.command import Accelerator, Launch
+from rmaplab.guest.isolation import Turn
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import Vm
 from rmaplab.model import X86_64, Build, Cell, Guest, Lab
 from rmaplab.pipeline import calibration
+from rmaplab.pipeline.executor import LocalExecutor
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.templates import Templates
 from rmaplab.plan import plan
@@ -368,12 +370,17 @@ def fake_guests(evidence: Path) -> None:
     """From now on a cell's guest leaves a copy of this evidence, and nothing else happens."""
     copies = {path.name: path.read_bytes() for path in evidence.iterdir() if path.is_file()}
 
-    async def run(cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:
-        for name in ("agent.jsonl", "console.log", "qemu.log"):
-            (folder / name).write_bytes(copies[name])
+    async def execute(self: LocalExecutor, task: CellTask, folder: Path, turn: Turn) -> None:
+        async with turn:
+            for name in ("agent.jsonl", "console.log", "qemu.log"):
+                (folder / name).write_bytes(copies[name])
 
-    guest_cell.run = run
+    def setup(self: Templates, cell: Cell, boot: Launch, /) -> CellSetup:
+        return CellSetup(boot, counters.FILES)
+
+    LocalExecutor.execute = execute  # type: ignore[method-assign]
     Templates.prepare = lambda self, cells, launches, jobs: None  # type: ignore[method-assign]
+    Templates.setup = setup  # type: ignore[method-assign]
 
 
 def main() -> int:

@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Describe what a cell runs on, before a guest is started for it."""
+"""Describe what a cell runs on, as plain data: before a guest is started, on any machine.
+
+A CellTask has names, numbers and bytes alone, so that it can be pickled or written as JSON and
+carried out by another process. Its paths name files of the cache, whose folders are named by their
+content.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import pydantic
 
 from rmaplab.guest.command import Launch, slowdown
 from rmaplab.guest.postmortem import MemoryDumpPermit
@@ -16,6 +24,8 @@ from rmaplab.model import Cell, ExpectedSubtests
 class TemplateState:
     """Hold what a saved template's set-up showed: its facts, and the transcript of the set-up."""
 
+    __pydantic_config__ = pydantic.ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
     result: SetupResult
     transcript: bytes
 
@@ -24,13 +34,15 @@ class TemplateState:
 class LedgerSetup:
     """Hold the terms of a cell's ledger; the transcript keeps them, to be judged from there.
 
-    ``bounds`` are the calibrated ones, ``error`` why there are none. ``balances`` says of a sample
-    after a cell whether it need not be taken again; None if the sample before is not known.
+    ``bounds`` are the calibrated ones by account, ``error`` says why there are none. ``before`` are
+    the counters of the sample before the workload, None if that sample is taken in the cell: with
+    them a sample after the workload that balances need not be taken again
+    (``sampling.is_balanced``).
     """
 
     bounds: Mapping[str, tuple[int, int]]
     error: str = ""
-    balances: Callable[[Mapping[str, str], Cell], bool] | None = None
+    before: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +51,8 @@ class CellSetup:
 
     ``template`` describes the saved template that ``launch`` restores; without one the guest
     boots and gets its settings in the cell. ``audit`` is as in ``GuestSetup``; without ``ledger``
-    none is drawn up; without ``keep`` no memory is saved; ``expected`` is None for a workload of
-    the lab's own; ``warms_up`` has a clone rehearse a sample while it waits for its turn.
+    none is drawn up; without ``memory_dump`` no memory is saved; ``expected`` is None for a
+    workload of the lab's own.
     """
 
     launch: Launch
@@ -48,9 +60,31 @@ class CellSetup:
     template: TemplateState | None = None
     audit: tuple[str, ...] | None = None
     ledger: LedgerSetup | None = None
-    keep: MemoryDumpPermit | None = None
+    memory_dump: MemoryDumpPermit | None = None
     expected: ExpectedSubtests | None = None
-    warms_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CellTask:
+    """Hold what an executor needs for a cell; ``program`` is the workload's path in the guest."""
+
+    cell: Cell
+    setup: CellSetup
+    program: str
+
+    def to_json(self) -> bytes:
+        """Return the task as JSON."""
+        return _adapter().dump_json(self)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> CellTask:
+        """Return the task that ``to_json`` wrote. Raises ValueError if the text is no task."""
+        return _adapter().validate_json(text)
+
+
+@functools.cache
+def _adapter() -> pydantic.TypeAdapter[CellTask]:
+    return pydantic.TypeAdapter(CellTask)
 
 
 def has_request(cell: Cell, setup: CellSetup) -> bool:

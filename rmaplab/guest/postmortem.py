@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Saving a guest's memory: at its first complaint, before its time is up, or when it died.
+"""Save a guest's memory: at its first complaint, before its time is up, or when it died.
 
-The guest stands still meanwhile, its own clock and the lab's limits with it, so that whatever
-happens here changes no verdict; if it fails, the transcript says so. One memory a cell: the first
-moment is the one nearest to the cause.
+The guest stands still meanwhile, its own clock and the lab's limits with it, so that a dump changes
+no verdict; a dump that fails is said in the transcript. A cell has one dump: the first moment is
+the one nearest to the cause.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,18 +25,18 @@ from rmaplab.store import memoryfile
 from rmaplab.store.memoryfile import NothingCame, NotSaved
 
 LIMIT_S = 60.0
-"""For one memory: 1 GB takes about 2 s on an idle host."""
-# For a complaint to be printed whole, or to become a panic, before the guest is stopped: at most
-# so long, and as long as it is silent for.
+"""The limit of one dump, in seconds: 1 GB takes about 2 s on an idle host."""
+# How long the guest runs on after a complaint, so that it is printed whole or becomes a panic: at
+# most REPORT_S, and until the console is silent for QUIET_S.
 REPORT_S = 5.0
 QUIET_S = 0.3
-# The share of a workload's time after which it is looked at, while it is still there.
+# The share of a workload's time limit after which its memory is dumped, while it still runs.
 NEARLY = 0.95
 
 COMPLAINT, TIME = "complaint", "time"
 """Why a memory was saved, besides how a guest died (``EndCause``)."""
 
-# The kernel's deaths; after the lab's own there is nothing to look for.
+# The ends that the kernel is to blame for; after those of the lab's own there is nothing to find.
 _DEATHS = frozenset(
     {EndCause.PANIC, EndCause.RESET, EndCause.POWEROFF, EndCause.SILENCE, EndCause.BOOT_LIMIT,
      EndCause.READY_LIMIT, EndCause.TEST_LIMIT, EndCause.CLOSED}
@@ -45,30 +45,25 @@ _DEATHS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class MemoryDumpPermit:
-    """Whether a cell's memory is to be kept.
-
-    ``claim`` takes one of the places that the run has for memories, or says that there is none
-    left; ``give_back`` returns it. ``max_bytes`` is how large the compressed file may be.
-    """
+    """Permit one dump of a guest's memory, compressed at most ``max_bytes`` large."""
 
     max_bytes: int
-    claim: Callable[[], bool]
-    give_back: Callable[[], None]
 
 
 class Postmortem:
-    """Saves the memory of one cell's guest, at most once.
+    """Save the memory of one cell's guest, at most once, if there is a permit.
 
-    With ``living`` a guest that still runs is looked at, too; without it only one that died.
+    With ``living`` the memory of a guest that still runs is dumped, too; without it only that of a
+    guest that died.
     """
 
     def __init__(
-        self, vm: Vm, transcript: Transcript, keep: MemoryDumpPermit | None, *, living: bool
+        self, vm: Vm, transcript: Transcript, permit: MemoryDumpPermit | None, *, living: bool
     ) -> None:
         self._vm = vm
         self._transcript = transcript
         self._path = transcript.folder / memoryfile.NAME
-        self._keep = keep
+        self._permit = permit
         self._living = living
         self._busy = asyncio.Lock()
         self._why = ""
@@ -78,14 +73,14 @@ class Postmortem:
         self._nearly = 0.0
 
     def time_runs(self, limit_s: float) -> None:
-        """The workload has begun; it is killed after that many seconds."""
+        """Note that the workload has begun; it is killed after ``limit_s``."""
         self._nearly = self._vm.clock() + limit_s * NEARLY
         self._begun.set()
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Watch over the guest for the block."""
-        if self._keep is None or not self._living:
+        """Watch for a complaint and for the time limit, for the block."""
+        if self._permit is None or not self._living:
             yield
             return
         self._vm.console.forget_complaint()
@@ -93,7 +88,7 @@ class Postmortem:
         try:
             yield
         finally:
-            async with self._busy:  # a memory that is being saved is nearly there
+            async with self._busy:  # until a dump that has begun is done
                 watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
@@ -110,16 +105,15 @@ class Postmortem:
             self._failed(error)
 
     def in_time(self) -> None:
-        """The workload ended in time after all: what was saved for that is not kept."""
+        """Note that the workload ended in time; delete the memory that was saved for its limit."""
         self._in_time = True
         if self._why == TIME and self._saved:
             self._drop()
 
     def _drop(self) -> None:
-        if self._saved and self._keep is not None:
+        if self._saved:
             self._saved = False
             self._path.unlink()
-            self._keep.give_back()
             self._transcript.say("lab", "memory-dropped", why="the workload ended in time")
 
     async def _watch(self) -> None:
@@ -129,7 +123,7 @@ class Postmortem:
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             async with self._busy:
-                await self._look_at_living(COMPLAINT if complained.done() else TIME)
+                await self._dump_living(COMPLAINT if complained.done() else TIME)
         finally:
             for wait in waits:
                 wait.cancel()
@@ -139,11 +133,11 @@ class Postmortem:
         while (left := self._nearly - self._vm.clock()) > 0:
             await asyncio.sleep(left)
 
-    async def _look_at_living(self, why: str) -> None:
+    async def _dump_living(self, why: str) -> None:
         vm = self._vm
         if why == COMPLAINT:
             await self._complaint_ends()
-        # One that is dead by now is looked at when it has said its last words.
+        # The memory of a guest that is dead by now is dumped after its last words (``after``).
         if vm.death.done() or (why == TIME and self._in_time) or not self._is_wanted(why):
             return
         try:
@@ -152,7 +146,7 @@ class Postmortem:
             if why == TIME and self._in_time:
                 self._drop()
         except InfraError as error:
-            # A guest that stands still would look as if it hung.
+            # A guest that stays stopped would look as if it hung.
             vm.died(
                 EndCause.UNUSABLE, f"the guest does not go on after its memory was saved: {error}"
             )
@@ -169,17 +163,17 @@ class Postmortem:
         reported.cancel()
 
     def _is_wanted(self, why: str) -> bool:
-        """Whether there is a place for this memory, which is taken then."""
-        if self._why or self._keep is None or not self._keep.claim():
+        """Return whether a dump is permitted and the first of the cell; note its reason then."""
+        if self._why or self._permit is None:
             return False
         self._why = why
         return True
 
     async def _save(self) -> None:
-        assert self._keep is not None
+        assert self._permit is not None
         began = time.monotonic()
         try:
-            size = await self._dump(self._keep.max_bytes)
+            size = await self._dump(self._permit.max_bytes)
         except (InfraError, NotSaved) as error:
             self._failed(error)
             return
@@ -191,12 +185,10 @@ class Postmortem:
         )  # fmt: skip
 
     def _failed(self, error: Exception) -> None:
-        assert self._keep is not None
-        self._keep.give_back()
         self._transcript.say("lab", "memory-not-saved", why=self._why, detail=str(error))
 
     async def _dump(self, max_bytes: int) -> int:
-        """Save the memory of a guest that is held; how many bytes it has."""
+        """Save the memory of a guest that is held; return how many bytes it has."""
         far, near = os.pipe()
         given_up = threading.Event()
         receiving = asyncio.ensure_future(
@@ -208,8 +200,8 @@ class Postmortem:
         try:
             await self._vm.dump(near, LIMIT_S)
         except InfraError as error:
-            # Where the file became too large, QEMU only found that nobody listens any more; that
-            # the pipe ended is no reason of its own.
+            # Where the file became too large, QEMU's error is only that the pipe has no reader any
+            # more; that the pipe ended is no reason of its own.
             listens = not receiving.done()
             given_up.set()
             try:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rmaplab.collect import counters, ledger
 from rmaplab.evidence.ends import SampleLabel
 from rmaplab.evidence.events import Drained, Files
 from rmaplab.guest.agent import Agent, Request
 from rmaplab.guest.transcript import Transcript
-from rmaplab.model import FREE
+from rmaplab.model import FREE, CounterSample
 
 # How often to drain until the agent finds the count of free pages at rest.
 DRAINS = 3
@@ -63,3 +65,21 @@ async def sample(
 def _free(drained: Drained) -> int | None:
     """Return the count of free pages, None if it was not at rest."""
     return drained.free + drained.pcp if drained.steady else None
+
+
+def is_balanced(
+    before: Mapping[str, int],
+    after: Mapping[str, str],
+    bounds: ledger.Bounds,
+    leaves: Mapping[str, int | None],
+    cpus: int,
+) -> bool:
+    """Return whether a sample after a workload balances the ledger, so that no other is needed.
+
+    ``before`` are counters by name, ``after`` a sample's files by path; the others are as in
+    ``ledger.balance``. A guest that was not at rest is never balanced.
+    """
+    if FREE not in after:
+        return False
+    changes = counters.changes(CounterSample(before), counters.sample(after))
+    return not ledger.balance(changes, bounds, leaves, cpus)

@@ -53,7 +53,9 @@ class Session:
         booted: bool = False,
     ) -> None:
         self.booted = booted
-        self.postmortem = Postmortem(vm, transcript, setup.keep, living=not cell.guest.icount)
+        self.postmortem = Postmortem(
+            vm, transcript, setup.memory_dump, living=not cell.guest.icount
+        )
         self.cell = cell
         self.setup = setup
         self.vm = vm
@@ -173,7 +175,7 @@ class Session:
         """Return the words of the first sample's drain after the workload, None for no drain."""
         if self.setup.ledger is None:
             return None
-        return () if self.setup.ledger.balances else ("wait",)
+        return ("wait",) if self.setup.ledger.before is None else ()
 
     async def _sample(self, asked: PendingSample | None) -> None:
         """Sample until the ledger balances: what is on its way back may come a moment later.
@@ -190,7 +192,10 @@ class Session:
         )  # fmt: skip
         for _ in range(SAMPLES):
             after = await sampling.sample(agent, SampleLabel.AFTER, self.transcript, drain, asked)
-            if ledger.balances is None or ledger.balances(after, self.cell):
+            if ledger.before is None or sampling.is_balanced(
+                ledger.before, after, ledger.bounds, self.cell.testcase.leaves,
+                self.cell.guest.cpus,
+            ):  # fmt: skip
                 return
             drain, asked = ("wait",), None
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Templates: a guest booted once and saved, so that each cell gets a clone of it.
+"""Boot a guest once and save it as a template, so that each cell gets a clone of it.
 
 QEMU maps the guest's RAM from files (``share=on``) while the template boots; with migration's
 ``x-ignore-shared`` capability only the devices' state goes to the state file. A clone maps the same
@@ -37,8 +37,8 @@ from rmaplab.model.digest import digest_of
 # Part of every key: raise it when the way templates are made changes.
 RECIPE = "7"
 STATE = "state"
-SETTLED = "settled.json"
-PROLOGUE = "prologue.jsonl"
+SETUP_RESULT = "settled.json"
+SETUP_TRANSCRIPT = "prologue.jsonl"
 REQUEST = "request"
 _SEAL = "seal.json"
 
@@ -52,10 +52,10 @@ class BootFailed(KernelError):
 
 
 def key(guest: Guest, launch: Launch, held: tuple[str, ...]) -> str:
-    """The content address of a template: whatever could make a clone behave otherwise is in it."""
+    """Return the content address of a template, of all that could change what a clone does."""
     version = proc.run([guest.architecture.qemu, "--version"]).text.splitlines()[0]
-    place = Path("/ram")
-    argv = qemu(guest, dataclasses.replace(launch, ram=place, state=None), Channels(0, 0, 0))
+    ram = Path("/ram")
+    argv = qemu(guest, dataclasses.replace(launch, ram=ram, state=None), Channels(0, 0, 0))
     return digest_of(
         "template", RECIPE, guest.arch, version, *argv, str(guest.swap_mb), *held,
         # Their nodes are checked when the template is made, and never again in its clones.
@@ -64,11 +64,11 @@ def key(guest: Guest, launch: Launch, held: tuple[str, ...]) -> str:
     )  # fmt: skip
 
 
-def settled_key(booted: str, wanted: GuestSetup) -> str:
-    """The content address of a template with settings, made from the one of key ``booted``."""
-    writes = [part for w in wanted.settings.writes for part in (w.path, w.value, w.expect)]
-    audit = "none" if wanted.audit is None else " ".join(("audit", *wanted.audit))
-    return digest_of("settled", booted, audit, str(len(writes)), *writes, *wanted.required)
+def settings_key(booted: str, setup: GuestSetup) -> str:
+    """Return the content address of a template with settings, made from the template ``booted``."""
+    writes = [part for w in setup.settings.writes for part in (w.path, w.value, w.expect)]
+    audit = "none" if setup.audit is None else " ".join(("audit", *setup.audit))
+    return digest_of("settled", booted, audit, str(len(writes)), *writes, *setup.required)
 
 
 def _cpu_model() -> str:
@@ -103,10 +103,10 @@ async def save(
     await _save(guest, boot, folder, scratch, make_ready)
 
 
-async def save_settled(
-    guest: Guest, launch: Launch, wanted: GuestSetup, folder: Path, scratch: Path
+async def save_with_settings(
+    guest: Guest, launch: Launch, setup: GuestSetup, folder: Path, scratch: Path
 ) -> None:
-    """Let the guest of a template, which ``launch`` restores, settle, and save it in ``folder``.
+    """Give the guest of a template, which ``launch`` restores, its settings; save it in ``folder``.
 
     Raises as ``save`` does. If the kernel lacks what the settings need, only that is saved.
     """
@@ -118,19 +118,17 @@ async def save_settled(
         await vm.go()
         limit = guest.limits.ready_s * slowdown(guest, launch.accelerator)
         prepare.phase(transcript, "settings", limit)
-        result = await vm.within(
-            limit, EndCause.READY_LIMIT, apply_settings(vm, wanted, transcript)
-        )
-        result.save(folder / SETTLED)
+        result = await vm.within(limit, EndCause.READY_LIMIT, apply_settings(vm, setup, transcript))
+        result.save(folder / SETUP_RESULT)
 
     again = dataclasses.replace(launch, ram=folder, keeps=True, request=no_request(guest, folder))
     await _save(guest, again, folder, scratch, apply_and_stage)
-    (folder / PROLOGUE).write_bytes(_prologue(folder / TRANSCRIPT))
+    (folder / SETUP_TRANSCRIPT).write_bytes(_setup_transcript(folder / TRANSCRIPT))
     _seal(folder)
 
 
 def no_request(guest: Guest, folder: Path) -> Path | None:
-    """The file of Launch.request while there is none; None for a guest that needs no such file."""
+    """Write the file of Launch.request, empty so far; None for a guest that needs no such file."""
     if not guest.icount:
         return None
     path = folder / REQUEST
@@ -138,8 +136,8 @@ def no_request(guest: Guest, folder: Path) -> Path | None:
     return path
 
 
-def _prologue(path: Path) -> bytes:
-    """What was said while a guest settled, as its clones' transcripts are to have it."""
+def _setup_transcript(path: Path) -> bytes:
+    """Return the lines of a guest's set-up, as they go into its clones' transcripts."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     said = [line for line in lines if line["from"] in {"lab", "agent"}]
     first = next(n for n, line in enumerate(said) if line["ev"] == "phase")
@@ -197,7 +195,7 @@ def _seal(folder: Path) -> None:
 
 
 def broken(folder: Path) -> str:
-    """What is wrong with a saved template, or an empty string if it is as it was saved."""
+    """Return what is wrong with a saved template; an empty string if it is as it was saved."""
     try:
         sealed = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
         parts = {path.name: path for path in _parts(folder)}
@@ -212,7 +210,7 @@ def broken(folder: Path) -> str:
 
 
 def _parts(folder: Path) -> list[Path]:
-    optional = (folder / name for name in (SETTLED, PROLOGUE))
+    optional = (folder / name for name in (SETUP_RESULT, SETUP_TRANSCRIPT))
     return [
         *sorted(folder.glob("node*.ram")), folder / STATE, folder / CONSOLE_LOG,
         *(path for path in optional if path.exists()),
@@ -220,7 +218,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _digest(path: Path) -> str:
-    """Size and content of a file; the holes of a sparse file are skipped, not read."""
+    """Return a hash of a file's size and content; the holes of a sparse file are not read."""
     sha = hashlib.sha256()
     size = path.stat().st_size
     sha.update(str(size).encode())

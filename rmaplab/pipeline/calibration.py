@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The bounds of a template's ledger: what an empty workload moves, on many clones of it.
+"""Measure the bounds of a template's ledger: what an empty workload moves, on many clones of it.
 
-They are kept beside the template, so they are measured once for each kernel, guest and initramfs.
+The bounds are saved beside the template, so they are measured once for each kernel, guest and
+initramfs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from rmaplab.collect import counters, ledger, transcript
 from rmaplab.evidence.names import TRANSCRIPT
 from rmaplab.guest import cell
 from rmaplab.guest.cellsetup import CellSetup, LedgerSetup, TemplateState
-from rmaplab.model import FREE, Cell, Guest, HugepageSettings, Testcase
+from rmaplab.model import Cell, Guest, HugepageSettings, Testcase
 from rmaplab.store.files import write_whole
 
 EMPTY = "control/empty"
@@ -34,25 +35,17 @@ AS_BOOTED = HugepageSettings("as-booted", "as the guest boots", ())
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The bounds of a template's calibrated accounts; ``error`` says why there are none."""
+    """Hold the bounds of a template's calibrated accounts; ``error`` says why there are none."""
 
     bounds: Mapping[str, tuple[int, int]]
     error: str = ""
 
     def ledger(self, state: TemplateState | None) -> LedgerSetup:
-        """What the ledger of a cell with that prologue is drawn up with."""
+        """Return the terms of the ledger of a template's clones, or of a guest that boots."""
         if state is None:
             return LedgerSetup(self.bounds, self.error)
         before = counters.sample(transcript.first_sample(state.transcript))
-
-        def balances(after: Mapping[str, str], of: Cell) -> bool:
-            if FREE not in after:
-                return False  # it was not at rest
-            changes = counters.changes(before, counters.sample(after))
-            leaves = of.testcase.leaves
-            return not ledger.balance(changes, self.bounds, leaves, of.guest.cpus)
-
-        return LedgerSetup(self.bounds, self.error, balances)
+        return LedgerSetup(self.bounds, self.error, before.values)
 
 
 # A guest that boots for one cell has no clones to calibrate with: its ledger has the exact
@@ -61,7 +54,7 @@ UNCALIBRATED = Calibration({})
 
 
 def read(folder: Path) -> Calibration | None:
-    """The calibration of the template in ``folder``; None if there is none that can be used."""
+    """Return the calibration of the template in ``folder``; None without one that can be used."""
     try:
         saved = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         if saved["recipe"] != _RECIPE:
@@ -73,7 +66,7 @@ def read(folder: Path) -> Calibration | None:
 
 
 async def measure(guest: Guest, setup: CellSetup, empty: Testcase, folder: Path) -> Calibration:
-    """Run the empty workload on clones, and keep what they show in ``folder``."""
+    """Run the empty workload on clones, and save what they show in ``folder``."""
     with tempfile.TemporaryDirectory(prefix="rmaplab-calibration-") as scratch:
         changes = await _run_all(guest, setup, empty, Path(scratch))
     least = ledger.CALIBRATION_CLONES // 2
@@ -81,11 +74,11 @@ async def measure(guest: Guest, setup: CellSetup, empty: Testcase, folder: Path)
     if len(changes) < least:
         error = f"only {len(changes)} of {ledger.CALIBRATION_CLONES} clones ran {empty.name}"
     found = Calibration({} if error else ledger.calibrate(changes, guest.cpus), error)
-    _keep(folder / _FILE, found, changes)
+    _save(folder / _FILE, found, changes)
     return found
 
 
-def _keep(path: Path, found: Calibration, changes: list[ledger.Changes]) -> None:
+def _save(path: Path, found: Calibration, changes: list[ledger.Changes]) -> None:
     facts = {
         "recipe": _RECIPE,
         "bounds": dict(found.bounds),
@@ -115,14 +108,14 @@ async def _run_all(
 async def _run_one(
     guest: Guest, setup: CellSetup, empty: Testcase, folder: Path, number: int = 1
 ) -> None:
-    # Nothing is expected of it, so what is on its way back gets its time.
+    # Without bounds the agent waits for what is on its way back before it samples.
     setup = dataclasses.replace(setup, ledger=LedgerSetup({}))
     wanted = Cell(f"calibration.{number}", "", guest, AS_BOOTED, empty, number)
     await cell.run(wanted, setup, folder, initramfs.program_path(empty))
 
 
 def _changes(folder: Path) -> ledger.Changes | None:
-    """What a clone's cell changed; None if it did not come to its end."""
+    """Return what a clone's cell changed; None if it did not come to its end."""
     saved = transcript.read(folder / TRANSCRIPT)
     if saved.how != "bye" or not {"before", "after"} <= saved.samples.keys():
         return None

@@ -12,13 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import fragments, initramfs, programs
-from rmaplab.errors import InfraError, Interrupted, KernelError, RmaplabError, UserError
+from rmaplab.build import initramfs, programs
+from rmaplab.errors import (
+    InfraError,
+    Interrupted,
+    KernelError,
+    RmaplabError,
+    UserError,
+    is_fatal,
+)
 from rmaplab.guest import accel, command
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
 from rmaplab.model import Architecture, Build, Cell, Lab, LabOptions, Observation, ResolvedKernel
-from rmaplab.pipeline import calibration, holding, host, postrun, upstream
+from rmaplab.pipeline import calibration, holding, postrun, setups, upstream, userspaces
 from rmaplab.pipeline.evaluate import (
     Evaluation,
     Observations,
@@ -26,15 +33,18 @@ from rmaplab.pipeline.evaluate import (
     observe_cell,
     write_reports,
 )
+from rmaplab.pipeline.executor import LocalExecutor
 from rmaplab.pipeline.hostmemory import available_mb
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels, facts_of, save_series
+from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.runner import Runner
+from rmaplab.pipeline.setups import CellSetups
 from rmaplab.pipeline.templates import Templates
 from rmaplab.pipeline.upstream import SelftestBuilds
 from rmaplab.plan import Plan, plan
 from rmaplab.schedule import Remaining, order
 from rmaplab.selection import choose, narrowing
-from rmaplab.store import inuse
+from rmaplab.store import inuse, memoryfile
 from rmaplab.store.cache import Cache, file_sha256
 from rmaplab.store.history import History
 from rmaplab.store.reservation import DiskReservation
@@ -154,6 +164,7 @@ def _begin(
         lab_cells=whole.size,
         narrowed=narrowing(asked.filter, asked.sample),
         options=asked.options,
+        directory=str(Path.cwd()),
     )
     for name, kernel in kernels.items():
         record.kernels[name].saved_patches = save_series(kernel, folder)
@@ -313,22 +324,31 @@ def _run_cells(
     """Boot and save the guests, then run the cells, the longest first."""
     folder, record, builder = run.folder, run.record, run.builder
     jobs = run.jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
+    configs = setups.configs_of(builds)
+    averaged = setups.averaged(configs)
     templates = Templates(
         record.lab,
         builder.cache,
         folder.path / "boots",
         empty=builder.catalogue.testcases[calibration.EMPTY],
-        averaged=frozenset(name for name, build in builds.items() if _averages(build)),
+        averaged=averaged,
     )
-    templates.prepare(cells, launches, jobs)
+    sources = setups.sources(templates, record.lab, averaged)
+    setups.prepare(sources, cells, launches, jobs)
     folder.journal("templates", names=templates.names)
     reservation = DiskReservation(
         folder.path, hint="make room there, or choose another folder with --output"
     )
-    boots = host.launches(cells, launches, builder)
-    runner = Runner(
-        folder, record, builds, boots, templates, selftest_builds=selftest_builds, seen=run.seen
+    kept = [cell for cell in run.seen.cells if memoryfile.of(folder, cell.id).exists()]
+    quota = MemoryQuota(record.lab.postmortem, setups.readable(configs), kept)
+    cell_setups = CellSetups(
+        configs,
+        userspaces.launches(cells, launches, builder),
+        sources,
+        selftest_builds=selftest_builds,
+        quota=quota,
     )
+    runner = Runner(folder, record, cell_setups, LocalExecutor(jobs), quota=quota, seen=run.seen)
     expected = History(builder.cache).expected(cells, record.accelerator)
     ordered = order(cells, expected)
     try:
@@ -359,8 +379,18 @@ def _able(asked: str, cells: Sequence[Cell]) -> str:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    inner = group.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+    """Return the error of a group that ended the run, else its first one."""
+    found = list(_leaves(group))
+    return next((error for error in found if is_fatal(error)), found[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """Yield the errors of a group and of the groups in it."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 @contextlib.contextmanager
@@ -409,12 +439,6 @@ def default_jobs(guest_mb: int) -> int:
     """Return how many guests run at once: one a core, within three quarters of free memory."""
     by_memory = available_mb() * 3 // 4 // max(1, guest_mb)
     return max(1, min(len(os.sched_getaffinity(0)), by_memory))
-
-
-def _averages(build: Build) -> bool:
-    """Return whether a kernel's kpagecount shows an average for the pages of a large folio."""
-    config = fragments.parse_config(build.config.read_text(encoding="utf-8"))
-    return config.get("NO_PAGE_MAPCOUNT", "n") != "n"
 
 
 def _keep_build(folder: RunFolder, build: Build) -> None:

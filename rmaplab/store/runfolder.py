@@ -99,7 +99,8 @@ class RunRecord:
     ``interrupted`` says that not all of the cells were run. ``lab_cells`` is how many cells the
     whole lab has (0 in a record that does not say), ``narrowed`` the options that chose some.
     ``options`` are those by which ``lab`` was made of the lab file, ``programs`` what its guests
-    run; None in a record that does not say.
+    run; None in a record that does not say. ``directory`` is the folder where
+    the command was given.
     """
 
     lab: Lab
@@ -117,6 +118,7 @@ class RunRecord:
     narrowed: str = ""
     options: LabOptions | None = None
     programs: Programs | None = None
+    directory: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @property

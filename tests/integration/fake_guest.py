@@ -127,12 +127,13 @@ def a_cell(boot_s: float) -> Cell:
 
 
 async def run(
-    fake: FakeGuest, folder: Path, *, boot_s: float, keep: MemoryDumpPermit | None = None
+    fake: FakeGuest, folder: Path, *, boot_s: float, memory_dump: MemoryDumpPermit | None = None
 ) -> None:
     """Run a cell on a fake guest; its evidence goes to ``folder``."""
     folder.mkdir(exist_ok=True)
     nowhere = Path("/nonexistent")
-    setup = CellSetup(Launch(nowhere, nowhere, Accelerator.TCG), ("/proc/vmstat",), keep=keep)
+    launch = Launch(nowhere, nowhere, Accelerator.TCG)
+    setup = CellSetup(launch, ("/proc/vmstat",), memory_dump=memory_dump)
     before, command.qemu = command.qemu, fake.argv
     try:
         await guest_cell.run(a_cell(boot_s), setup, folder, "/bin/fake")

@@ -35,8 +35,8 @@ def ended(
     """The guest's observation, and what the transcript says of its memory."""
     disk, folder = tmp_path / "disk.img", tmp_path / "cell"
     disk.write_bytes(fake_guest.disk(text, then))
-    keep = MemoryDumpPermit(max_mb << 20, lambda: True, lambda: None)
-    asyncio.run(fake_guest.run(FakeGuest(disk), folder, boot_s=boot_s, keep=keep))
+    permit = MemoryDumpPermit(max_mb << 20)
+    asyncio.run(fake_guest.run(FakeGuest(disk), folder, boot_s=boot_s, memory_dump=permit))
     text_lines = (folder / "agent.jsonl").read_text(encoding="utf-8").splitlines()
     said = [json.loads(line) for line in text_lines]
     return observe(folder), [line for line in said if line["ev"].startswith("memory")]
@@ -76,10 +76,10 @@ def test_a_guest_that_complains_is_looked_at_while_it_lives(tmp_path: Path) -> N
 
 
 def test_a_memory_that_is_too_large_is_said_and_changes_nothing(tmp_path: Path) -> None:
-    keep, (said,) = ended(tmp_path, BANNER + PANIC, HALT, max_mb=0)
+    seen, (said,) = ended(tmp_path, BANNER + PANIC, HALT, max_mb=0)
     assert said["ev"] == "memory-not-saved"
     assert "larger than 0 MB" in said["detail"]
-    assert keep.ended == "boot-failed"
+    assert seen.ended == "boot-failed"
     assert not (tmp_path / "cell" / memoryfile.NAME).exists()
 
 

@@ -25,14 +25,15 @@ from rmaplab.build import initramfs
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import BuildError, InfraError, KernelError, PatchError
 from rmaplab.guest import cell as guest_cell
-from rmaplab.guest.cellsetup import CellSetup
+from rmaplab.guest.cellsetup import CellSetup, CellTask
 from rmaplab.guest.command import Launch
+from rmaplab.guest.isolation import Turn
 from rmaplab.model import Build, Cell
-from rmaplab.pipeline import doctor, host
+from rmaplab.pipeline import doctor, userspaces
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.doctor import Finding
-from rmaplab.pipeline.host import Launches
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
+from rmaplab.pipeline.userspaces import Launches
 from rmaplab.store.cache import Cache
 
 from .builders import KTAP_FAIL, KTAP_PASS, WHOLE, console, conversation, save
@@ -122,6 +123,22 @@ class FakeTemplates:
         return CellSetup(boot, ())
 
 
+class FakeExecutor:
+    """Each cell leaves what ``guest_cell.run`` writes, which the tests replace."""
+
+    ahead = 1
+
+    def __init__(self, jobs: int) -> None:
+        pass
+
+    async def execute(self, task: CellTask, folder: Path, turn: Turn) -> None:
+        async with turn:
+            await guest_cell.run(task.cell, task.setup, folder, task.program)
+
+    async def close(self) -> None:
+        pass
+
+
 Show = Callable[..., None]
 
 
@@ -149,6 +166,7 @@ def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
 
     monkeypatch.setattr(KernelBuilder, "build", build)
     monkeypatch.setattr(run_pipeline, "Templates", FakeTemplates)
+    monkeypatch.setattr(run_pipeline, "LocalExecutor", FakeExecutor)
     monkeypatch.setattr(initramfs, "build", lambda *words: tmp_path / "initramfs")
     monkeypatch.setattr(run_pipeline, "_tools", lambda emulators: {})
 
@@ -378,7 +396,7 @@ def test_a_guest_that_the_kernel_cannot_run_is_a_skip_that_names_the_fragment(
     command: Command, guests: Show, lab_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guests(base=PASS)
-    monkeypatch.setattr(host, "launches", lambda _cells, boots, _shop: Launches(boots, {}))
+    monkeypatch.setattr(userspaces, "launches", lambda _cells, boots, _shop: Launches(boots, {}))
     lab_file.write_text(MAPCOUNT_ONLY.replace("[q35]", "[q35, virtme]"), "utf-8")
     answer = command("run", lab_file, "--accel", "tcg", "--format", "json")
     cells = {cell["guest"]: cell for cell in json.loads(answer.out)["cells"]}
@@ -439,11 +457,20 @@ def test_a_kernel_that_does_not_build_exits_3_and_says_so_in_junit(
     assert said in junit
 
 
+FULL = OSError(errno.ENOSPC, "No space left on device", "agent.jsonl")
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     "error",
     [
-        InfraError("No space left on device", hint="free some"),
-        OSError(errno.ENOSPC, "No space left on device", "agent.jsonl"),
+        FULL,
+        caused(InfraError("cannot write x: No space left on device", hint="free some"), FULL),
+        ExceptionGroup("several", [ValueError(), FULL]),
     ],
 )
 def test_a_lab_that_cannot_go_on_exits_69_and_keeps_what_was_measured(
@@ -462,6 +489,30 @@ def test_a_lab_that_cannot_go_on_exits_69_and_keeps_what_was_measured(
     assert "No space left on device" in answer.err
     results = json.loads((run_folder(tmp_path) / "results.json").read_bytes())
     assert [cell["verdict"] for cell in results["cells"]] == ["pass"]
+
+
+@pytest.mark.parametrize(
+    "error", [InfraError("QEMU refused to stop"), KeyError("steady"), OSError(errno.EMFILE, "many")]
+)
+def test_an_error_of_one_cell_is_that_cells_end_and_the_others_go_on(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, error: Exception,
+) -> None:  # fmt: skip
+    async def fails(cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:
+        save(folder, PASS if cell.repeat != 2 else PASS[:5])
+        if cell.repeat == 2:
+            raise error
+
+    guests()
+    monkeypatch.setattr(guest_cell, "run", fails)
+    answer = command("run", lab_file, "--accel", "tcg", "--repeat", "3", "--jobs", "1")
+    assert answer.code == 69
+    assert "Traceback" not in answer.err
+    folder = run_folder(tmp_path)
+    results = json.loads((folder / "results.json").read_bytes())
+    assert [cell["verdict"] for cell in results["cells"]] == ["pass", "error", "pass"]
+    assert type(error).__name__ in results["cells"][1]["reason"]
+    assert not json.loads((folder / "run.json").read_bytes())["interrupted"]
 
 
 def test_a_disk_that_is_full_is_no_traceback(

@@ -1,65 +1,72 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Which guests' memories a run keeps."""
+"""The quota of memories: which cells may dump one, and which of the dumped ones a run keeps."""
 
 from __future__ import annotations
 
 import pytest
 
-from rmaplab.guest.postmortem import MemoryDumpPermit
 from rmaplab.model import Cell, MemoryDumpPolicy
 from rmaplab.pipeline.memory_quota import MemoryQuota
 
 from . import builders
 
-READABLE = frozenset({"base"})
+READABLE = frozenset({"base", "patched"})
 
 
 def cell(name: str = "a/a", *, kernel: str = "base") -> Cell:
     return builders.cell(kernel=kernel, testcase=builders.testcase(name))
 
 
-def keep(places: MemoryQuota, of: Cell) -> MemoryDumpPermit:
-    found = places.keep(of)
-    assert found is not None
-    return found
+def kept(quota: MemoryQuota, *cells: Cell) -> list[bool]:
+    """Which of the memories are kept, if each cell leaves one; a failure that nobody knows."""
+    return [quota.charge(one, as_expected=False) for one in cells]
 
 
 def test_a_run_keeps_so_many_and_no_more() -> None:
-    places = MemoryQuota(MemoryDumpPolicy(run=2, testcase=2), READABLE)
-    kept = [keep(places, cell(name)).claim() for name in ("a/a", "b/b", "c/c")]
-    assert kept == [True, True, False]
+    quota = MemoryQuota(MemoryDumpPolicy(run=2, testcase=2), READABLE)
+    assert kept(quota, cell("a/a"), cell("b/b"), cell("c/c")) == [True, True, False]
 
 
-def test_one_testcase_takes_not_all_places() -> None:
-    places = MemoryQuota(MemoryDumpPolicy(run=4, testcase=1), READABLE)
-    assert keep(places, cell()).claim()
-    assert not keep(places, cell()).claim()
-    assert keep(places, cell("b/b")).claim()
+def test_one_testcase_takes_not_the_whole_quota() -> None:
+    quota = MemoryQuota(MemoryDumpPolicy(run=4, testcase=1), READABLE)
+    assert kept(quota, cell(), cell(), cell("b/b")) == [True, False, True]
 
 
-def test_both_sides_of_an_ab_have_their_own_places_of_a_testcase() -> None:
-    places = MemoryQuota(MemoryDumpPolicy(run=4, testcase=1), frozenset({"base", "patched"}))
-    assert keep(places, cell(kernel="base")).claim()
-    assert keep(places, cell(kernel="patched")).claim()
+def test_both_sides_of_an_ab_keep_a_testcases_memory() -> None:
+    quota = MemoryQuota(MemoryDumpPolicy(run=4, testcase=1), READABLE)
+    assert kept(quota, cell(kernel="base"), cell(kernel="patched")) == [True, True]
 
 
-def test_a_place_that_is_given_back_is_free_again() -> None:
-    places = MemoryQuota(MemoryDumpPolicy(run=1), READABLE)
-    first = keep(places, cell())
-    assert first.claim()
-    first.give_back()
-    assert keep(places, cell("b/b")).claim()
+def test_cells_that_leave_no_memory_use_nothing_up() -> None:
+    quota = MemoryQuota(MemoryDumpPolicy(run=1), READABLE)
+    assert all(quota.permit(cell()) for _ in range(10))
+    assert kept(quota, cell()) == [True]
 
 
-def test_what_a_resumed_run_kept_before_counts() -> None:
-    places = MemoryQuota(MemoryDumpPolicy(run=2, testcase=1), READABLE, taken=[cell()])
-    assert not keep(places, cell()).claim()
-    assert keep(places, cell("b/b")).claim()
-    assert not keep(places, cell("c/c")).claim()
+def test_without_room_nobody_dumps_a_memory_any_more() -> None:
+    quota = MemoryQuota(MemoryDumpPolicy(run=2, testcase=1), READABLE)
+    assert kept(quota, cell()) == [True]
+    assert quota.permit(cell()) is None
+    assert quota.permit(cell("b/b")) is not None
+    assert kept(quota, cell("b/b")) == [True]
+    assert quota.permit(cell("c/c")) is None
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_known_failure_keeps_its_memory_only_if_that_is_asked_for(asked: bool) -> None:
+    quota = MemoryQuota(MemoryDumpPolicy(run=1, asked=asked), READABLE)
+    assert quota.charge(cell(), as_expected=True) is asked
+    assert kept(quota, cell("b/b")) == [not asked]
+
+
+def test_the_memories_of_before_a_resumption_count() -> None:
+    quota = MemoryQuota(MemoryDumpPolicy(run=2, testcase=1), READABLE, kept=[cell()])
+    assert quota.permit(cell()) is None
+    assert kept(quota, cell(), cell("b/b"), cell("c/c")) == [False, True, False]
 
 
 @pytest.mark.parametrize(
-    ("policy", "kernel", "watched"),
+    ("policy", "kernel", "permitted"),
     [
         (MemoryDumpPolicy(), "base", True),
         (MemoryDumpPolicy(), "no-debug-info", False),
@@ -67,11 +74,13 @@ def test_what_a_resumed_run_kept_before_counts() -> None:
         (MemoryDumpPolicy(run=0, asked=True), "base", False),
     ],
 )
-def test_without_debug_info_only_who_asks_gets_one(
-    policy: MemoryDumpPolicy, kernel: str, watched: bool
+def test_without_debug_info_a_memory_is_dumped_only_if_asked_for(
+    policy: MemoryDumpPolicy, kernel: str, permitted: bool
 ) -> None:
-    assert (MemoryQuota(policy, READABLE).keep(cell(kernel=kernel)) is not None) is watched
+    assert (MemoryQuota(policy, READABLE).permit(cell(kernel=kernel)) is not None) is permitted
 
 
 def test_the_limit_of_a_memory_is_in_bytes() -> None:
-    assert keep(MemoryQuota(MemoryDumpPolicy(max_mb=3), READABLE), cell()).max_bytes == 3 << 20
+    permit = MemoryQuota(MemoryDumpPolicy(max_mb=3), READABLE).permit(cell())
+    assert permit is not None
+    assert permit.max_bytes == 3 << 20

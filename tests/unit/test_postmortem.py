@@ -27,6 +27,7 @@ from . import builders
 
 MEMORY = b"\x7fELF" + bytes(100_000)
 LONG_S = 60.0
+PERMIT = MemoryDumpPermit(1 << 20)
 
 
 class FakeQmp:
@@ -70,11 +71,15 @@ async def torn(file: int) -> None:
 
 
 class Scene:
-    """A guest under watch, its transcript and its places."""
+    """A guest under watch, and its transcript."""
 
-    def __init__(self, folder: Path, dump: Callable[[int], Awaitable[None]] = written) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dump: Callable[[int], Awaitable[None]] = written,
+        permit: MemoryDumpPermit | None = PERMIT,
+    ) -> None:
         self.folder = folder
-        self.places = 1
         self.transcript = Transcript(folder / "agent.jsonl")
         self.qmp = FakeQmp(dump)
         console: Any = Console.__new__(Console)
@@ -83,15 +88,7 @@ class Scene:
         agent: Any = None
         qmp: Any = self.qmp
         self.vm = Vm(builders.guest(), console, agent, qmp)
-        keep = MemoryDumpPermit(1 << 20, self._claim, self._give_back)
-        self.postmortem = Postmortem(self.vm, self.transcript, keep, living=True)
-
-    def _claim(self) -> bool:
-        self.places -= 1
-        return self.places >= 0
-
-    def _give_back(self) -> None:
-        self.places += 1
+        self.postmortem = Postmortem(self.vm, self.transcript, permit, living=True)
 
     def complain(self) -> None:
         self.vm.console.complaint = "warning"
@@ -123,9 +120,10 @@ def scene(
     work: Callable[[Scene], Awaitable[None]],
     folder: Path,
     dump: Callable[[int], Awaitable[None]] = written,
+    permit: MemoryDumpPermit | None = PERMIT,
 ) -> Scene:
     async def play() -> Scene:
-        stage = Scene(folder, dump)
+        stage = Scene(folder, dump, permit)
         with stage.transcript:
             await work(stage)
         return stage
@@ -174,7 +172,6 @@ def test_a_dead_guest_is_looked_at_and_stays_stopped(tmp_path: Path) -> None:
 
 def test_the_first_moment_is_the_one_that_is_kept(tmp_path: Path) -> None:
     async def work(stage: Scene) -> None:
-        stage.places = 5
         async with stage.postmortem.watching():
             stage.complain()
             await stage.until(lambda: "cont" in stage.qmp.asked)
@@ -183,7 +180,6 @@ def test_the_first_moment_is_the_one_that_is_kept(tmp_path: Path) -> None:
 
     after = scene(work, tmp_path)
     assert after.qmp.asked.count("dump-guest-memory") == 1
-    assert after.places == 4
 
 
 @pytest.mark.parametrize("how", [EndCause.BYE, EndCause.UNUSABLE, EndCause.QEMU_EXIT])
@@ -196,15 +192,14 @@ def test_there_is_nothing_to_look_for_after_an_end_that_is_not_the_kernels(
     assert scene(work, tmp_path).qmp.asked == []
 
 
-def test_without_a_place_nobody_stops_the_guest(tmp_path: Path) -> None:
+def test_without_a_permit_nobody_stops_the_guest(tmp_path: Path) -> None:
     async def work(stage: Scene) -> None:
-        stage.places = 0
         async with stage.postmortem.watching():
             stage.complain()
             await asyncio.sleep(0.05)
         await stage.postmortem.after(GuestEnd(EndCause.PANIC, ""))
 
-    after = scene(work, tmp_path)
+    after = scene(work, tmp_path, permit=None)
     assert after.qmp.asked == []
     assert after.said == []
 
@@ -215,7 +210,6 @@ def test_a_memory_that_qemu_does_not_give_is_said_and_the_guest_goes_on(tmp_path
     assert line["ev"] == "memory-not-saved"
     assert "no memory today" in line["detail"]
     assert after.saved is None
-    assert after.places == 1
     assert not after.vm.death.done()
 
 
@@ -242,7 +236,6 @@ def test_the_end_of_the_pipe_is_not_the_reason_if_it_is_seen_before_qemus_error(
     assert line["ev"] == "memory-not-saved"
     assert "no memory today" in line["detail"]
     assert after.saved is None
-    assert after.places == 1
 
 
 def test_a_guest_that_does_not_go_on_is_the_labs_fault_and_no_hang(tmp_path: Path) -> None:
@@ -285,7 +278,6 @@ def test_one_that_ends_in_time_after_all_leaves_no_memory(tmp_path: Path) -> Non
     after = scene(work, tmp_path)
     assert after.saved is None
     assert after.said[-1]["ev"] == "memory-dropped"
-    assert after.places == 1
 
 
 def test_one_that_ends_in_time_while_it_is_looked_at_leaves_no_memory(tmp_path: Path) -> None:
@@ -297,7 +289,6 @@ def test_one_that_ends_in_time_while_it_is_looked_at_leaves_no_memory(tmp_path: 
 
     after = scene(work, tmp_path)
     assert after.saved is None
-    assert after.places == 1
 
 
 def test_limits_stand_still_while_the_guest_does(tmp_path: Path) -> None:

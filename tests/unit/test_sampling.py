@@ -67,10 +67,8 @@ def sampled(
 
 def until(pages: int) -> LedgerSetup:
     """A ledger that balances once so many pages are left."""
-    return LedgerSetup(
-        {"pages.unaccounted": (-24, 24)},
-        balances=lambda after, _cell: after["/proc/vmstat"] == f"nr_anon_pages {pages}\n",
-    )
+    before = {"vmstat.nr_anon_pages": pages, "agent.free": 105}
+    return LedgerSetup({"pages.unaccounted": (-24, 24)}, before=before)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from rmaplab.model import Cell
-from rmaplab.schedule import Remaining, estimate, order
+from rmaplab.model import Cell, Requirements
+from rmaplab.schedule import Remaining, estimate, order, width
 
-from .builders import cell
+from .builders import cell, testcase
 
 
 def cells(*skips: str) -> list[Cell]:
@@ -105,3 +105,15 @@ def test_a_cell_that_turned_out_to_be_a_skip_says_nothing_of_the_pace() -> None:
     left = Remaining(some, took(some, 2.0, 4.0), 1)
     left.finished(some[0], 0.0)
     assert left.seconds == 4.0
+
+
+def test_an_estimate_knows_of_cells_that_need_two_slots() -> None:
+    narrow, wide = cell(), cell(testcase=testcase("stress/wide", requires=Requirements(cpus=2)))
+    known = {narrow.id: 3.0, wide.id: 5.0}
+    assert (width(wide, 2), width(wide, 1), width(narrow, 2)) == (2, 1, 1)
+    assert estimate([narrow, wide], known, 2) == 8.0
+    assert estimate([narrow, wide], known, 3) == 5.0
+    remaining = Remaining([narrow, wide], known, 2)
+    assert remaining.seconds == 6.5
+    remaining.finished(wide, 5.0)
+    assert remaining.seconds == 1.5

@@ -454,12 +454,12 @@ def saved_template(folder: Path, script: Script) -> CellSetup:
     async def save() -> None:
         await template.save(guest, KVM, booted, scratch, held=("/proc/vmstat",))
         launch = dataclasses.replace(KVM, ram=booted, state=booted / template.STATE)
-        await template.save_settled(guest, launch, wanted, settled, scratch)
+        await template.save_with_settings(guest, launch, wanted, settled, scratch)
 
     asyncio.run(asyncio.wait_for(save(), 60))
     state = TemplateState(
-        SetupResult.load(settled / template.SETTLED),
-        (settled / template.PROLOGUE).read_bytes(),
+        SetupResult.load(settled / template.SETUP_RESULT),
+        (settled / template.SETUP_TRANSCRIPT).read_bytes(),
     )
     launch = dataclasses.replace(KVM, ram=settled, state=settled / template.STATE)
     return CellSetup(launch, ("/proc/vmstat",), state, audit=())

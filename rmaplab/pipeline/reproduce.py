@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Make a cell's reproduce.sh: the command that runs the cell again, wherever it is called."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from rmaplab.config import paths
+from rmaplab.guest.command import Launch
+from rmaplab.model import Cell
+from rmaplab.pipeline.userspaces import userspace_of
+from rmaplab.store.runfolder import RunRecord
+
+_SCRIPT = """\
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# The cell {cell}, again: by the command of its run, in the folder where that was given.
+# Elsewhere, $RMAPLAB_DIRECTORY names the folder.
+directory={directory}
+cd -- "${{RMAPLAB_DIRECTORY:-$directory}}" || exit 69
+exec {again}
+
+# Its guest alone, with the console here and the agent's channel on ./agent.sock
+# (docs/protocol.md says how to talk to it):
+# {guest}
+"""
+
+
+def script(record: RunRecord, cell: Cell, launch: Launch) -> str:
+    """Return the text of a cell's reproduce.sh; ``launch`` is how its guest was started."""
+    directory = Path(record.directory or ".")
+    words = [*_command(record.command, directory), "--filter", _terms(record, cell)]
+    return _SCRIPT.format(
+        cell=cell.id,
+        directory=shlex.quote(str(directory)),
+        again=shlex.join(words),
+        guest=shlex.join(userspace_of(cell.guest).reproduce(cell.guest, launch)),
+    )
+
+
+def _command(words: tuple[str, ...], directory: Path) -> list[str]:
+    """Return the command's words; a checkout's ``lab.py`` with its path, if called elsewhere."""
+    program = paths.project() / "lab.py"
+    if words[0] == "./lab.py" and program.exists() and not (directory / "lab.py").exists():
+        return [str(program), *words[1:]]
+    return list(words)
+
+
+def _terms(record: RunRecord, cell: Cell) -> str:
+    """Return the filter's expression that chooses the cell alone."""
+    terms = {
+        "guest": cell.guest.name,
+        "settings": cell.settings.name,
+        "testcase": cell.testcase.name,
+    }
+    if cell.device:
+        terms["device"] = cell.device
+    if record.comparison is None:  # an A/B of one side compares nothing
+        terms = {"kernel": cell.kernel, **terms}
+    return ",".join(f"{name}={value}" for name, value in terms.items())
