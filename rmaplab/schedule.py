@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""In which order cells are run, and how long they will take. Pure.
+"""Order the cells of a run, and estimate how long they take. Pure.
 
-``expected`` is seconds by cell id; a cell that is not in it was never run before.
+``expected`` is seconds by cell id, from earlier runs; a cell that never ran is not in it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from rmaplab.model import Cell
 
 
 def order(cells: Sequence[Cell], expected: Mapping[str, float]) -> list[Cell]:
-    """Longest expected first, so that no long cell begins when the others are through.
+    """Return the cells, longest first, so that no long cell begins when the others are through.
 
-    One of unknown length may be the longest of all: those come before, in their own order.
+    A cell of unknown length may be the longest of all: such cells come first, in their own order.
     """
 
     def key(cell: Cell) -> float:
@@ -25,7 +25,7 @@ def order(cells: Sequence[Cell], expected: Mapping[str, float]) -> list[Cell]:
 
 
 def width(cell: Cell, jobs: int) -> int:
-    """How many of ``jobs`` slots a cell takes: one for each CPU that its testcase needs.
+    """Return how many of ``jobs`` slots a cell takes: one for each CPU that its testcase needs.
 
     Threads that are to meet must run at the same time, and so need as many CPUs of the host.
     """
@@ -33,26 +33,26 @@ def width(cell: Cell, jobs: int) -> int:
 
 
 class Remaining:
-    """How long a run still takes, corrected by how long its cells took so far.
+    """Estimate how long a run still takes, corrected by how long its cells took so far.
 
-    A cell without a history weighs as much as the mean of the others; without any, all weigh the
-    same, and the first finished ones tell how much.
+    A cell without a history weighs as much as the mean of the others; without any history all cells
+    weigh the same, and the first cells that finish give the weight.
     """
 
     def __init__(self, cells: Iterable[Cell], expected: Mapping[str, float], jobs: int) -> None:
-        wanted = [cell for cell in cells if not cell.skip]
-        known = [expected[cell.id] for cell in wanted if expected.get(cell.id)]
+        running = [cell for cell in cells if not cell.skip]
+        known = [expected[cell.id] for cell in running if expected.get(cell.id)]
         mean = sum(known) / len(known) if known else 1.0
         self._jobs = max(1, jobs)
         self._weights = {
-            cell.id: (expected.get(cell.id) or mean) * width(cell, self._jobs) for cell in wanted
+            cell.id: (expected.get(cell.id) or mean) * width(cell, self._jobs) for cell in running
         }
         self._left = sum(self._weights.values())
         self._guess = 1.0 if known else 0.0
         self._done = self._took = 0.0
 
     def finished(self, cell: Cell, took_s: float) -> None:
-        """A cell is over after that many seconds."""
+        """Note that a cell is over, after ``took_s`` seconds."""
         weight = self._weights.pop(cell.id, 0.0)
         self._left = max(0.0, self._left - weight) if self._weights else 0.0
         if weight and took_s:  # one that its kernel made a skip says nothing of the pace
@@ -61,23 +61,23 @@ class Remaining:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds until the last cell is over; None before anything can be said."""
+        """Return the seconds until the last cell is over; None without any history."""
         pace = self._took / self._done if self._done else self._guess
         return self._left * pace / self._jobs if pace or not self._weights else None
 
 
 def estimate(cells: Iterable[Cell], expected: Mapping[str, float], jobs: int) -> float | None:
-    """Seconds that the cells take in that order, ``jobs`` at a time; None if none has a history.
+    """Return the seconds that the cells take, ``jobs`` at a time; None if no cell has a history.
 
-    A cell without one counts as the mean of the others.
+    The cells run in the order of ``order``; one without a history counts as the mean of the others.
     """
-    wanted = list(cells)
-    known = [expected[cell.id] for cell in wanted if cell.id in expected and not cell.skip]
+    cells = list(cells)
+    known = [expected[cell.id] for cell in cells if cell.id in expected and not cell.skip]
     if not known:
-        return None if any(not cell.skip for cell in wanted) else 0.0
+        return None if any(not cell.skip for cell in cells) else 0.0
     mean = sum(known) / len(known)
     workers = [0.0] * max(1, jobs)
-    for cell in order(wanted, expected):
+    for cell in order(cells, expected):
         seconds = 0.0 if cell.skip else expected.get(cell.id, mean)
         taken = [heapq.heappop(workers) for _ in range(width(cell, len(workers)))]
         for _ in taken:

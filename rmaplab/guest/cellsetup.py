@@ -32,7 +32,7 @@ class TemplateState:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSetup:
-    """Hold the terms of a cell's ledger; the transcript keeps them, to be judged from there.
+    """Hold the terms of a cell's ledger; they go into the transcript, to be judged from there.
 
     ``bounds`` are the calibrated ones by account, ``error`` says why there are none. ``before`` are
     the counters of the sample before the workload, None if that sample is taken in the cell: with

@@ -96,7 +96,7 @@ class Postmortem:
     async def after(self, death: GuestEnd) -> None:
         """Save the memory of a guest that died, if it was not saved before."""
         why = str(death.how)
-        if death.how not in _DEATHS or not self._is_wanted(why):
+        if death.how not in _DEATHS or not self._may_dump(why):
             return
         try:
             async with self._vm.held():
@@ -138,7 +138,7 @@ class Postmortem:
         if why == COMPLAINT:
             await self._complaint_ends()
         # The memory of a guest that is dead by now is dumped after its last words (``after``).
-        if vm.death.done() or (why == TIME and self._in_time) or not self._is_wanted(why):
+        if vm.death.done() or (why == TIME and self._in_time) or not self._may_dump(why):
             return
         try:
             async with vm.held():
@@ -162,7 +162,7 @@ class Postmortem:
                 break
         reported.cancel()
 
-    def _is_wanted(self, why: str) -> bool:
+    def _may_dump(self, why: str) -> bool:
         """Return whether a dump is permitted and the first of the cell; note its reason then."""
         if self._why or self._permit is None:
             return False

@@ -44,7 +44,7 @@ _SEAL = "seal.json"
 
 
 class BootFailed(KernelError):
-    """The guest did not come up; ``folder`` holds the evidence of the attempt."""
+    """A guest did not come up; ``folder`` holds the evidence of the attempt."""
 
     def __init__(self, message: str, folder: Path) -> None:
         super().__init__(message)
@@ -141,11 +141,11 @@ def _setup_transcript(path: Path) -> bytes:
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     said = [line for line in lines if line["from"] in {"lab", "agent"}]
     first = next(n for n, line in enumerate(said) if line["ev"] == "phase")
-    kept = [line for line in said[first:] if line["ev"] not in {"end", "console", "sealed"}]
+    setup = [line for line in said[first:] if line["ev"] not in {"end", "console", "sealed"}]
     # A clone's transcript has one line before them.
     return b"".join(
         json.dumps({**line, "n": n, "template": True}).encode() + b"\n"
-        for n, line in enumerate(kept, start=1)
+        for n, line in enumerate(setup, start=1)
     )
 
 
@@ -189,7 +189,7 @@ async def _write_state(vm: Vm, path: Path) -> None:
 
 
 def _seal(folder: Path) -> None:
-    """Record what belongs to the template, so that a later run can tell that it is whole."""
+    """Record the hashes of a template's files, by which a later run checks that it is whole."""
     sealed = {path.name: _digest(path) for path in _parts(folder)}
     (folder / _SEAL).write_text(json.dumps(sealed), encoding="utf-8")
 

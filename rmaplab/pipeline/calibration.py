@@ -110,8 +110,8 @@ async def _run_one(
 ) -> None:
     # Without bounds the agent waits for what is on its way back before it samples.
     setup = dataclasses.replace(setup, ledger=LedgerSetup({}))
-    wanted = Cell(f"calibration.{number}", "", guest, AS_BOOTED, empty, number)
-    await cell.run(wanted, setup, folder, initramfs.program_path(empty))
+    clone = Cell(f"calibration.{number}", "", guest, AS_BOOTED, empty, number)
+    await cell.run(clone, setup, folder, initramfs.program_path(empty))
 
 
 def _changes(folder: Path) -> ledger.Changes | None:

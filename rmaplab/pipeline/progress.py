@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The live view of a run: a bar on a terminal, plain lines elsewhere."""
+"""Show how far a run is: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rmaplab.text import printable
 
 
 class CellProgress:
-    """Counts finished cells; ``finished`` is called once for each."""
+    """Count and show finished cells; ``finished`` is called once for each."""
 
     def __init__(self, total: int, remaining: Remaining, bar: Progress | None) -> None:
         self._total = total
@@ -30,7 +30,7 @@ class CellProgress:
             bar.update(self._task, left=self._left())
 
     def finished(self, result: CellResult) -> None:
-        """A cell is over: move the bar; say a line for what is not as expected, or for each."""
+        """Move the bar; print a line for a cell that is not as expected, without a bar for each."""
         self._done += 1
         self._remaining.finished(result.cell, result.observation.duration_s)
         judgement = result.judgement
@@ -62,7 +62,7 @@ class CellProgress:
 
 @contextlib.contextmanager
 def cell_progress(total: int, remaining: Remaining) -> Iterator[CellProgress]:
-    """The live view of ``total`` cells."""
+    """Yield the view of a run of ``total`` cells, which lasts for the block."""
     if not log.stderr.is_terminal:
         yield CellProgress(total, remaining, None)
         return

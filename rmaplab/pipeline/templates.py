@@ -22,7 +22,7 @@ from rmaplab.pipeline.calibration import AS_BOOTED, UNCALIBRATED, Calibration
 from rmaplab.store.cache import Cache, remove
 from rmaplab.store.reservation import DiskReservation
 
-ROOM_HINT = "make room with lab.py clean, or set RMAPLAB_CACHE to a folder elsewhere"
+_FULL_HINT = "make room with lab.py clean, or set RMAPLAB_CACHE to a folder elsewhere"
 
 Key = tuple[str, str, str]  # kernel, guest's name, settings
 
@@ -38,7 +38,7 @@ class Templates:
         self, lab: Lab, cache: Cache, evidence: Path, *, empty: Testcase, averaged: frozenset[str]
     ) -> None:
         self._cache = cache
-        self._room = DiskReservation(cache.root, hint=ROOM_HINT)
+        self._reservation = DiskReservation(cache.root, hint=_FULL_HINT)
         self._lab = lab
         self._empty = empty
         self._averaged = averaged
@@ -188,7 +188,7 @@ class Templates:
             scratch = self._evidence / title.replace(" ", "-")
             scratch.mkdir(parents=True, exist_ok=True)
             size = sum(size_mb << 20 for _, size_mb in ram_files(guest, folder))
-            with self._room.reserved(size, f"the template of {title}"):
+            with self._reservation.reserved(size, f"the template of {title}"):
                 log.info(f"making the template of {title}")
                 make(folder, scratch)
             scratch.rmdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from rmaplab.errors import InfraError
+from rmaplab.errors import InfraError, is_fatal
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest import isolation as guest_isolation
 from rmaplab.guest.cellsetup import CellSetup, CellTask
@@ -301,11 +302,14 @@ def test_a_turn_comes_once_and_a_cell_that_gave_up_holds_nobody_up() -> None:
                     raise AssertionError
         second.close()
         first.close()
-        async with third:
-            pass
+        fourth = await turns.hand_out(cells(1)[0])
+        for one in (third, fourth):  # as many may be unfinished as before
+            async with one:
+                pass
         third.close()
-        for _ in range(3):  # what waits is as much as before
-            (await turns.hand_out(cells(1)[0])).close()
+        fourth.close()
+        for one in [await turns.hand_out(one) for one in cells(1, 1, 1)]:  # and may wait
+            one.close()
 
     asyncio.run(asyncio.wait_for(play(), 10))
 
@@ -344,6 +348,24 @@ def test_an_error_behind_a_line_that_is_half_written_is_no_pass(tmp_path: Path) 
 
     run = carried_out(tmp_path, cells(1), 1, FakeGuests(end=fails))
     assert run.observed(0).ended is Outcome.LOST
+    last = (tmp_path / "cells" / run.cells[0].id / "agent.jsonl").read_bytes().splitlines()[-1]
+    assert json.loads(last)["how"] == "unusable"
+
+
+@pytest.mark.parametrize(
+    ("number_of_error", "fatal"),
+    [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, True), (errno.EMFILE, False)],
+)
+def test_what_every_cell_would_meet_is_fatal_however_it_is_wrapped(
+    number_of_error: int, fatal: bool
+) -> None:
+    error = OSError(number_of_error, "no")
+    caused = InfraError("cannot write")
+    caused.__cause__ = error
+    assert is_fatal(error) is fatal
+    assert is_fatal(caused) is fatal
+    assert is_fatal(ExceptionGroup("x", [ValueError(), ExceptionGroup("y", [caused])])) is fatal
+    assert not is_fatal(ValueError("no space"))
 
 
 @pytest.mark.parametrize("when", ["start", "work", "end"])

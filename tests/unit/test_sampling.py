@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from rmaplab.collect import transcript
+from rmaplab.guest import sampling
 from rmaplab.guest.agent import Request
 from rmaplab.guest.cellsetup import CellSetup, LedgerSetup
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.session import SAMPLES, Session
 from rmaplab.guest.transcript import Transcript
+from rmaplab.model import FREE
 
 from . import builders
 
@@ -99,6 +101,13 @@ def test_free_pages_are_counted_at_rest_or_not_at_all(
         if line["ev"] == "sample"
     ]
     assert said.get("free") == (105 if unrest < drains else None)
+
+
+def test_a_guest_that_is_not_at_rest_is_never_balanced() -> None:
+    before = {"vmstat.nr_anon_pages": 7, "agent.free": 105}
+    files = {"/proc/vmstat": "nr_anon_pages 7\n"}
+    for after, balanced in ((files, False), ({**files, FREE: "105"}, True)):
+        assert sampling.is_balanced(before, after, {}, {}, 1) is balanced
 
 
 def test_without_a_sample_before_the_first_one_waits(tmp_path: Path) -> None:
