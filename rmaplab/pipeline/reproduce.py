@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from pathlib import Path
 
@@ -29,22 +30,23 @@ exec {again}
 
 def script(record: RunRecord, cell: Cell, launch: Launch) -> str:
     """Return the text of a cell's reproduce.sh; ``launch`` is how its guest was started."""
-    directory = Path(record.directory or ".")
+    directory = record.directory or "."
     words = [*_command(record.command, directory), "--filter", _terms(record, cell)]
     return _SCRIPT.format(
         cell=cell.id,
-        directory=shlex.quote(str(directory)),
+        directory=shlex.quote(directory),
         again=shlex.join(words),
         guest=shlex.join(userspace_of(cell.guest).reproduce(cell.guest, launch)),
     )
 
 
-def _command(words: tuple[str, ...], directory: Path) -> list[str]:
+@functools.lru_cache(maxsize=8)
+def _command(words: tuple[str, ...], directory: str) -> tuple[str, ...]:
     """Return the command's words; a checkout's ``lab.py`` with its path, if called elsewhere."""
     program = paths.project() / "lab.py"
-    if words[0] == "./lab.py" and program.exists() and not (directory / "lab.py").exists():
-        return [str(program), *words[1:]]
-    return list(words)
+    if words[0] == "./lab.py" and program.exists() and not Path(directory, "lab.py").exists():
+        return (str(program), *words[1:])
+    return words
 
 
 def _terms(record: RunRecord, cell: Cell) -> str:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A cell's reproduce.sh runs that cell by its run's command, wherever it is called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rmaplab.config import paths
+from rmaplab.guest.command import Accelerator, Launch
+from rmaplab.model import Cell
+from rmaplab.pipeline import reproduce
+from rmaplab.store.runfolder import RunRecord
+
+from . import builders
+
+LAUNCH = Launch(Path("/cache/bzImage"), Path("/cache/cpio"), Accelerator.TCG)
+CELL = builders.cell(settings=builders.settings("it's"), device="dmirror")
+FAKE = '#!/bin/sh\npwd\nprintf "<%s>" "$@"\nexit 3\n'
+TERMS = "guest=q35,settings=it's,testcase=exclusive/mapcount,device=dmirror"
+
+
+def a_record(directory: Path | str, *command: str) -> RunRecord:
+    return builders.record(
+        builders.lab(), [CELL.id], command=("./lab.py", *command), directory=str(directory)
+    )
+
+
+def called(
+    tmp_path: Path, record: RunRecord, cell: Cell = CELL, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Call the cell's script from a folder that has nothing to do with the run."""
+    script = tmp_path / "cells" / "reproduce.sh"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(reproduce.script(record, cell, LAUNCH), encoding="utf-8")
+    env = {**os.environ, **environment}
+    return subprocess.run(
+        ["sh", str(script)], cwd="/", env=env, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with a command that says where and how it was called."""
+    folder = tmp_path / 'my $HOME\'s "lab"'
+    folder.mkdir()
+    (folder / "lab.py").write_text(FAKE, encoding="utf-8")
+    (folder / "lab.py").chmod(0o755)
+    return folder
+
+
+def test_the_command_is_called_where_the_run_was_and_chooses_the_cell(
+    tmp_path: Path, checkout: Path
+) -> None:
+    done = called(tmp_path, a_record(checkout, "run", "a lab.yaml", "--exact"))
+    assert done.stdout == (f"{checkout}\n<run><a lab.yaml><--exact><--filter><kernel=base,{TERMS}>")
+    assert done.returncode == 3
+
+
+def test_in_an_ab_both_kernels_run_the_cell(tmp_path: Path, checkout: Path) -> None:
+    record = a_record(checkout, "ab", "x.yaml", "--series", "s")
+    record.comparison = ("base", "patched")
+    assert called(tmp_path, record).stdout.endswith(f"<--series><s><--filter><{TERMS}>")
+
+
+def test_without_a_device_set_the_filter_names_none(tmp_path: Path, checkout: Path) -> None:
+    done = called(tmp_path, a_record(checkout, "run", "x"), replace(CELL, device=""))
+    assert done.stdout.endswith("testcase=exclusive/mapcount>")
+
+
+def test_on_another_machine_the_environment_names_the_folder(
+    tmp_path: Path, checkout: Path
+) -> None:
+    # The folder is there when the script is written, and its name is another one afterwards.
+    record = a_record(checkout, "run", "x")
+    text = reproduce.script(record, CELL, LAUNCH)
+    moved = checkout.rename(tmp_path / "moved")
+    script = tmp_path / "reproduce.sh"
+    script.write_text(text, encoding="utf-8")
+    for environment, status in (({}, 69), ({"RMAPLAB_DIRECTORY": str(moved)}, 3)):
+        done = subprocess.run(
+            ["sh", str(script)], cwd="/", env={**os.environ, **environment},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == status
+        assert done.stdout.startswith(f"{moved}\n") is (status == 3)
+
+
+def test_a_command_of_a_checkout_that_was_called_elsewhere_has_its_path(tmp_path: Path) -> None:
+    text = reproduce.script(a_record(tmp_path, "run", "x"), CELL, LAUNCH)
+    assert f"exec {paths.project() / 'lab.py'} run x --filter" in text
+
+
+def test_a_record_that_names_no_folder_is_called_in_the_present_one() -> None:
+    assert "directory=.\n" in reproduce.script(a_record("", "run", "x"), CELL, LAUNCH)
+
+
+def test_the_guest_alone_is_shown_as_a_comment() -> None:
+    lines = reproduce.script(a_record("", "run"), CELL, LAUNCH).splitlines()
+    assert lines[-1].startswith("# qemu-system-x86_64 ")
+    assert "/cache/bzImage" in lines[-1]
