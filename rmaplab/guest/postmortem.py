@@ -22,7 +22,7 @@ from rmaplab.evidence.ends import EndCause
 from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import GuestEnd, Vm
 from rmaplab.store import memoryfile
-from rmaplab.store.memoryfile import NothingCame, NotSaved
+from rmaplab.store.memoryfile import GivenUp, NothingCame, NotSaved
 
 LIMIT_S = 60.0
 """The limit of one dump, in seconds: 1 GB takes about 2 s on an idle host."""
@@ -201,13 +201,14 @@ class Postmortem:
             await self._vm.dump(near, LIMIT_S)
         except InfraError as error:
             # Where the file became too large, QEMU's error is only that the pipe has no reader any
-            # more; that the pipe ended is no reason of its own.
-            listens = not receiving.done()
+            # more, whichever of the two is seen first. That the pipe ended is no reason of its own.
             given_up.set()
             try:
                 await receiving
+            except (NothingCame, GivenUp):
+                raise error from None
             except NotSaved as cause:
-                raise (error if listens or isinstance(cause, NothingCame) else cause) from None
+                raise cause from None
             self._path.unlink()  # what came before QEMU failed
             raise
         except BaseException:

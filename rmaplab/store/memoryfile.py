@@ -48,6 +48,10 @@ class NothingCame(NotSaved):
     """The pipe ended before anything came through it."""
 
 
+class GivenUp(NotSaved):
+    """Nobody waits for the memory any more."""
+
+
 def receive(
     pipe: int, path: Path, *, max_bytes: int, limit_s: float, given_up: threading.Event
 ) -> int:
@@ -78,7 +82,7 @@ def _compress(pipe: int, path: Path, max_bytes: int, ends: float, given_up: thre
         while True:
             while not poll.poll(_PATIENCE_MS):
                 if given_up.is_set():
-                    raise NotSaved("it was given up")
+                    raise GivenUp("it was given up")
                 _check_time(ends, size)
             _check_time(ends, size)
             chunk = os.read(pipe, _CHUNK)

@@ -238,6 +238,37 @@ def test_the_end_of_the_pipe_is_not_the_reason_if_it_is_seen_before_qemus_error(
     assert after.saved is None
 
 
+@pytest.mark.parametrize("seen_first", ["the reader's error", "qemu's error"])
+def test_a_memory_that_is_too_large_says_so_whichever_error_is_seen_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen_first: str
+) -> None:
+    receive = memoryfile.receive
+    ended = threading.Event()
+
+    def receiving(*args: Any, given_up: threading.Event, **limits: Any) -> int:
+        try:
+            return receive(*args, given_up=given_up, **limits)
+        finally:
+            ended.set()
+            if seen_first == "qemu's error":
+                assert given_up.wait(LONG_S)
+
+    async def endless(file: int) -> None:
+        while True:
+            await asyncio.to_thread(os.write, file, os.urandom(1 << 20))
+
+    async def work(stage: Scene) -> None:
+        stage.qmp.closed = lambda: asyncio.to_thread(ended.wait, LONG_S)
+        await complains(stage)
+
+    monkeypatch.setattr(memoryfile, "receive", receiving)
+    after = scene(work, tmp_path, endless, MemoryDumpPermit(2 << 20))
+    (line,) = after.said
+    assert line["ev"] == "memory-not-saved"
+    assert "larger than 2 MB" in line["detail"]
+    assert after.saved is None
+
+
 def test_a_guest_that_does_not_go_on_is_the_labs_fault_and_no_hang(tmp_path: Path) -> None:
     async def work(stage: Scene) -> None:
         execute = stage.qmp.execute
