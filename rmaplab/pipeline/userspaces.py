@@ -88,15 +88,16 @@ class HostUserspace:
         return virtme.reproduce(guest, launch)
 
 
-_USERSPACES: Mapping[Userspace, GuestUserspace] = {
+USERSPACES: Mapping[Userspace, GuestUserspace] = {
     Userspace.INITRAMFS: InitramfsUserspace(),
     Userspace.HOST: HostUserspace(),
 }
+"""What there is to run guests on."""
 
 
 def userspace_of(guest: Guest) -> GuestUserspace:
     """Return what a guest runs on."""
-    return _USERSPACES[guest.userspace]
+    return USERSPACES[guest.userspace]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from rmaplab.guest import isolation as guest_isolation
 from rmaplab.guest.cellsetup import CellSetup, CellTask
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.guest.isolation import BootPerCell, ClonePerCell, SharedGuests, Turn
-from rmaplab.model import Build, Cell, Fault, Isolation, MemoryDumpPolicy, Observation, Outcome
+from rmaplab.model import Cell, Fault, Isolation, MemoryDumpPolicy, Observation, Outcome
 from rmaplab.model import Requirements as Needs
 from rmaplab.pipeline import executor as pipeline_executor
 from rmaplab.pipeline import setups
@@ -700,49 +700,3 @@ def test_another_executor_carries_cells_out_elsewhere_and_the_run_is_the_same(
         script = f"cells/{some[n].id}/reproduce.sh"
         assert (tmp_path / "here" / script).exists() is (n != 4)
         assert (tmp_path / "there" / script).exists() is (n != 4)
-
-
-# -- setups ----------------------------------------------------------------------------------------
-
-
-class NoBoot:
-    """A source of setups that must not be asked."""
-
-    def prepare(self, cells: Any, launches: Any, jobs: int) -> None:
-        assert not list(cells)
-
-    def setup(self, one: Cell, boot: Launch, /) -> CellSetup:
-        raise AssertionError(one.id)
-
-
-def test_each_isolation_prepares_its_own_cells_and_no_skip() -> None:
-    asked: dict[str, list[str]] = {}
-
-    class Source(NoBoot):
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def prepare(self, cells: Any, launches: Any, jobs: int) -> None:
-            asked[self.name] = [one.guest.name for one in cells]
-
-    def on(isolation: Isolation, skip: str = "") -> Cell:
-        return cell(guest=builders.guest(str(isolation), isolation=isolation), skip=skip)
-
-    some = [on(Isolation.CLONE), on(Isolation.CLONE, "no"), on(Isolation.BOOT)]
-    setups.prepare({i: Source(str(i)) for i in Isolation}, some, {}, 1)
-    assert asked == {"clone": ["clone"], "boot": ["boot"], "shared": []}
-
-
-@pytest.mark.parametrize(
-    ("symbol", "found"),
-    [("DEBUG_INFO", setups.readable), ("NO_PAGE_MAPCOUNT", setups.averaged)],
-)
-def test_kernels_are_told_apart_by_their_configuration(
-    tmp_path: Path, symbol: str, found: Callable[[setups.Configs], frozenset[str]]
-) -> None:
-    builds = {}
-    for name, text in {"a": f"CONFIG_{symbol}=y\n", "b": f"# CONFIG_{symbol} is not set\n"}.items():
-        config = tmp_path / name
-        config.write_text(text, encoding="utf-8")
-        builds[name] = Build("k", name, tmp_path, config, config, config, "6.12", 0.0, True)
-    assert found(setups.configs_of(builds)) == {"a"}
