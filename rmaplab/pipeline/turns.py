@@ -44,6 +44,7 @@ class Turn:
         trace: TracebackType | None,
     ) -> None:
         self._turns.free(self._slots)
+        await asyncio.sleep(0)  # the next cell's workload begins before this one's guest ends
 
     def close(self) -> None:
         """Let another cell be handed out, or have its turn, in this one's stead."""

@@ -215,6 +215,20 @@ def test_the_next_cells_guests_start_while_one_works_and_no_more_than_may_wait(
     asyncio.run(asyncio.wait_for(play(), 60))
 
 
+def test_the_next_workload_begins_before_the_last_ones_guest_is_ended(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def work(one: Cell) -> None:
+        said.append(f"work {number(one)}")
+        await other_tasks_run()
+
+    async def end(one: Cell) -> None:
+        said.append(f"end {number(one)}")
+
+    carried_out(tmp_path, cells(1, 1, 1), 1, FakeGuests(work=work, end=end))
+    assert said == ["work 0", "work 1", "end 0", "work 2", "end 1", "end 2"]
+
+
 def test_on_a_host_without_memory_one_guest_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     for megabytes, ahead in ((0, 1), (500, 3), (1 << 20, 4)):
         monkeypatch.setattr(pipeline_executor, "available_mb", lambda mb=megabytes: mb)
