@@ -18,7 +18,7 @@ class GuestUserspace(Protocol):
     """Describe what guests run on, for one kind of userspace."""
 
     is_quiet: bool
-    """Whether nothing but the workload runs in the guest, so that audit and ledger hold."""
+    """True if nothing but the workload runs in the guest, so that audit and ledger hold."""
 
     def launch(self, guest: Guest, boot: Launch, builder: KernelBuilder, /) -> Launch:
         """Return how a guest is booted; ``boot`` is how its kernel's guests with an initramfs are.
@@ -92,7 +92,7 @@ USERSPACES: Mapping[Userspace, GuestUserspace] = {
     Userspace.INITRAMFS: InitramfsUserspace(),
     Userspace.HOST: HostUserspace(),
 }
-"""What there is to run guests on."""
+"""The userspaces that guests run on."""
 
 
 def userspace_of(guest: Guest) -> GuestUserspace:

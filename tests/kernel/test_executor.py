@@ -22,7 +22,7 @@ run.LocalExecutor = ProcessExecutor
 cli.main()
 """
 _SAME = ("id", "outcome", "verdict", "reason", "as_expected", "splats", "instructions")
-"""What results.json says of a cell that is no matter of time or of page frame numbers."""
+"""The keys of a cell in results.json that are no matter of time or of page frame numbers."""
 
 
 def test_cells_from_json_in_processes_of_their_own_end_as_those_of_this_one(

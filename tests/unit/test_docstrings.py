@@ -105,17 +105,6 @@ def faults(source: str, *, verbs: bool = True) -> list[str]:
 # Files that are still to be rewritten. Take those out that are done; put none in.
 TO_DO = frozenset(
     {
-        "rmaplab/guest/cell.py",
-        "rmaplab/guest/postmortem.py",
-        "rmaplab/guest/shared.py",
-        "rmaplab/guest/template.py",
-        "rmaplab/pipeline/calibration.py",
-        "rmaplab/pipeline/host.py",
-        "rmaplab/pipeline/memory_quota.py",
-        "rmaplab/pipeline/progress.py",
-        "rmaplab/pipeline/runner.py",
-        "rmaplab/pipeline/templates.py",
-        "rmaplab/schedule.py",
         "rmaplab/store/memoryfile.py",
     }
 )

@@ -565,7 +565,7 @@ class FakeTurn:
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is done to the guests that ``cell.start`` starts; number 7 fails at its work."""
+    """Note what is done to the guests that ``cell.start`` starts; number 7 fails at its work."""
     done: list[str] = []
     starting = 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a cell runs on: by its isolation, its userspace, its kernel's configuration."""
+"""The setup of a cell: by its isolation, its userspace, its kernel's configuration."""
 
 from __future__ import annotations
 
