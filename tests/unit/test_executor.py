@@ -361,7 +361,7 @@ def test_an_error_behind_a_line_that_is_half_written_is_no_pass(tmp_path: Path) 
         raise ValueError
 
     run = carried_out(tmp_path, cells(1), 1, FakeGuests(end=fails))
-    assert run.observed(0).ended is Outcome.LOST
+    assert (run.observed(0).ended, run.observed(0).fault) == (Outcome.INFRA, Fault.LAB)
     last = (tmp_path / "cells" / run.cells[0].id / "agent.jsonl").read_bytes().splitlines()[-1]
     assert json.loads(last)["how"] == "unusable"
 
