@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rmaplab.build import harvest
 from rmaplab.model import Architecture
 
 _FOLDERS = ("init", "mm", "kernel", "lib", "drivers", "fs", "crypto", "block", "net",
@@ -61,8 +62,9 @@ def declared(symbols: Iterable[str], tree: Path, architecture: Architecture) -> 
 def _kconfig_files(tree: Path, architecture: Architecture) -> Iterator[tuple[Path, str]]:
     for folder in (architecture.kernel_folder, *_FOLDERS):
         for path in sorted((tree / folder).rglob("Kconfig*")):
-            if path.is_file():
-                yield path, path.read_text(encoding="utf-8", errors="replace")
+            name = str(path.relative_to(tree))
+            if harvest.is_file(tree, name):  # a series may have made it a link to anywhere
+                yield path, harvest.text(tree, name)
 
 
 def _definitions(symbol: str, tree: Path, architecture: Architecture) -> Iterator[Definition]:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import dependencies, fragments, makelog, sandbox, virtme
+from rmaplab.build import dependencies, fragments, harvest, makelog, sandbox, virtme
 from rmaplab.build.lines import VMLINUX
 from rmaplab.errors import BuildError, InfraError
 from rmaplab.log import log
@@ -31,13 +31,17 @@ from rmaplab.model import (
     Series,
     Tree,
 )
-from rmaplab.source import diff, patched
+from rmaplab.source import patched
 from rmaplab.store.cache import Cache, file_sha256, remove
 
 # Part of every key: raise it when the way kernels are built changes.
 RECIPE = "1"
 OBJECTS = "obj"
 _TOUCHED = "touched"
+_DOT_CONFIG = ".config"
+_RELEASE_FILE = "include/config/kernel.release"
+# include/linux/utsname.h has 64 characters, and the Makefile checks them.
+_RELEASE = re.compile(r"\d[\w.+~-]{0,63}")
 _COMPILER = ("gcc", "ld")
 _HOST_TOOLS = (*_COMPILER, "make", "bwrap", "flex", "bison", "bc")
 
@@ -131,8 +135,9 @@ def build(wanted: ResolvedKernel, cache: Cache, *, jobs: int, keep: bool = False
         made = time.monotonic()
         source = patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
         site = _BuildDir(source, half, wanted.kernel.architecture, jobs)
+        start = None if _changes_links(wanted, source) else start_from
         try:
-            _make(wanted, site, start_from)
+            _make(wanted, site, start)
             _keep(wanted, site, made, with_objects=keep or not wanted.series.patches)
         except BuildError as error:
             error.evidence = _keep_failed_log(site, cache)
@@ -207,8 +212,7 @@ def _as_seen_by(kept: Path, series: Series, source: Path) -> None:
     except (OSError, ValueError):
         return  # a build of an earlier version of the lab: more is compiled than need be
     for name in series.files:
-        if (path := diff.regular(source, name)) is not None:
-            os.utime(path, (seen, seen))
+        harvest.set_modified(source, name, seen)
 
 
 def _touch(site: _BuildDir, series: Series) -> float:
@@ -218,21 +222,15 @@ def _touch(site: _BuildDir, series: Series) -> float:
     """
     now = time.time()
     for name in series.files:
-        if (path := diff.regular(site.source, name)) is not None:
-            os.utime(path, (now, now))
-        if (made := _object_of(site.objects, name)) is not None:
-            made.unlink()
+        harvest.set_modified(site.source, name, now)
+        if (made := _object_of(name)) is not None:
+            harvest.drop(site.objects, made)
     return now
 
 
-def _object_of(objects: Path, name: str) -> Path | None:
-    """Return the object that make compiled from a file of the tree; None if there is none.
-
-    Not followed through a link: make may have put one anywhere.
-    """
-    if not name.endswith((".c", ".S")):
-        return None
-    return diff.entry(objects, f"{name[:-2]}.o")
+def _object_of(name: str) -> str | None:
+    """Return the path of the object that make compiles from a file; None if it is no source."""
+    return f"{name[:-2]}.o" if name.endswith((".c", ".S")) else None
 
 
 def _changes_links(wanted: ResolvedKernel, source: Path) -> bool:
@@ -241,18 +239,15 @@ def _changes_links(wanted: ResolvedKernel, source: Path) -> bool:
     What make compiled from the target of a link has no time that a change of the link could pass,
     so a kept build is no start.
     """
-    paths = (diff.entry(root, n) for root in (wanted.tree.path, source) for n in wanted.own.files)
-    return any(path is not None and path.is_symlink() for path in paths)
+    trees = (wanted.tree.path, source)
+    return any(harvest.is_link(tree, name) for tree in trees for name in wanted.own.files)
 
 
 def _configure(wanted: ResolvedKernel, site: _BuildDir) -> None:
     _run_make(["tinyconfig"], site)
-    dot_config = site.objects / ".config"
-    with dot_config.open("a", encoding="utf-8") as config:
-        config.write(fragments.as_config(wanted.kconfig))
+    harvest.append(site.objects, _DOT_CONFIG, fragments.as_config(wanted.kconfig))
     _run_make(["olddefconfig"], site)
-    config_text = dot_config.read_text(encoding="utf-8")
-    final = fragments.parse_config(config_text)
+    final = fragments.parse_config(harvest.text(site.objects, _DOT_CONFIG))
     lost = fragments.dropped(wanted.kconfig, final)
     if not lost:
         return
@@ -295,14 +290,12 @@ def _keep_failed_log(site: _BuildDir, cache: Cache) -> Path | None:
 
 def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
     for name in series.files:
-        made = _object_of(objects, name)
-        if made is None:
-            continue
+        made = _object_of(name)
+        when = None if made is None else harvest.modified(objects, made)
         # Filesystems keep times in ticks: a second of slack never hides the base's older object.
-        if made.lstat().st_mtime < touched - 1:
+        if when is not None and when < touched - 1:
             raise InfraError(
-                f"make did not rebuild {made.relative_to(objects)} although the series "
-                f"touches {name}",
+                f"make did not rebuild {made} although the series touches {name}",
                 hint="drop the cached builds: lab.py clean",
             )
 
@@ -310,24 +303,32 @@ def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
 def _keep(wanted: ResolvedKernel, site: _BuildDir, began: float, *, with_objects: bool) -> None:
     """Move the products beside the build log; remove the build folder unless ``with_objects``."""
     folder, objects, architecture = site.folder, site.objects, site.architecture
-    (objects / architecture.image_path).rename(folder / architecture.image)
-    config = (objects / ".config").read_text(encoding="utf-8")
+    image = folder / architecture.image
+    harvest.take(objects, architecture.image_path, image, limit=harvest.IMAGE_BYTES)
+    config = harvest.text(objects, _DOT_CONFIG)
     (folder / "config").write_text(config, encoding="utf-8")
     (folder / "fragments.diff").write_text(
         fragments.difference(wanted.kconfig, config), encoding="utf-8"
     )
-    release_file = objects / "include/config/kernel.release"
     facts = {
-        "release": release_file.read_text(encoding="utf-8").strip(),
+        "release": _release(objects),
         "tree": wanted.tree.origin,
         "series": wanted.series.name,
         "toolchain": wanted.toolchain,
-        "sha256": file_sha256(folder / architecture.image),
+        "sha256": file_sha256(image),
         "seconds": round(time.monotonic() - began, 1),
     }
     (folder / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     if not with_objects:
         # Frames and memory are read with it; a base has it in its build folder.
         if "CONFIG_DEBUG_INFO=y" in config.splitlines():
-            (objects / VMLINUX).rename(folder / VMLINUX)
+            harvest.take(objects, VMLINUX, folder / VMLINUX, limit=harvest.DEBUG_BYTES)
         remove(objects)
+
+
+def _release(objects: Path) -> str:
+    """Return the release of a built kernel, which the kernel's uname -r has to say."""
+    release = harvest.text(objects, _RELEASE_FILE, limit=4096).strip()
+    if not _RELEASE.fullmatch(release):
+        raise BuildError(f"{_RELEASE_FILE} of the build is no kernel release: {release[:80]!r}")
+    return release

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import fragments, sandbox
+from rmaplab.build import fragments, harvest, sandbox
 from rmaplab.errors import InfraError
 from rmaplab.log import log
 from rmaplab.store.files import write_whole
@@ -47,8 +47,8 @@ def vmlinux_of(build: Path) -> Path | None:
         return None
     if config.get("DEBUG_INFO", "n") == "n":
         return None
-    places = (build / VMLINUX, build / "obj" / VMLINUX)
-    return next((path for path in places if path.is_file()), None)
+    places = (VMLINUX, f"obj/{VMLINUX}")
+    return next((build / name for name in places if harvest.is_file(build, name)), None)
 
 
 def resolve(places: Iterable[str], build: Path, source: Path) -> Lines:

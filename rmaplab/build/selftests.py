@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import sandbox
+from rmaplab.build import harvest, sandbox
 from rmaplab.build.makelog import first_errors
 from rmaplab.errors import BuildError
 from rmaplab.log import log
@@ -98,7 +97,8 @@ def build(wanted: ResolvedKernel, cache: Cache, *, jobs: int) -> Selftests:
     source = patched.source_of(wanted.tree, wanted.series, cache)
 
     def make(entry: Path) -> None:
-        name = next((name for name in FOLDERS if (source / PLACE / name).is_dir()), "")
+        folders = (name for name in FOLDERS if harvest.is_folder(source, f"{PLACE}/{name}"))
+        name = next(folders, "")
         (entry / "programs").mkdir()
         facts: dict[str, object] = {"folder": f"{PLACE}/{name}" if name else ""}
         if name:
@@ -155,9 +155,9 @@ def _make(
 ) -> dict[str, object]:
     objects, copy = entry / "obj", entry / name
     objects.mkdir()
-    shutil.copytree(source / PLACE / name, copy, symlinks=True)
+    harvest.copy_folder(source, f"{PLACE}/{name}", copy)
     for file, text in _NO_LIBURING.items():
-        (copy / file).unlink(missing_ok=True)  # a series could have made it a link to anywhere
+        harvest.drop(copy, file)  # a series could have made it a link to anywhere
         (copy / file).write_text(text, encoding="utf-8")
     place = f"{sandbox.SOURCE}/{PLACE}"
     headers = sandbox.make(["headers"], architecture, jobs=jobs)
@@ -173,19 +173,23 @@ def _make(
             done = proc.run(command, output=output, check=False)
             if needed and not done.ok:
                 raise BuildError(f"{' '.join(argv)} failed:\n{_log(entry)[-2000:]}")
-    built = objects / "kselftest" / name
+    built = f"kselftest/{name}"
     errors = dict(errors_of(_log(entry)))
-    programs = [f for f in sorted(built.glob("*")) if f.is_file() and not f.is_symlink()]
+    try:
+        programs = harvest.files(objects, built)
+    except harvest.Absent:
+        programs = []
     if not programs:
         raise BuildError(f"{place}: nothing was built:\n{_log(entry)[-2000:]}")
     for program in programs:
-        shutil.move(program, entry / "programs" / program.name)
+        kept = entry / "programs" / program
+        harvest.take(objects, f"{built}/{program}", kept, limit=harvest.PROGRAM_BYTES)
     remove(objects)
     remove(copy)
     lacks = {program: package for program, said in errors.items() if (package := package_of(said))}
     return {
-        "programs": {f.name: file_sha256(entry / "programs" / f.name) for f in programs},
-        "sources": sorted(file.name for file in (source / PLACE / name).glob("*.c")),
+        "programs": {f: file_sha256(entry / "programs" / f) for f in programs},
+        "sources": [f for f in harvest.files(source, f"{PLACE}/{name}") if f.endswith(".c")],
         "errors": {program: said for program, said in errors.items() if program not in lacks},
         "lacks": lacks,
     }

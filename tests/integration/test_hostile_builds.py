@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Builds of trees whose Makefiles are hostile: nothing of the user's is read, changed or moved.
+
+The payloads are marker files in a made-up home folder, bounded bytes and bounded seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from rmaplab.build import kernel as build_kernel
+from rmaplab.build import selftests
+from rmaplab.errors import BuildError
+from rmaplab.model import Build, Kernel, ResolvedKernel
+from rmaplab.source import series as series_source
+from rmaplab.source import tree as tree_source
+from rmaplab.store.cache import Cache
+
+from . import fake_tree
+from .test_selftests import INNER, OUTER, TESTS
+
+SECRET = "CONFIG_SECRET=hunter2\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A user's folder with a file that no build may read, change or move."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / ".netrc").write_text(SECRET, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def request(tree: Path, tmp_path: Path, cache: Cache, series: str = "") -> ResolvedKernel:
+    fragment = tmp_path / "fake.config"
+    fragment.write_text("CONFIG_FAKE=y\n# CONFIG_MODULES is not set\n", encoding="utf-8")
+    spec = f"dir:{tree}"
+    return build_kernel.resolve(
+        Kernel("patched" if series else "base", spec, series, ("fake",)),
+        tree_source.fetch(spec, cache),
+        series_source.load(series, tree),
+        [fragment],
+    )
+
+
+def build(tree: Path, tmp_path: Path, cache: Cache, series: str = "") -> Build:
+    return build_kernel.build(request(tree, tmp_path, cache, series), cache, jobs=1)
+
+
+def after(target: str, *commands: str) -> str:
+    """Return the fake tree's Makefile with commands at the end of a target."""
+    rules = fake_tree.MAKEFILE.split("\n\n")
+    number = next(n for n, rule in enumerate(rules) if f"{target}:" in rule)
+    rules[number] = rules[number].rstrip("\n") + "".join(f"\n\t@{line}" for line in commands)
+    return "\n\n".join(rules) + "\n"
+
+
+def kept(home: Path, cache: Cache) -> None:
+    """Assert that the home folder is as it was and that the cache has nothing of it."""
+    assert {path.name for path in home.iterdir()} == {".netrc"}
+    assert (home / ".netrc").read_text(encoding="utf-8") == SECRET
+    for path in cache.root.rglob("*"):
+        if path.is_file() and not path.is_symlink() and "sources" not in path.parts:
+            assert b"hunter2" not in path.read_bytes(), path
+
+
+PRODUCTS: Mapping[str, tuple[str, str]] = {
+    "a configuration that is a link": ("tinyconfig", "ln -sf {home}/.netrc $(O)/.config"),
+    "a configuration that is a link to no file": ("tinyconfig", "ln -sf {home}/new $(O)/.config"),
+    "a configuration that is a FIFO": ("tinyconfig", "rm $(O)/.config; mkfifo $(O)/.config"),
+    "a configuration that becomes a link": ("olddefconfig", "ln -sf {home}/.netrc $(O)/.config"),
+    "a configuration that becomes /dev/zero": ("olddefconfig", "ln -sf /dev/zero $(O)/.config"),
+    "a huge configuration": ("olddefconfig", "truncate -s 1T $(O)/.config"),
+    "a link as image": ("bzImage", "ln -sf {home}/.netrc $(image)"),
+    "a FIFO as image": ("bzImage", "rm $(image); mkfifo $(image)"),
+    "a folder as image": ("bzImage", "rm $(image); mkdir $(image)"),
+    "/dev/zero as image": ("bzImage", "ln -sf /dev/zero $(image)"),
+    "a sparse image": ("bzImage", "truncate -s 1T $(image)"),
+    "no image": ("bzImage", "rm $(image)"),
+    "a linked folder of the image": (
+        "bzImage", "rm -r $(O)/arch/x86/boot; ln -s {home} $(O)/arch/x86/boot",
+    ),
+    "a link as release": ("bzImage", "ln -sf {home}/.netrc $(O)/include/config/kernel.release"),
+    "no release": ("bzImage", "rm $(O)/include/config/kernel.release"),
+    "a release that is a page of text": (
+        "bzImage", "printf '6.12\\033[2J<script>' > $(O)/include/config/kernel.release",
+    ),
+    "no products at all": ("bzImage", "rm -rf $(O)/arch $(O)/include $(O)/.config"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", PRODUCTS)
+def test_a_product_that_is_odd_is_the_kernels_fault(
+    tmp_path: Path, home: Path, cache: Cache, what: str
+) -> None:
+    target, command = PRODUCTS[what]
+    makefile = after(target, command.format(home=home))
+    tree = fake_tree.make(tmp_path / "linux", {"Makefile": makefile})
+    with pytest.raises(BuildError) as caught:
+        build(tree, tmp_path, cache)
+    assert "hunter2" not in caught.value.message
+    assert "\x1b" not in caught.value.message
+    kept(home, cache)
+    assert list(cache.entries(("builds",))) == []
+
+
+def test_a_vmlinux_that_is_a_link_is_the_kernels_fault(
+    tmp_path: Path, home: Path, cache: Cache
+) -> None:
+    tree = fake_tree.make(tmp_path / "linux")
+    fake_tree.change(tree, "Makefile", "cp $@ $(O)/vmlinux", f"ln -sf {home}/.netrc $(O)/vmlinux")
+    fake_tree.change(tree, "Makefile", "'CONFIG_64BIT=y'", "'CONFIG_DEBUG_INFO=y'")
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    with pytest.raises(BuildError, match="vmlinux"):
+        build(tree, tmp_path, cache, series)
+    kept(home, cache)
+
+
+def test_a_folder_of_the_base_that_is_a_link_leads_the_patched_build_nowhere(
+    tmp_path: Path, home: Path, cache: Cache
+) -> None:
+    """The objects of what a series touches are deleted beneath the copy of the base's folder."""
+    (home / "rmap.o").write_text(SECRET, encoding="utf-8")
+    makefile = after("bzImage", f"rm -r $(O)/mm; ln -s {home} $(O)/mm")
+    tree = fake_tree.make(tmp_path / "linux", {"Makefile": makefile})
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    with pytest.raises(BuildError, match=r"the build left mm.* as a symbolic link"):
+        build(tree, tmp_path, cache, series)
+    assert (home / "rmap.o").read_text(encoding="utf-8") == SECRET
+
+
+# -- selftests ---------------------------------------------------------------------------------
+
+
+def build_selftests(files: Mapping[str, str], tmp_path: Path, cache: Cache) -> selftests.Selftests:
+    tree = fake_tree.make(tmp_path / "linux", {**TESTS, **files})
+    return selftests.build(request(tree, tmp_path, cache), cache, jobs=1)
+
+
+@pytest.mark.parametrize("linked", ["$(O)/kselftest", "$(O)/kselftest/$(TARGETS)"])
+def test_a_folder_of_selftests_that_is_a_link_is_not_emptied(
+    tmp_path: Path, home: Path, cache: Cache, linked: str
+) -> None:
+    (home / "mm").mkdir()
+    (home / "mm/id_rsa").write_text(SECRET, encoding="utf-8")
+    target = home if linked == "$(O)/kselftest" else home / "mm"
+    outer = OUTER.replace("@$(MAKE)", "-@$(MAKE)")
+    outer += f"\t@rm -rf {linked}; ln -s {target} {linked}\n"
+    with pytest.raises(BuildError, match="as a symbolic link"):
+        build_selftests({"tools/testing/selftests/Makefile": outer}, tmp_path, cache)
+    assert (home / "mm/id_rsa").read_text(encoding="utf-8") == SECRET
+
+
+def test_what_is_no_program_is_not_taken_for_a_selftest(
+    tmp_path: Path, home: Path, cache: Cache
+) -> None:
+    odd = f"\t@ln -sf {home}/.netrc $(OUTPUT)/link; mkfifo $(OUTPUT)/fifo; mkdir $(OUTPUT)/dir\n"
+    inner = INNER.replace("\t@ln -sf /etc/passwd $(OUTPUT)/sly\n", odd)
+    built = build_selftests({"tools/testing/selftests/mm/Makefile": inner}, tmp_path, cache)
+    assert set(built.programs) == {"good"}
+    kept(home, cache)
+
+
+def test_a_series_that_makes_the_selftests_a_link_finds_nothing_of_the_host(
+    tmp_path: Path, home: Path, cache: Cache
+) -> None:
+    tree = fake_tree.make(tmp_path / "linux", TESTS)
+    place = tree / "tools/testing/selftests/mm"
+    fake_tree.git(tree, "rm", "--quiet", "-r", str(place))
+    place.symlink_to(home)
+    fake_tree.git(tree, "add", "--all")
+    fake_tree.git(tree, "commit", "--quiet", "--no-gpg-sign", "-m", "mm: a link")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    built = selftests.build(request(tree, tmp_path, cache, series), cache, jobs=1)
+    assert built.folder == ""
+    assert built.programs == {}
+    kept(home, cache)
