@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -156,6 +157,94 @@ def run(
     if check and not finished.ok:
         raise CommandFailed(finished)
     return finished
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A process that has ended, or was ended: ``stopped`` says why, empty if nobody ended it."""
+
+    returncode: int
+    stopped: str
+    duration_s: float
+
+
+def stream(
+    argv: Sequence[str | Path],
+    sink: Callable[[bytes], None],
+    *,
+    env: Mapping[str, str],
+    pass_fds: Sequence[int] = (),
+    owner: int | None = None,
+    watch: Callable[[float], str],
+) -> Streamed:
+    """Run a command to its end and give all that the command prints to ``sink``, in pieces.
+
+    ``env`` is the whole environment. ``owner`` is the user who may open the command's output anew
+    (/dev/stderr). ``watch`` is called about once in a second, with the seconds since the start, and
+    ends the command and its group by returning why. Raises InfraError if the command is missing.
+    """
+    words = tuple(map(str, argv))
+    began = time.monotonic()
+    stopped = ""
+    output, end = os.pipe()
+    with os.fdopen(output, "rb", buffering=0) as source:
+        try:
+            if owner is not None:
+                os.fchown(end, owner, owner)
+            process = subprocess.Popen(
+                _tied_by_name(*words),
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=end,
+                stderr=end,
+                pass_fds=tuple(pass_fds),
+                start_new_session=True,
+            )
+        finally:
+            os.close(end)
+        with process:
+            try:
+                stopped = _pump(process, source, sink, lambda: watch(time.monotonic() - began))
+            finally:
+                _end_group(process)
+            # What was printed last is in the pipe still.
+            os.set_blocking(source.fileno(), False)
+            while chunk := source.read(_PIECE_BYTES):
+                sink(chunk)
+    return Streamed(process.returncode, stopped, time.monotonic() - began)
+
+
+_PIECE_BYTES = 1 << 16
+
+
+def _pump(
+    process: subprocess.Popen[bytes],
+    source: IO[bytes],
+    sink: Callable[[bytes], None],
+    watch: Callable[[], str],
+) -> str:
+    """Move what a process prints to a sink until the process ends or the watch says why not."""
+    pidfd = os.pidfd_open(process.pid)
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    poll.register(source, select.POLLIN)
+    looked = time.monotonic()
+    try:
+        while True:
+            ready = {number for number, _ in poll.poll(1000)}
+            if source.fileno() in ready:
+                if chunk := source.read(_PIECE_BYTES):
+                    sink(chunk)
+                else:
+                    poll.unregister(source)
+            elif pidfd in ready:
+                return ""
+            if time.monotonic() - looked >= 1 or not ready:
+                looked = time.monotonic()
+                if why := watch():
+                    return why
+    finally:
+        os.close(pidfd)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import json
 import re
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.build import dependencies, fragments, harvest, makelog, sandbox, virtme
+from rmaplab.build.buildlog import BoundedLog
 from rmaplab.build.lines import VMLINUX
-from rmaplab.errors import BuildError, InfraError
+from rmaplab.errors import BuildError, InfraError, RmaplabError
 from rmaplab.log import log
 from rmaplab.model import (
     NO_PATCHES,
@@ -54,6 +56,7 @@ class _BuildDir:
     folder: Path
     architecture: Architecture
     jobs: int
+    limit_s: float = sandbox.STEP_LIMIT_S
 
     @property
     def objects(self) -> Path:
@@ -106,12 +109,19 @@ def resolve(
     )
 
 
-def build(wanted: ResolvedKernel, cache: Cache, *, jobs: int, keep: bool = False) -> Build:
+def build(
+    wanted: ResolvedKernel,
+    cache: Cache,
+    *,
+    jobs: int,
+    keep: bool = False,
+    limit_s: float = sandbox.STEP_LIMIT_S,
+) -> Build:
     """Return a kernel from the cache, or build it; its base is built first if need be.
 
-    ``jobs`` compilers run at once. With ``keep`` the build folder is kept for other builds to start
-    from, in a cache entry of its own if the kernel has a series. The build folder of a kernel
-    without a series is always kept.
+    ``jobs`` compilers run at once; each make may take ``limit_s`` seconds. With ``keep`` the build
+    folder is kept for other builds to start from, in a cache entry of its own if the kernel has a
+    series. The build folder of a kernel without a series is always kept.
 
     Raises PatchError if the series does not apply, BuildError if a requested symbol did not
     survive or the compiler failed, InfraError if the sandbox cannot run.
@@ -129,18 +139,18 @@ def build(wanted: ResolvedKernel, cache: Cache, *, jobs: int, keep: bool = False
         # Before the base's minutes: does the series apply at all?
         source = patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
         if not _changes_links(wanted, source):
-            start_from = build(wanted.base, cache, jobs=jobs, keep=True).folder
+            start_from = build(wanted.base, cache, jobs=jobs, keep=True, limit_s=limit_s).folder
 
     def make(half: Path) -> None:
         made = time.monotonic()
         source = patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
-        site = _BuildDir(source, half, wanted.kernel.architecture, jobs)
+        site = _BuildDir(source, half, wanted.kernel.architecture, jobs, limit_s)
         start = None if _changes_links(wanted, source) else start_from
         try:
             _make(wanted, site, start)
             _keep(wanted, site, made, with_objects=keep or not wanted.series.patches)
-        except BuildError as error:
-            error.evidence = _keep_failed_log(site, cache)
+        except RmaplabError as error:
+            error.evidence = keep_failed_log(site.log_file, cache)
             raise
 
     folder = cache.entry("builds", name, make, is_whole=is_whole)
@@ -266,25 +276,30 @@ def _configure(wanted: ResolvedKernel, site: _BuildDir) -> None:
 
 
 def _run_make(targets: Sequence[str], site: _BuildDir) -> None:
-    argv = sandbox.command(
-        sandbox.make(targets, site.architecture, jobs=site.jobs),
-        source=site.source,
-        build=site.objects,
-    )
-    with site.log_file.open("ab") as output:
-        done = proc.run(argv, output=output, check=False)
-    if done.ok:
+    with site.log_file.open("ab") as file, BoundedLog(file) as output:
+        ended = sandbox.run(
+            sandbox.make(targets, site.architecture, jobs=site.jobs),
+            output.write,
+            source=site.source,
+            build=site.objects,
+            limit_s=site.limit_s,
+        )
+    if ended.ok:
         return
     text = site.log_file.read_text(encoding="utf-8", errors="replace")
-    raise makelog.failure(text, targets, site.folder)
+    raise makelog.failure(text, targets, ended, site.objects)
 
 
-def _keep_failed_log(site: _BuildDir, cache: Cache) -> Path | None:
-    """Keep the log of a failed build, which leaves no entry in the cache, and return its path."""
-    if not site.log_file.exists():
-        return None
+def keep_failed_log(log_file: Path, cache: Cache) -> Path | None:
+    """Keep the log of a failed build, which leaves no entry in the cache, and return its path.
+
+    Returns None if there is no log, or no space for a copy of it.
+    """
     kept = cache.root / "failed-build.log"
-    kept.write_bytes(site.log_file.read_bytes())
+    try:
+        shutil.copyfile(log_file, kept)
+    except OSError:
+        return None
     return kept
 
 

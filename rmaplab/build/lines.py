@@ -14,8 +14,8 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rmaplab import proc
 from rmaplab.build import fragments, harvest, sandbox
+from rmaplab.build.buildlog import BoundedLog
 from rmaplab.errors import InfraError
 from rmaplab.log import log
 from rmaplab.store.files import write_whole
@@ -26,7 +26,7 @@ Lines = Mapping[str, tuple[str, ...]]
 SCRIPT = "scripts/faddr2line"
 VMLINUX = "vmlinux"
 KNOWN = "lines.json"
-LIMIT_S = 600.0
+LIMIT_S = sandbox.TOOL_LIMIT_S
 MAX_PLACES = 500
 """The places in one call of the script: a guest can print as many as it likes."""
 
@@ -72,16 +72,20 @@ def resolve(places: Iterable[str], build: Path, source: Path) -> Lines:
 
 def _ask(places: list[str], vmlinux: Path, source: Path) -> Lines:
     argv = ["bash", f"{sandbox.SOURCE}/{SCRIPT}", VMLINUX, *places]
-    words = sandbox.command(argv, source=source, build=vmlinux.parent, writable=False)
-    late = False
     with tempfile.TemporaryFile() as said:
-        try:
-            done = proc.run(words, output=said, timeout_s=LIMIT_S, check=False)
-            status = f"status {done.returncode}"
-        except InfraError:
-            late, status = True, f"no end within {LIMIT_S:g} s"
+        with BoundedLog(said) as output:
+            ended = sandbox.run(
+                argv,
+                output.write,
+                source=source,
+                build=vmlinux.parent,
+                writable=False,
+                limit_s=LIMIT_S,
+            )
         said.seek(0)
         text = said.read().decode("utf-8", "replace")
+    late = bool(ended.stopped)
+    status = ended.stopped or f"status {ended.status}"
     found = parse(text, places)
     if not any(found.values()):
         last = (text.strip().splitlines() or ["it said nothing"])[-1]

@@ -4,56 +4,39 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from rmaplab.build import sandbox
+from rmaplab.build.sandbox import Ended
 from rmaplab.errors import BuildError, InfraError
+from rmaplab.store.cache import disk_usage
+from rmaplab.text import printable
 
 _SHOWN_ERRORS = 5
 _SHOWN_LINES = 8
-_FULL_DISK_BYTES = 16 << 20
 _NO_SPACE = "No space left on device"
-# A tool that could not write says so in these words, source code that has the words does not.
-_CANNOT_WRITE = re.compile(
-    r"^(?!.*#\s*(?:error|warning)\b)"
-    r"(?:.*(?:write error|error writing|can(?:no|'|)t (?:create|open|write|close)"
-    r"|couldn't (?:flush|write)|final (?:link|close) failed).*"
-    r"|(?:\S*/)?(?:ar|as|cat|cp|gzip|ld|make|mv|objcopy|sed|sh|strip)\b.*): '?"
-    + _NO_SPACE
-    + r"'?$",
-    re.M,
-)
 
 
-def failure(text: str, targets: Sequence[str], folder: Path) -> BuildError | InfraError:
+def failure(
+    text: str, targets: Sequence[str], ended: Ended, objects: Path
+) -> BuildError | InfraError:
     """Return the error of a make that failed: the tree's fault, or the lab's.
 
-    ``text`` is the build's log, ``targets`` are make's, ``folder`` is on the disk of the build.
+    ``text`` is the build's log, which may say anything, ``targets`` are make's, ``objects`` is the
+    build folder. The disk is looked at, and no word of the log is believed on it.
     """
-    last = text.strip().splitlines()[-1:] or ["(no output)"]
-    if last[0].startswith("bwrap: "):
-        return InfraError(
-            f"the build sandbox did not start: {last[0]}",
-            hint="bubblewrap needs user namespaces: see 'lab.py doctor'",
-        )
-    if disk_was_full(text, folder):
+    said = f"make {' '.join(targets)} failed"
+    if ended.disk_full and disk_usage(objects) < sandbox.BUILD_BYTES:
         return InfraError(
             "the disk is full while building a kernel", hint="free some: lab.py clean"
         )
+    if ended.stopped:
+        return BuildError(f"{said}: {ended.stopped}")
     errors = first_errors(text) or text.splitlines()[-_SHOWN_LINES:]
-    shown = "\n".join(f"  {line}" for line in errors)
-    return BuildError(f"make {' '.join(targets)} failed:\n{shown}")
-
-
-def disk_was_full(text: str, folder: Path) -> bool:
-    """Return whether a build failed for want of space; the words may be the source code's."""
-    if _NO_SPACE not in text:
-        return False
-    return (
-        shutil.disk_usage(folder).free < _FULL_DISK_BYTES or _CANNOT_WRITE.search(text) is not None
-    )
+    shown = "\n".join(f"  {printable(line)}" for line in errors)
+    hint = f"the log says {_NO_SPACE!r}, but the disk had some all the time"
+    return BuildError(f"{said}:\n{shown}", hint=hint if _NO_SPACE in text else "")
 
 
 def first_errors(text: str) -> list[str]:

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmaplab import proc
-from rmaplab.build import harvest, sandbox
+from rmaplab.build import harvest, makelog, sandbox
+from rmaplab.build.buildlog import BoundedLog
+from rmaplab.build.kernel import keep_failed_log
 from rmaplab.build.makelog import first_errors
-from rmaplab.errors import BuildError
+from rmaplab.errors import BuildError, RmaplabError
 from rmaplab.log import log
 from rmaplab.model import ARCHITECTURES, Architecture, ResolvedKernel
 from rmaplab.model.digest import digest_of
@@ -30,6 +31,7 @@ RECIPE = "1"
 FOLDERS = ("mm", "vm")  # vm until 6.2
 PLACE = "tools/testing/selftests"
 LINKING = "-static -s"
+_LOG = "build.log"
 HOST_NEEDS = {"cap": "libcap-dev", "numa": "libnuma-dev"}
 """Libraries that some programs are linked with, and the Debian packages that have them."""
 
@@ -103,7 +105,11 @@ def build(wanted: ResolvedKernel, cache: Cache, *, jobs: int) -> Selftests:
         facts: dict[str, object] = {"folder": f"{PLACE}/{name}" if name else ""}
         if name:
             with log.step(f"building the {name} selftests of {wanted.tree.version}"):
-                facts |= _make(source, name, entry, architecture, jobs)
+                try:
+                    facts |= _make(source, name, entry, architecture, jobs)
+                except RmaplabError as error:
+                    error.evidence = keep_failed_log(entry / _LOG, cache)
+                    raise
         (entry / "selftests.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
     entry = cache.entry("selftests", _key(wanted, source), make, is_whole=_is_whole)
@@ -167,12 +173,20 @@ def _make(
         f"TARGETS={name}", f"USERCFLAGS={LINKING}", f"-j{jobs}",
     ]  # fmt: skip
     over = {f"{place}/{name}": copy}
-    with (entry / "build.log").open("wb") as output:
+    with (entry / _LOG).open("wb") as said:
         for argv, needed in ((headers, True), (tests, False)):
-            command = sandbox.command(argv, source=source, build=objects, over=over)
-            done = proc.run(command, output=output, check=False)
-            if needed and not done.ok:
-                raise BuildError(f"{' '.join(argv)} failed:\n{_log(entry)[-2000:]}")
+            with BoundedLog(said) as output:
+                ended = sandbox.run(
+                    argv,
+                    output.write,
+                    source=source,
+                    build=objects,
+                    over=over,
+                    limit_s=sandbox.STEP_LIMIT_S,
+                )
+            if ended.stopped or (needed and not ended.ok):
+                targets = ["headers" if needed else f"the {name} selftests"]
+                raise makelog.failure(_log(entry), targets, ended, objects)
     built = f"kselftest/{name}"
     errors = dict(errors_of(_log(entry)))
     try:
@@ -196,7 +210,7 @@ def _make(
 
 
 def _log(entry: Path) -> str:
-    return (entry / "build.log").read_text(encoding="utf-8", errors="replace")
+    return (entry / _LOG).read_text(encoding="utf-8", errors="replace")
 
 
 def errors_of(text: str) -> Iterator[tuple[str, str]]:

@@ -206,7 +206,8 @@ def report(memory: Path, build: Path) -> str:
     with log.step(f"reading {memory}"), unpacked(memory) as dump:
         words = [sys.executable, "-m", "rmaplab.postmortem", str(dump), str(vmlinux)]
         words += _ranges(memory.with_name(TRANSCRIPT))
-        done = proc.run(sandbox.reader(words), timeout_s=REPORT_LIMIT_S, check=False)
+        argv = sandbox.reader(words, [dump, vmlinux])
+        done = proc.run(argv, env={}, timeout_s=REPORT_LIMIT_S, check=False)
     if not done.ok:
         last = (done.complaint.splitlines() or ["it said nothing"])[-1]
         raise InfraError(f"drgn ended with status {done.returncode}: {last[:300]}")

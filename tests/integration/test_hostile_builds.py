@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from rmaplab.build import buildlog, selftests
 from rmaplab.build import kernel as build_kernel
-from rmaplab.build import selftests
 from rmaplab.errors import BuildError
 from rmaplab.model import Build, Kernel, ResolvedKernel
+from rmaplab.source import patched
 from rmaplab.source import series as series_source
 from rmaplab.source import tree as tree_source
-from rmaplab.store.cache import Cache
+from rmaplab.store.cache import Cache, file_sha256
 
 from . import fake_tree
 from .test_selftests import INNER, OUTER, TESTS
@@ -137,6 +138,69 @@ def test_a_folder_of_the_base_that_is_a_link_leads_the_patched_build_nowhere(
     with pytest.raises(BuildError, match=r"the build left mm.* as a symbolic link"):
         build(tree, tmp_path, cache, series)
     assert (home / "rmap.o").read_text(encoding="utf-8") == SECRET
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): file_sha256(path) + f" {path.stat().st_mode:o}"
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_series_changes_neither_the_tree_nor_the_build_of_its_base(
+    tmp_path: Path, cache: Cache
+) -> None:
+    """The patched source shares the untouched files with the tree by hardlinks."""
+    tree = fake_tree.make(tmp_path / "linux")
+    base = build(tree, tmp_path, cache)
+    evil = (
+        "-echo evil >> mm/ksm.c", "-chmod 777 mm/ksm.c", "-touch mm/ksm.c",
+        "-ln mm/ksm.c $(O)/ksm.c && echo evil >> $(O)/ksm.c",
+        "-mount -o remount,rw,bind /kernel/source && echo evil >> mm/ksm.c",
+        "-echo evil >> $(O)/mm/ksm.o", "-echo evil > $(O)/Module.symvers",
+    )  # fmt: skip
+    (tree / "Makefile").write_text(after("tinyconfig", *evil), encoding="utf-8")
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    wanted = request(tree, tmp_path, cache)
+    before = hashes(base.folder), hashes(wanted.tree.path)
+    shared = patched.source_of(wanted.tree, series_source.load(series, tree), cache)
+    assert (shared / "mm/ksm.c").stat().st_ino == (wanted.tree.path / "mm/ksm.c").stat().st_ino
+    build(tree, tmp_path, cache, series)
+    assert (hashes(base.folder), hashes(wanted.tree.path)) == before
+
+
+def test_a_make_that_does_not_end_is_ended_and_its_log_kept(tmp_path: Path, cache: Cache) -> None:
+    tree = fake_tree.make(tmp_path / "linux", {"Makefile": after("tinyconfig", "sleep 100")})
+    with pytest.raises(BuildError, match="make tinyconfig failed: no end within 1 s") as e:
+        build_kernel.build(request(tree, tmp_path, cache), cache, jobs=1, limit_s=1)
+    assert e.value.evidence is not None
+    assert list(cache.entries(("builds",))) == []
+
+
+def test_a_log_without_end_does_not_fill_the_disk(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = "echo first; yes noise | head -c 20000000; echo mm/x.c:1: error: the last one; false"
+    tree = fake_tree.make(tmp_path / "linux", {"Makefile": after("tinyconfig", noise)})
+    monkeypatch.setattr(buildlog, "LIMIT_BYTES", 1 << 20)
+    with pytest.raises(BuildError, match="the last one") as e:
+        build(tree, tmp_path, cache)
+    assert e.value.evidence is not None
+    assert (1 << 19) < e.value.evidence.stat().st_size < (1 << 21)
+
+
+@pytest.mark.parametrize(
+    "last", ["bwrap: Can't mount proc on /newroot/proc", "cc1: No space left on device"]
+)
+def test_the_last_line_of_a_log_makes_no_fault_the_labs(
+    tmp_path: Path, cache: Cache, last: str
+) -> None:
+    forged = after("tinyconfig", f'echo "{last}"; kill -KILL $$PPID')
+    tree = fake_tree.make(tmp_path / "linux", {"Makefile": forged})
+    with pytest.raises(BuildError, match="make tinyconfig failed"):
+        build(tree, tmp_path, cache)
 
 
 # -- selftests ---------------------------------------------------------------------------------

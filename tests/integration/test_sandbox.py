@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The real sandbox: what a hostile Makefile gets to see and to do."""
+"""Run hostile commands in the real sandbox: what they get to see and to do."""
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,11 @@ import pytest
 
 from rmaplab import proc
 from rmaplab.build import sandbox
+from rmaplab.build.buildlog import BoundedLog
+from rmaplab.build.sandbox import Ended, Form
+from rmaplab.errors import InfraError
+
+from . import fake_tree
 
 
 @dataclass
@@ -21,13 +28,20 @@ class Box:
 
     source: Path
     build: Path
+    said: bytes = b""
 
-    def run(self, script: str) -> proc.Finished:
-        argv = sandbox.command(["sh", "-c", script], source=self.source, build=self.build)
-        return proc.run(argv, check=False)
+    def run(self, script: str, limit_s: float = 60) -> Ended:
+        pieces: list[bytes] = []
+        ended = sandbox.run(
+            ["sh", "-c", script], pieces.append,
+            source=self.source, build=self.build, limit_s=limit_s,
+        )  # fmt: skip
+        self.said = b"".join(pieces)
+        return ended
 
     def says(self, script: str) -> str:
-        return self.run(script).text.strip()
+        self.run(script)
+        return self.said.decode().strip()
 
 
 @pytest.fixture
@@ -37,6 +51,16 @@ def box(tmp_path: Path) -> Box:
     made.build.mkdir()
     (made.source / "Makefile").write_text("all:\n", encoding="utf-8")
     return made
+
+
+@pytest.fixture
+def host_socket(tmp_path: Path) -> Iterator[Path]:
+    """The socket of a service of this host, such as an agent with keys."""
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        yield path
 
 
 @pytest.fixture
@@ -63,7 +87,7 @@ def test_what_is_written_elsewhere_does_not_reach_the_host(box: Box, tmp_path: P
     name = f"evil-{tmp_path.name}"
     box.run(f"touch /{name} /etc/{name} /tmp/{name} /kernel/{name}")
     assert not [path for path in ("/", "/etc", "/tmp", tmp_path) if Path(path, name).exists()]
-    assert box.says(f"ls -d /{name} /etc/{name} /tmp/{name} 2>/dev/null") == ""
+    assert box.says(f"ls -d /{name} /etc/{name} /tmp/{name} 2>/dev/null; true") == ""
 
 
 def test_the_source_cannot_be_made_writable(box: Box) -> None:
@@ -99,3 +123,169 @@ def test_no_process_of_the_host_can_be_seen_or_killed(box: Box) -> None:
 
 def test_no_capability_is_left(box: Box) -> None:
     assert box.says("grep CapEff /proc/self/status").split()[1] == "0" * 16
+
+
+# -- what the foreign code learns of the lab ---------------------------------------------------
+
+
+def test_no_process_has_the_labs_environment(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of bwrap itself can be read, too, in some forms of the sandbox."""
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    assert "hunter2" not in box.says("cat /proc/[0-9]*/environ 2>/dev/null; env")
+
+
+def connect_to(path: Path) -> str:
+    return f"perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(q({path})) or exit 9'"
+
+
+def test_no_socket_of_the_host_can_be_reached(box: Box, host_socket: Path) -> None:
+    assert os.system(connect_to(host_socket)) == 0  # outside it works
+    assert box.run(connect_to(host_socket)).status == 9
+
+
+def test_a_foreign_process_is_never_root(box: Box) -> None:
+    assert box.run("echo mine > owner").ok
+    owner = (box.build / "owner").stat().st_uid
+    assert owner == (sandbox.best_form().uid or os.geteuid())
+    if os.geteuid() == 0:
+        assert owner == sandbox.BUILD_UID
+
+
+# -- what it may not do ------------------------------------------------------------------------
+
+PROGRAM = "import os, sys; sys.exit(0 if os.statvfs('/proc/sys').f_flag & os.ST_RDONLY else 3)"
+
+
+def test_the_hosts_settings_cannot_be_written(box: Box) -> None:
+    """Nothing is written to see it: on a host without the protection that would be the harm."""
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("no Python outside the lab's own")
+    assert box.run(f'/usr/bin/python3 -c "{PROGRAM}"').status == 0
+    assert not box.run("test -w /proc/sys/kernel/core_pattern").ok
+
+
+def test_no_other_user_namespace_can_be_made(box: Box) -> None:
+    if not sandbox.best_form().userns:
+        pytest.skip("this host allows no user namespaces to the lab either, or bwrap is old")
+    assert not box.run("unshare --user true").ok
+    assert not box.run("unshare --user --map-root-user --mount true").ok
+
+
+def test_processes_are_limited(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "PROCESSES", 50)
+    script = "n=0; while [ $n -lt 200 ]; do sleep 5 & n=$((n+1)); echo $n; done"
+    ended = box.run(script)
+    assert not ended.ok
+    assert 10 < len(box.said.splitlines()) < 60
+    assert b"ork" in box.said  # Cannot fork
+
+
+def test_the_size_of_a_file_is_limited(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "FILE_BYTES", 1 << 16)
+    assert not box.run("head -c 100000 /dev/zero > big").ok
+    assert (box.build / "big").stat().st_size == 1 << 16
+
+
+def test_no_core_is_dumped(box: Box) -> None:
+    box.run("kill -SEGV $$")
+    assert box.says("prlimit --core --noheadings --output=SOFT,HARD").split() == ["0", "0"]
+
+
+# -- how it ends -------------------------------------------------------------------------------
+
+
+def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(
+    box: Box, tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    ended = box.run(f"setsid sleep 61.0625 & trap '' TERM; sleep 61.0625; : {tmp_path}", 1)
+    assert ended.stopped == "no end within 1 s"
+    assert not ended.ok
+    assert time.monotonic() - began < 30
+    assert not list(fake_tree.processes_with("sleep\00061.0625"))
+
+
+def test_what_stays_behind_in_the_background_ends_with_the_command(box: Box) -> None:
+    assert box.run("setsid sleep 62.0625 & exit 3") == Ended(3, "", False)
+    assert not list(fake_tree.processes_with("sleep\00062.0625"))
+
+
+@pytest.mark.parametrize(
+    "words", ["bwrap: setting up uid map: Permission denied", "bwrap: execvp make: gone",
+              '{ "exit-code": 0 }']
+)  # fmt: skip
+def test_words_that_look_like_bwraps_are_the_commands(box: Box, words: str) -> None:
+    assert box.run(f"echo '{words}' | tee /dev/stderr; exit 1") == Ended(1, "", False)
+
+
+@pytest.mark.parametrize("victim", ["-1", "1", "2", "$PPID", "$$"])
+def test_a_command_that_kills_the_sandbox_is_not_the_labs_fault(box: Box, victim: str) -> None:
+    ended = box.run(f"kill -KILL {victim}; exit 7")
+    assert ended.status in {7, 128 + 9}
+    assert not ended.stopped
+
+
+def test_a_sandbox_that_does_not_start_is_the_labs_fault(box: Box) -> None:
+    nowhere = {"/proc/nowhere": box.build}
+    with pytest.raises(InfraError, match=r"the build sandbox did not start: bwrap: .*nowhere"):
+        sandbox.run(
+            ["true"], lambda said: None,
+            source=box.source, build=box.build, over=nowhere, limit_s=60,
+        )  # fmt: skip
+
+
+def test_a_log_without_end_is_kept_within_its_size(box: Box, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as file, BoundedLog(file, 1 << 20) as log:
+        ended = sandbox.run(
+            ["sh", "-c", "echo first; yes x | head -c 30000000; echo last; exit 5"], log.write,
+            source=box.source, build=box.build, limit_s=60,
+        )  # fmt: skip
+    said = (tmp_path / "log").read_bytes()
+    assert ended.status == 5
+    assert said.startswith(b"first\n")
+    assert said.endswith(b"last\n")
+    assert b"bytes are left out here" in said
+    assert len(said) < (1 << 20) + (1 << 17)
+
+
+@pytest.mark.parametrize("form", sandbox.forms())
+def test_each_form_of_the_sandbox_hides_the_host(
+    box: Box, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    monkeypatch.setattr(sandbox, "best_form", lambda: form)
+    try:
+        assert box.run("touch made").ok
+    except InfraError as error:
+        pytest.skip(f"this host does not allow it: {error}")
+    assert "hunter2" not in box.says("cat /proc/[0-9]*/environ 2>/dev/null; env")
+    assert not box.run("test -w /proc/sys/kernel/core_pattern").ok
+    assert not box.run("touch /kernel/source/x").ok
+    assert box.says("grep CapEff /proc/self/status").split()[1] == "0" * 16
+
+
+# -- programs of the lab's own that read foreign files -----------------------------------------
+
+
+def read(script: str, *files: Path) -> proc.Finished:
+    return proc.run(sandbox.reader(["sh", "-c", script], files), env={}, check=False)
+
+
+def test_a_reader_has_its_files_and_nothing_else_of_the_host(
+    tmp_path: Path, host_socket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    given, other = tmp_path / "memory", tmp_path / "secret"
+    for path in (given, other):
+        path.write_text(path.name, encoding="utf-8")
+    assert read(f"cat {given}", given).text == "memory"
+    assert not read(f"cat {other}", given).ok
+    assert not read(f"echo evil > {given}", given).ok
+    assert read(connect_to(host_socket), given).returncode == 9
+    assert "hunter2" not in read("cat /proc/[0-9]*/environ; env", given).text
+    assert not read("test -e /etc/shadow", given).ok
+
+
+def test_a_reader_has_the_labs_python(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", "import rmaplab.text, click; print('there')"]
+    assert proc.run(sandbox.reader(words, []), env={}).text == "there\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the lab takes from a folder that foreign code wrote, and what it leaves alone."""
+"""Take regular files alone from a folder that foreign code wrote, and leave the host's alone."""
 
 from __future__ import annotations
 
