@@ -55,7 +55,7 @@ _COMMON = (
     Package("xz-utils", "unpacks the kernel source", ("xz",)),
     Package("git", "applies patch series", ("git",)),
     Package("bubblewrap", "keeps a series' Makefiles away from this host", ("bwrap",)),
-    Package("util-linux", "ties child processes to the lab", ("setpriv",)),
+    Package("util-linux", "ties child processes to the lab", ("setpriv", "prlimit")),
     Package("python3-venv", "the lab's virtual environment", (), (), ("venv", "ensurepip")),
 )
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -226,11 +227,17 @@ def _end(form: Form, argv: Sequence[str], status_fds: Sequence[int]) -> list[str
         if status_fds:
             words += ["--json-status-fd", str(status_fds[1])]
         words += ["--"]
-    limits = ["--core=0", f"--fsize={FILE_BYTES}"]
+    limits = ["--core=0", f"--fsize={_at_most(resource.RLIMIT_FSIZE, FILE_BYTES)}"]
     if form.userns or form.uid is not None:
         # Without either, the processes that the user has elsewhere would count.
-        limits += [f"--nproc={PROCESSES}"]
+        limits += [f"--nproc={_at_most(resource.RLIMIT_NPROC, PROCESSES)}"]
     return [*words, "prlimit", *limits, "--", *argv]
+
+
+def _at_most(limit: int, wanted: int) -> int:
+    """Return a resource limit that the lab may set: not above its own hard limit."""
+    hard = resource.getrlimit(limit)[1]
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 @dataclass(frozen=True, slots=True)

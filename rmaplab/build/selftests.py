@@ -88,11 +88,14 @@ def _without_word_size(program: str) -> str:
     return next((program.removesuffix(s) for s in suffixes if program.endswith(s)), program)
 
 
-def build(wanted: ResolvedKernel, cache: Cache, *, jobs: int) -> Selftests:
+def build(
+    wanted: ResolvedKernel, cache: Cache, *, jobs: int, limit_s: float = sandbox.STEP_LIMIT_S
+) -> Selftests:
     """Return the selftests of a kernel's tree from the cache, or build them.
 
-    A program that does not compile is no error here. Raises PatchError as a kernel's build does,
-    BuildError if the tree's headers cannot be made, InfraError if the sandbox cannot run.
+    Each make may take ``limit_s`` seconds. A program that does not compile is no error here. Raises
+    PatchError as a kernel's build does, BuildError if the tree's headers cannot be made, InfraError
+    if the sandbox cannot run.
     """
 
     architecture = wanted.kernel.architecture
@@ -106,7 +109,7 @@ def build(wanted: ResolvedKernel, cache: Cache, *, jobs: int) -> Selftests:
         if name:
             with log.step(f"building the {name} selftests of {wanted.tree.version}"):
                 try:
-                    facts |= _make(source, name, entry, architecture, jobs)
+                    facts |= _make(source, name, entry, architecture, jobs=jobs, limit_s=limit_s)
                 except RmaplabError as error:
                     error.evidence = keep_failed_log(entry / _LOG, cache)
                     raise
@@ -157,7 +160,13 @@ def _is_whole(entry: Path) -> bool:
 
 
 def _make(
-    source: Path, name: str, entry: Path, architecture: Architecture, jobs: int
+    source: Path,
+    name: str,
+    entry: Path,
+    architecture: Architecture,
+    *,
+    jobs: int,
+    limit_s: float,
 ) -> dict[str, object]:
     objects, copy = entry / "obj", entry / name
     objects.mkdir()
@@ -182,7 +191,7 @@ def _make(
                     source=source,
                     build=objects,
                     over=over,
-                    limit_s=sandbox.STEP_LIMIT_S,
+                    limit_s=limit_s,
                 )
             if ended.stopped or (needed and not ended.ok):
                 targets = ["headers" if needed else f"the {name} selftests"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from rmaplab.build.sandbox import STEP_LIMIT_S
 from rmaplab.cli.options import (
     RunOptions,
     ab_options,
@@ -34,8 +35,25 @@ from rmaplab.store.runfolder import RunFolder
 
 
 def builder(catalogue: Catalogue, jobs: int) -> KernelBuilder:
-    """Return what makes kernels, with as many compilers as the options say."""
-    return KernelBuilder(catalogue, Cache(), jobs or len(os.sched_getaffinity(0)))
+    """Return what makes kernels, from the options and ``$RMAPLAB_BUILD_LIMIT``.
+
+    Raises UserError if the variable is no number of seconds.
+    """
+    return KernelBuilder(catalogue, Cache(), jobs or len(os.sched_getaffinity(0)), _step_limit_s())
+
+
+def _step_limit_s() -> float:
+    """Return the seconds that a make may take."""
+    said = os.environ.get("RMAPLAB_BUILD_LIMIT", "")
+    if not said:
+        return STEP_LIMIT_S
+    try:
+        limit_s = float(said)
+    except ValueError:
+        limit_s = 0.0
+    if not (0 < limit_s < float("inf")):
+        raise UserError(f"RMAPLAB_BUILD_LIMIT={said}: it has to be a number of seconds above 0")
+    return limit_s
 
 
 @click.command()

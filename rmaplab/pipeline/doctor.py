@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.build import sandbox
-from rmaplab.errors import RmaplabError
+from rmaplab.errors import InfraError, RmaplabError
 from rmaplab.guest import accel
 from rmaplab.guest.command import Accelerator
 from rmaplab.model.architecture import DEFAULT, architecture_of
@@ -42,6 +42,7 @@ def examine(cache: Cache) -> list[Finding]:
     findings = list(_commands())
     findings.append(_try("build sandbox", _sandbox, "bubblewrap needs user namespaces: "
                          "sysctl user.max_user_namespaces"))  # fmt: skip
+    findings += _protections()
     row = architecture_of(DEFAULT)
     findings.append(_try("QEMU with TCG", lambda: _works(accel.probe(Accelerator.TCG, row)), ""))
     kvm = _try(
@@ -83,10 +84,70 @@ def _try(name: str, check: Callable[[], str], hint: str) -> Finding:
 
 
 def _sandbox() -> str:
+    said = _in_sandbox("gcc --version")
+    return f"runs {said.splitlines()[0]} as {sandbox.best_form().text}"
+
+
+_MARK = "RMAPLAB_DOCTOR"
+# Each line is the name of a protection and what it is tried by; nothing is written to the host.
+_TRIES = """
+echo user $(id -u)
+echo sysctls $(grep -c ' /proc/sys ro[, ]' /proc/self/mountinfo)
+unshare --user true 2>/dev/null && echo namespaces can || echo namespaces cannot
+echo network $(tail -n +3 /proc/net/dev | grep -vc '^ *lo:')
+echo processes $(prlimit --nproc --noheadings --output=SOFT)
+echo environment $(cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c ^RMAPLAB_DOCTOR=)
+"""
+
+
+def _protections() -> Iterator[Finding]:
+    """Yield what the sandbox keeps from foreign code on this host, each tried."""
+    os.environ[_MARK] = "a secret of the lab's"
+    try:
+        said = dict(line.split(maxsplit=1) for line in _in_sandbox(_TRIES).splitlines())
+    except (RmaplabError, ValueError) as error:
+        yield Finding("sandbox", False, False, f"not tried: {error}")
+        return
+    finally:
+        del os.environ[_MARK]
+    form = sandbox.best_form()
+    limited = said.get("processes", "unlimited") != "unlimited" and (
+        form.userns or form.uid is not None
+    )
+    newer = "bubblewrap 0.8 or newer, and user namespaces, make it so"
+    rows = (
+        ("foreign user", said.get("user") != "0", f"foreign code runs as user {said.get('user')}",
+         "root may use setpriv and chown where the container maps user "
+         f"{sandbox.BUILD_UID}; an ordinary user needs neither"),
+        ("settings of the host", said.get("sysctls") == "1", "/proc/sys is read-only", newer),
+        ("user namespaces", said.get("namespaces") == "cannot",
+         f"foreign code {said.get('namespaces')} make new ones", newer),
+        ("network", said.get("network") == "0", "none but the sandbox's own", newer),
+        ("processes", limited, f"at most {said['processes']}" if limited else "no limit", newer),
+        ("environment", said.get("environment") == "0", "none of the lab's", ""),
+    )  # fmt: skip
+    for name, ok, detail, hint in rows:
+        yield Finding(f"sandbox: {name}", ok, False, detail, hint)
+
+
+def _in_sandbox(script: str) -> str:
+    """Return what a script prints in the sandbox. Raises InfraError if it fails."""
+    pieces: list[bytes] = []
     with tempfile.TemporaryDirectory(prefix="rmaplab-doctor-") as scratch:
-        place = Path(scratch)
-        done = proc.run(sandbox.command(["gcc", "--version"], source=place, build=place))
-    return f"runs {done.text.splitlines()[0]}"
+        source, build = Path(scratch, "source"), Path(scratch, "build")
+        source.mkdir()
+        build.mkdir()
+        ended = sandbox.run(
+            ["sh", "-c", script],
+            pieces.append,
+            source=source,
+            build=build,
+            limit_s=sandbox.TOOL_LIMIT_S,
+        )
+    said = b"".join(pieces).decode("utf-8", "replace")
+    if not ended.ok:
+        raise InfraError(f"status {ended.status}: {said[-300:]}")
+    return said
 
 
 def _works(answer: accel.Probe) -> str:

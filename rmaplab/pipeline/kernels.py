@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from rmaplab.build import kernel as build_kernel
+from rmaplab.build.sandbox import STEP_LIMIT_S
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import InfraError, KernelError, UserError
 from rmaplab.model import Build, Kernel, Lab, ResolvedKernel, Series, Tree
@@ -27,6 +28,7 @@ class KernelBuilder:
     catalogue: Catalogue
     cache: Cache
     jobs: int
+    step_limit_s: float = STEP_LIMIT_S
     _found: dict[str, tree_source.Fetch] = field(default_factory=dict, init=False)
     _trees: dict[str, Tree] = field(default_factory=dict, init=False)
     _series: dict[str, Series] = field(default_factory=dict, init=False)
@@ -105,7 +107,9 @@ class KernelBuilder:
         builds: dict[str, Build] = {}
         for name, kernel in kernels.items():
             try:
-                builds[name] = build_kernel.build(kernel, self.cache, jobs=self.jobs)
+                builds[name] = build_kernel.build(
+                    kernel, self.cache, jobs=self.jobs, limit_s=self.step_limit_s
+                )
             except KernelError as error:
                 on_end(name, error)
                 raise

@@ -194,8 +194,13 @@ class _Table:
 
     def _prepare(self, base: Variant) -> None:
         """Build what the mutants of a base start from: that is none of their time."""
-        kernel = self._builder.resolve(base.kernel)
-        build_kernel.build(kernel, self._builder.cache, jobs=self._builder.jobs, keep=True)
+        build_kernel.build(
+            self._builder.resolve(base.kernel),
+            self._builder.cache,
+            jobs=self._builder.jobs,
+            keep=True,
+            limit_s=self._builder.step_limit_s,
+        )
 
     def _build(self, side: Variant) -> Build:
         (built,) = self._builder.build(self._builder.resolve_all(side.lab)).values()

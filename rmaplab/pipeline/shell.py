@@ -32,7 +32,9 @@ def run(
         raise UserError(f"the guest {guest.name} is {guest.arch}, the kernel is {kernel.arch}")
     proc.require(guest.architecture.qemu)
     resolved = builder.resolve(with_virtme(kernel))
-    built = build_kernel.build(resolved, builder.cache, jobs=builder.jobs)
+    built = build_kernel.build(
+        resolved, builder.cache, jobs=builder.jobs, limit_s=builder.step_limit_s
+    )
     accelerator = accel.choose(asked, guest.architecture, builder.cache)
     argv = virtme.shell(guest, built.image, accelerator, terminal)
     log.info(_greeting(built, guest, accelerator))

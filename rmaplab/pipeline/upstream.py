@@ -142,7 +142,9 @@ def selftest_builds(
     wanted = {name: kernel for name, kernel in kernels.items() if name in names}
     return SelftestBuilds(
         {
-            name: selftests.build(kernel, builder.cache, jobs=builder.jobs)
+            name: selftests.build(
+                kernel, builder.cache, jobs=builder.jobs, limit_s=builder.step_limit_s
+            )
             for name, kernel in wanted.items()
         },
         {name: kernel.tree.version for name, kernel in wanted.items()},

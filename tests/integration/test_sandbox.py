@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from rmaplab.build import sandbox
 from rmaplab.build.buildlog import BoundedLog
 from rmaplab.build.sandbox import Ended, Form
 from rmaplab.errors import InfraError
+from rmaplab.pipeline import doctor
 
 from . import fake_tree
 
@@ -289,3 +291,31 @@ def test_a_reader_has_its_files_and_nothing_else_of_the_host(
 def test_a_reader_has_the_labs_python(tmp_path: Path) -> None:
     words = [sys.executable, "-c", "import rmaplab.text, click; print('there')"]
     assert proc.run(sandbox.reader(words, []), env={}).text == "there\n"
+
+
+# -- doctor ------------------------------------------------------------------------------------
+
+
+def test_the_doctor_tries_each_protection(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {finding.name: finding for finding in doctor._protections()}
+    assert len(found) == 6
+    assert found["sandbox: settings of the host"].ok
+    assert found["sandbox: environment"].ok
+    assert found["sandbox: network"].ok
+    assert found["sandbox: user namespaces"].ok is sandbox.best_form().userns
+
+
+def test_the_doctor_sees_a_protection_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "best_form", lambda: Form(None, False))
+    monkeypatch.setattr(sandbox, "_READ_ONLY_SYSCTLS", [])
+    stream = proc.stream
+
+    def with_environment(*words: Any, **more: Any) -> proc.Streamed:
+        return stream(*words, **{**more, "env": dict(os.environ)})
+
+    monkeypatch.setattr(proc, "stream", with_environment)
+    found = {finding.name: finding.ok for finding in doctor._protections()}
+    assert not found["sandbox: settings of the host"]
+    assert not found["sandbox: environment"]
+    assert not found["sandbox: processes"]
+    assert found["sandbox: foreign user"] is (os.geteuid() != 0)

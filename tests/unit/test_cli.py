@@ -22,8 +22,9 @@ import pytest
 
 from rmaplab import cli, proc
 from rmaplab.build import initramfs
+from rmaplab.cli import runs
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.errors import BuildError, InfraError, KernelError, PatchError
+from rmaplab.errors import BuildError, InfraError, KernelError, PatchError, UserError
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest.cellsetup import CellSetup, CellTask
 from rmaplab.guest.command import Launch
@@ -844,3 +845,19 @@ def test_clean_frees_what_it_named(command: Command, tmp_path: Path) -> None:
 def test_the_version_and_the_help_are_no_mistake(command: Command) -> None:
     assert command("--version").code == 0
     assert "ab" in command("--help").out
+
+
+@pytest.mark.parametrize("said", ["soon", "0", "-1", "nan", "inf"])
+def test_a_limit_for_builds_that_is_no_number_of_seconds_is_refused(
+    monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setenv("RMAPLAB_BUILD_LIMIT", said)
+    with pytest.raises(UserError, match="RMAPLAB_BUILD_LIMIT"):
+        runs.builder(Catalogue(), 1)
+
+
+def test_a_limit_for_builds_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RMAPLAB_BUILD_LIMIT", raising=False)
+    assert runs.builder(Catalogue(), 1).step_limit_s == 7200
+    monkeypatch.setenv("RMAPLAB_BUILD_LIMIT", "90.5")
+    assert runs.builder(Catalogue(), 1).step_limit_s == 90.5
