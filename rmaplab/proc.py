@@ -207,7 +207,7 @@ def stream(
                 stopped = _pump(process, source, sink, lambda: watch(time.monotonic() - began))
             finally:
                 _end_group(process)
-            # What was printed last is in the pipe still.
+            # The last output may be in the pipe still.
             os.set_blocking(source.fileno(), False)
             while chunk := source.read(_PIECE_BYTES):
                 sink(chunk)

@@ -343,7 +343,7 @@ def _keep(wanted: ResolvedKernel, site: _BuildDir, began: float, *, with_objects
 
 def _release(objects: Path) -> str:
     """Return the release of a built kernel, which the kernel's uname -r has to say."""
-    release = harvest.text(objects, _RELEASE_FILE, limit=4096).strip()
+    release = harvest.text(objects, _RELEASE_FILE, limit=1000).strip()
     if not _RELEASE.fullmatch(release):
         raise BuildError(f"{_RELEASE_FILE} of the build is no kernel release: {release[:80]!r}")
     return release

@@ -68,7 +68,8 @@ STEP_LIMIT_S = 2 * 3600.0
 """The time that a step of a build may take, in seconds."""
 TOOL_LIMIT_S = 600.0
 """The time that a tool may take to read something, in seconds."""
-PROCESSES = 4096
+PROCESSES = 5000
+"""The processes at once of a command: make -j of the largest host needs a fifth."""
 FILE_BYTES = 32 << 30
 FULL_DISK_BYTES = 16 << 20
 """With less than this free a disk is full, and what runs is ended."""

@@ -208,7 +208,9 @@ def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(
 
 
 def test_what_stays_behind_in_the_background_ends_with_the_command(box: Box) -> None:
-    assert box.run("setsid sleep 62.0625 & exit 3") == Ended(3, "", False)
+    assert box.run("for n in $(seq 200); do setsid sleep 62.0625 & done; exit 3") == Ended(
+        3, "", False
+    )
     assert not list(fake_tree.processes_with("sleep\00062.0625"))
 
 
