@@ -72,7 +72,7 @@ def news(base: Side, patched: Side) -> tuple[News, ...]:
 def not_reached(base: Side, patched: Side) -> tuple[str, ...]:
     """List the failures of ``patched`` that no repeat of ``base`` came to."""
     found = [one.title for one in _failing_on(base, patched) if not base.could_show(one)]
-    if patched.tainted and not base.tainted and base.reach is not Reach.END:
+    if patched.taint & ~base.taint and base.reach < Reach.LIMIT:
         found.append("kernel taint")
     return tuple(sorted(found))
 
@@ -112,8 +112,10 @@ def ends_text(side: Side) -> str:
 
 
 def _taint(base: Side, patched: Side) -> Iterator[News]:
-    if patched.tainted and not base.tainted and base.reach is Reach.END:
-        yield News(NewsKind.TAINT, "the kernel tainted itself, and the console does not say why")
+    flags = patched.taint & ~base.taint
+    if flags and base.reach >= Reach.LIMIT:
+        text = f"the kernel tainted itself ({flags}), and the console does not say why"
+        yield News(NewsKind.TAINT, text)
 
 
 def _amounts(base: Side, patched: Side) -> Iterator[News]:

@@ -8,6 +8,8 @@ says nothing about that check.
 from __future__ import annotations
 
 import enum
+import functools
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,8 +35,9 @@ class Reach(enum.IntEnum):
     """Name how far a cell came.
 
     BOOT: no test ran. TEST: the guest died while one ran; only the results that were printed are
-    known. LIMIT: the workload was killed at its limit; the audit took place after that, and neither
-    the exit status nor the ledger counts. END: the workload exited, every check was made.
+    known. LIMIT: the workload was killed at its limit; the audit took place and the taint flags were
+    read after that, and neither the exit status nor the ledger counts. END: the workload exited,
+    every check was made.
     """
 
     BOOT = 0
@@ -83,7 +86,7 @@ class Side:
     repeat, ``always_ran`` those in every one; ``came`` are all that were printed or found in any,
     skips too. ``amounts`` are those of the failing findings, over the repeats. ``splats`` are all
     by fingerprint, allowed or not; ``causes`` are the titles of those that failed a cell and follow
-    no other. ``tainted`` says that the kernel of some repeat tainted itself with a quiet console.
+    no other. ``taint`` has the taint flags of any repeat that no splat of its console explains.
     """
 
     everything: tuple[CellResult, ...]
@@ -99,7 +102,7 @@ class Side:
     amounts: Mapping[Name, tuple[int, ...]]
     splats: Mapping[str, Splat]
     causes: Mapping[str, str]
-    tainted: bool
+    taint: int
 
     @classmethod
     def of(cls, results: Iterable[CellResult]) -> Side:
@@ -137,7 +140,9 @@ class Side:
                 for splat, allowed in splats
                 if not allowed and not splat.following
             },
-            tainted=any(map(_tainted_itself, kept)),
+            taint=functools.reduce(
+                operator.or_, (result.observation.tainted for result in kept), 0
+            ),
         )
 
     @property
@@ -212,8 +217,3 @@ def _amounts(failing: Sequence[Shown]) -> dict[Name, tuple[int, ...]]:
         if one.finding is not None and one.finding.amount is not None:
             found[one.name] = (*found.get(one.name, ()), one.finding.amount)
     return found
-
-
-def _tainted_itself(result: CellResult) -> bool:
-    """Say whether a cell's kernel complains by a taint flag, and by no splat that counts."""
-    return result.outcome is Outcome.SPLAT and all(allowed for _, allowed in result.splats)

@@ -333,7 +333,7 @@ TABLE = {
     "completed": (SAME, NEW, WORSE, WORSE, WORSE, NEW, WORSE),
     "splat": (GONE, SAME, WORSE, WORSE, WORSE, NEW, WORSE),
     "taint": (SAME, NEW, SAME, WORSE, WORSE, NEW, WORSE),
-    "timeout": (SAME, NEW, SAME, SAME, WORSE, NEW, WORSE),
+    "timeout": (SAME, NEW, WORSE, SAME, WORSE, NEW, WORSE),
     "hang": (SAME, NEW, SAME, SAME, SAME, NEW, WORSE),
     "panic": (GONE, NEW, GONE, GONE, WORSE, SAME, WORSE),
     "boot": (SAME, NEW, SAME, SAME, SAME, NEW, SAME),
@@ -466,6 +466,16 @@ def test_a_fix_is_none_if_patched_did_not_run_what_base_failed() -> None:
     for left in ([], [Subtest("a", Verdict.SKIP)]):
         only = row([observation(failed("a"), passed("b"))], [observation(passed("b"), *left)])
         assert (only.change, only.detail) == (Change.MISSING, "ran on base, not on patched: a")
+
+
+def test_another_taint_flag_than_that_of_base_is_a_regression() -> None:
+    before = STATES["taint"]
+    assert before.tainted
+    after = replace(before, tainted=before.tainted | 32)
+    only = row([before], [after])
+    assert only.change is Change.REGRESSED
+    assert "the kernel tainted itself (32)" in only.detail
+    assert row([after], [before]).change is Change.SAME_FAIL
 
 
 def test_a_repeat_that_was_not_run_on_one_side_is_missing() -> None:
