@@ -9,14 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from rmaplab.cli import runs
 from rmaplab.config import paths
+from rmaplab.config.catalogue import Catalogue
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.model import Cell
-from rmaplab.pipeline import reproduce
+from rmaplab.mutants import MutantBase
+from rmaplab.pipeline import labs, reproduce
+from rmaplab.pipeline import mutants as mutants_pipeline
+from rmaplab.pipeline import run as run_pipeline
+from rmaplab.pipeline.run import RunRequest
+from rmaplab.plan import plan
+from rmaplab.selection import choose
 from rmaplab.store.runfolder import RunRecord
 
 from . import builders
+from .test_mutants import mutant
 
 LAUNCH = Launch(Path("/cache/bzImage"), Path("/cache/cpio"), Accelerator.TCG)
 CELL = builders.cell(settings=builders.settings("it's"), device="dmirror")
@@ -65,6 +75,30 @@ def test_in_an_ab_both_kernels_run_the_cell(tmp_path: Path, checkout: Path) -> N
     record = a_record(checkout, "ab", "x.yaml", "--series", "s")
     record.comparison = ("base", "patched")
     assert called(tmp_path, record).stdout.endswith(f"<--series><s><--filter><{TERMS}>")
+
+
+@pytest.mark.parametrize("base", MutantBase)
+def test_the_script_of_a_mutants_cell_runs_that_cell_and_no_other(
+    tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch, base: MutantBase
+) -> None:
+    whole = labs.read(Path("configs/rmap.yaml"), Catalogue())
+    for side in mutants_pipeline.sides(whole, replace(mutant(), base=base)):
+        command = labs.command(side.lab, side.kernel, "tcg", side.config)
+        one = next(cell for cell in plan(side.lab).cells if not cell.skip)
+        record = builders.record(side.lab, [one.id], command=command, directory=str(checkout))
+        said = called(tmp_path, record, one).stdout.partition("\n<")[2]
+        words = said.removesuffix(">").split("><")
+        asked: list[RunRequest] = []
+
+        def noted(request: RunRequest, builder: object, asked: list[RunRequest] = asked) -> None:
+            asked.append(request)
+            raise SystemExit(0)
+
+        monkeypatch.setattr(run_pipeline, "run", noted)
+        assert CliRunner().invoke(runs.run, words[1:]).exit_code == 0
+        (request,) = asked
+        assert request.lab.kernels == (side.kernel,)
+        assert choose(request.lab, filter=request.filter).cells == (one,)
 
 
 def test_without_a_device_set_the_filter_names_none(tmp_path: Path, checkout: Path) -> None:
