@@ -83,6 +83,12 @@ def not_checked(base: Side, patched: Side) -> tuple[str, ...]:
     return tuple(sorted(one.title for one in found))
 
 
+def unchecked_on(base: Side, patched: Side) -> tuple[str, ...]:
+    """List the results that are an error on ``patched`` alone, and that ``base`` got to see."""
+    found = (one for name, one in patched.unchecked.items() if name not in base.unchecked)
+    return tuple(sorted(one.title for one in found if base.could_show(one)))
+
+
 def _failing_on(base: Side, patched: Side) -> list[Shown]:
     """List the results that fail on ``patched`` and on no repeat of ``base``, by name."""
     return [one for name, one in sorted(patched.failing.items()) if name not in base.failing]

@@ -14,6 +14,7 @@ from rmaplab.compare.news import (
     news,
     not_checked,
     not_reached,
+    unchecked_on,
 )
 from rmaplab.compare.numbers import (
     Numbers,
@@ -227,7 +228,7 @@ def _both_failed(base: Side, patched: Side) -> Decision:
         return Change.MISSING, f"fails on patched, could not be checked on base: {_listed(doubts)}"
     if lost := _lost(base, patched):
         return Change.MISSING, f"ran on base, not on patched: {lost}{note}"
-    if unchecked := _titles(patched, patched.unchecked.keys() - base.unchecked.keys()):
+    if unchecked := unchecked_on(base, patched):
         return Change.MISSING, f"could not be checked on patched: {_listed(unchecked)}{note}"
     gone = base.causes.keys() - patched.splats.keys()
     if gone:

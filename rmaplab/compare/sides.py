@@ -35,8 +35,8 @@ class Reach(enum.IntEnum):
     """Name how far a cell came.
 
     BOOT: no test ran. TEST: the guest died while one ran; only the results that were printed are
-    known. LIMIT: the workload was killed at its limit; the audit took place and the taint flags were
-    read after that, and neither the exit status nor the ledger counts. END: the workload exited,
+    known. LIMIT: the workload was killed at its limit. The audit took place after that, the taint
+    flags were read, and neither the exit status nor the ledger counts. END: the workload exited,
     every check was made.
     """
 

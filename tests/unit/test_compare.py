@@ -460,6 +460,8 @@ def test_a_result_that_could_not_be_checked_on_patched_alone_is_missing() -> Non
     only = row([observation(failed("a"))], [after])
     assert (only.change, only.detail) == (Change.MISSING, "could not be checked on patched: b")
     assert row([after], [after]).change is Change.SAME_FAIL
+    # Base died before it, so there is nothing that patched lost.
+    assert row([STATES["hang"]], [after]).change is Change.SAME_FAIL
 
 
 def test_a_fix_is_none_if_patched_did_not_run_what_base_failed() -> None:
