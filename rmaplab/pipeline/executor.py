@@ -23,6 +23,7 @@ from rmaplab.pipeline.hostmemory import available_mb
 
 # A clone that waits: what QEMU itself needs, measured by tests/bench_cells.py.
 WAITING_MB = 40
+_DETAIL_CHARACTERS = 2000
 
 
 class Executor(Protocol):
@@ -94,7 +95,9 @@ def contained(cell: Cell, folder: Path) -> Iterator[None]:
     except Exception as error:
         if is_fatal(error):
             raise
-        detail = f"the lab failed: {type(error).__name__}: {error}"
+        said = f"the lab failed: {type(error).__name__}: {error}"[:_DETAIL_CHARACTERS]
+        # A file's name in it need not be UTF-8, and the transcript's reader takes nothing else.
+        detail = said.encode("utf-8", "replace").decode("utf-8")
         log.warn(f"{cell.id}: {detail}")
         end = {"at": round(time.monotonic() - began, 3), "from": "lab", "ev": "end",
                "how": str(EndCause.UNUSABLE), "detail": detail}  # fmt: skip

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pickle
 from pathlib import Path
 
@@ -119,7 +120,9 @@ def test_what_is_no_task_is_refused(text: bytes) -> None:
 @pytest.mark.parametrize("one", NOT_RUN[:2])
 def test_a_cell_that_is_not_run_leaves_an_end_that_says_so(tmp_path: Path, one: NotRun) -> None:
     one.leave(tmp_path)
-    assert '"how": "not-run"' in (tmp_path / "agent.jsonl").read_text("utf-8").splitlines()[-1]
+    lines = (tmp_path / "agent.jsonl").read_text(encoding="utf-8").splitlines()
+    (end,) = (line for line in map(json.loads, lines) if line["ev"] == "end")
+    assert end["how"] == "not-run"
 
 
 def test_a_cell_whose_guest_did_not_boot_has_the_evidence_of_that_boot(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -333,7 +334,14 @@ def test_a_turn_comes_once_and_a_cell_that_gave_up_holds_nobody_up() -> None:
 
 @pytest.mark.parametrize("when", ["start", "work", "end"])
 @pytest.mark.parametrize(
-    "error", [InfraError("QEMU is gone"), KeyError("steady"), ExceptionGroup("x", [ValueError()])]
+    "error",
+    [
+        InfraError("QEMU is gone"),
+        KeyError("steady"),
+        ExceptionGroup("x", [ValueError()]),
+        FileNotFoundError(errno.ENOENT, "no such file", os.fsdecode(b"caf\xe9")),
+        ValueError("\0\x1b[2J\n" + "long " * 100_000),
+    ],
 )
 def test_an_error_of_one_cell_is_that_cells_end_and_the_others_pass(
     tmp_path: Path, when: str, error: Exception

@@ -224,7 +224,7 @@ def test_a_shared_guest_has_another_cell_only_after_one_that_ended_well(
         said.append("boot")
         done = asyncio.Event()
         done.set()
-        log = SimpleNamespace(flush=lambda: None, go_on=lambda _file: None)
+        log = SimpleNamespace(size=24, go_on=lambda _file: None)
         yield SimpleNamespace(console=SimpleNamespace(expect=lambda _mark: done, log=log))
         said.append("end")
 
