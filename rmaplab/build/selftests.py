@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rmaplab.build import harvest, makelog, sandbox
 from rmaplab.build.buildlog import BoundedLog
-from rmaplab.build.kernel import keep_failed_log
+from rmaplab.build.kernel import OBJECTS, keep_failed_log
 from rmaplab.build.makelog import first_errors
 from rmaplab.errors import BuildError, RmaplabError
 from rmaplab.log import log
@@ -168,7 +168,7 @@ def _make(
     jobs: int,
     limit_s: float,
 ) -> dict[str, object]:
-    objects, copy = entry / "obj", entry / name
+    objects, copy = entry / OBJECTS, entry / name
     objects.mkdir()
     harvest.copy_folder(source, f"{PLACE}/{name}", copy)
     for file, text in _NO_LIBURING.items():
