@@ -40,7 +40,8 @@ class Act(enum.Enum):
     QEMU_EXIT = "QEMU ends"
 
 
-Item = Mapping[str, Any] | bytes | Act
+Item = Mapping[str, Any] | bytes | Act | asyncio.Event
+"""An event, raw bytes, a misconduct, or a condition that the agent waits for."""
 Answer = Callable[["ScriptedGuest", int, Sequence[str]], Iterable[Item]]
 """The events that answer a request, from its number and words; ``id`` and ``t`` are added."""
 
@@ -168,6 +169,8 @@ class ScriptedGuest:
         for item in items:
             if isinstance(item, Act):
                 await self._act(item, writer)
+            elif isinstance(item, asyncio.Event):
+                await item.wait()
             elif isinstance(item, bytes):
                 writer.write(item)
             else:

@@ -15,7 +15,19 @@ from rmaplab.collect import transcript
 from rmaplab.evidence.events import Garbled, Line, decode
 from rmaplab.model import Outcome, Verdict
 
-from .builders import BEGIN, BOOTED, END, READY, RUN, TAINTED, WHOLE, at, from_agent, from_lab
+from .builders import (
+    BEGIN,
+    BOOTED,
+    END,
+    READY,
+    RUN,
+    TAINTED,
+    WHOLE,
+    at,
+    from_agent,
+    from_lab,
+    sampled,
+)
 from .evidence_cases import Evidence, cases, forged, observed, verdict
 from .evidence_fuzz import once
 from .scripted_agent import audit_event
@@ -63,6 +75,25 @@ def test_a_cell_that_lost_any_end_of_its_transcript_is_no_pass(
     text, shown = cases()[data.draw(st.sampled_from(ALL))].files(tmp_path)
     size = data.draw(st.integers(0, len(text) - 1))
     assert verdict(observed(tmp_path, text[:size], shown)) is not Verdict.PASS
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_a_cell_that_lost_any_number_of_its_last_lines_is_no_pass(
+    tmp_path: Path, name: str
+) -> None:
+    text, shown = cases()[name].files(tmp_path)
+    lines = text.splitlines(keepends=True)
+    for kept in range(len(lines)):
+        assert verdict(observed(tmp_path, b"".join(lines[:kept]), shown)) is not Verdict.PASS, kept
+
+
+def test_a_line_behind_the_last_one_is_no_pass(tmp_path: Path) -> None:
+    text, shown = cases()["pass"].files(tmp_path)
+    number = text.count(b"\n")
+    line = json.dumps({**from_lab("console", bytes=1), "n": number}).encode() + b"\n"
+    seen = observed(tmp_path, text + line, shown)
+    assert "after the last one" in seen.detail
+    assert verdict(seen) is not Verdict.PASS
 
 
 @fast
@@ -137,12 +168,24 @@ def test_a_console_without_the_marks_of_the_cells_program_is_no_pass(
     assert (seen.ended, verdict(seen)) == (Outcome.LOST, Verdict.ERROR)
 
 
-@pytest.mark.parametrize("label", ["before", "after"])
-def test_a_sample_without_the_taint_flags_is_no_pass(tmp_path: Path, label: str) -> None:
+@pytest.mark.parametrize("without", [("before",), ("after",), ("before", "after")])
+def test_samples_without_the_taint_flags_are_no_pass(
+    tmp_path: Path, without: tuple[str, ...]
+) -> None:
     lines = list(cases()["pass"].lines)
-    number = next(n for n, line in enumerate(lines) if line.get("label") == label)
-    lines[number - 2] = {**lines[number - 2], "files": {}}
+    for label in without:
+        number = next(n for n, line in enumerate(lines) if line.get("label") == label)
+        lines[number - 2] = {**lines[number - 2], "files": {}}
     seen = observed(tmp_path, *Evidence(tuple(lines)).files(tmp_path))
+    assert (seen.ended, verdict(seen)) == (Outcome.LOST, Verdict.ERROR)
+
+
+@pytest.mark.parametrize("event", ["beat", "out"])
+def test_an_agent_that_speaks_after_its_cells_end_is_no_pass(tmp_path: Path, event: str) -> None:
+    facts = {"id": RUN, "text": "ok"} if event == "out" else {}
+    lines = (*cases()["pass"].lines, from_agent(event, **facts))
+    seen = observed(tmp_path, *Evidence(lines).files(tmp_path))
+    assert "after the cell's end" in seen.detail
     assert (seen.ended, verdict(seen)) == (Outcome.LOST, Verdict.ERROR)
 
 
@@ -253,6 +296,7 @@ def test_a_sample_is_sealed_when_it_is_taken(tmp_path: Path) -> None:
         [from_lab("request", id=8, words=[])],
         [from_lab("request", id=8, words=["run", "1", "0", "/bin/x"])],
         [from_lab("sample", label="after", id=6)],
+        sampled("before", 8, {}),
         [from_lab("skip", reason="no swap")],
         [{**from_lab("end", how="bye", detail=""), "from": "agent"}],
         [{**from_agent("beat"), "from": "lab"}],
@@ -269,6 +313,16 @@ def test_what_may_come_once_or_from_one_speaker_is_lost_if_it_comes_otherwise(
         lines = (*whole.lines[:where], *more, *whole.lines[where:])
         seen = observed(tmp_path, *Evidence(lines).files(tmp_path))
         assert (seen.ended, verdict(seen)) == (Outcome.LOST, Verdict.ERROR), where
+
+
+def test_a_sample_that_was_taken_before_the_workload_is_none_after_it(tmp_path: Path) -> None:
+    lines = [{**one, "id": 8} if one.get("id") == RUN else one for one in cases()["pass"].lines]
+    after = next(n for n, one in enumerate(lines) if one.get("id") == 7)
+    early, rest = lines[after : after + 4], lines[:after] + lines[after + 4 :]
+    began = next(n for n, one in enumerate(rest) if one.get("id") == 8)
+    seen = observed(tmp_path, *Evidence((*rest[:began], *early, *rest[began:])).files(tmp_path))
+    assert "is taken before its end" in seen.detail
+    assert (seen.ended, verdict(seen)) == (Outcome.LOST, Verdict.ERROR)
 
 
 # -- any bytes -------------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ import pytest
 
 from rmaplab.collect import transcript
 from rmaplab.collect.observe import observe
+from rmaplab.evidence import events
 from rmaplab.evidence.ends import EndCause
+from rmaplab.evidence.events import AgentEvent, Garbled
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest import sampling, session, template, vm
 from rmaplab.guest import transcript as writing
@@ -237,8 +239,18 @@ def test_a_death_is_known_when_it_happens(
 def test_a_kernel_that_dies_of_what_spoilt_its_agent_is_dead(
     tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seen_garbage = asyncio.Event()
+
+    def decode_agent(raw: bytes) -> AgentEvent | Garbled:
+        found = real(raw)
+        if isinstance(found, Garbled):
+            seen_garbage.set()
+        return found
+
+    real = events.decode_agent
+    monkeypatch.setattr(events, "decode_agent", decode_agent)
     monkeypatch.setattr(session, "SETTLE_S", 20.0)
-    script.answers["run"] = lambda guest, number, words: [b"{\x00\n", Act.PANIC]
+    script.answers["run"] = lambda guest, number, words: [b"{\x00\n", seen_garbage, Act.PANIC]
     seen = carried_out(tmp_path)
     assert (seen.ended, seen.fault, how(tmp_path)) == (
         Outcome.PANIC, Fault.KERNEL, EndCause.PANIC,
@@ -493,14 +505,15 @@ def test_cells_in_one_guest_have_a_whole_transcript_each(tmp_path: Path, script:
         for number, folder in enumerate(folders):
             folder.mkdir()
             await guest.run(a_cell(number + 1), setup, folder, PROGRAM)
+            found.append(observe(folder))  # while the guest lives on
         await guest.close()
 
+    found: list[Observation] = []
     folders = [tmp_path / str(number) for number in range(3)]
     setup = dataclasses.replace(SETUP, ledger=None)
     asyncio.run(asyncio.wait_for(both(), 60))
     assert script.guests == 1
-    for folder in folders:
-        seen = observe(folder)
+    for seen in [*found, *map(observe, folders)]:
         assert (seen.ended, seen.detail, verdict(seen)) == (Outcome.COMPLETED, "", Verdict.PASS)
 
 
