@@ -82,6 +82,8 @@ def save(folder: RunFolder, cell: str, seen: Observation) -> Observation:
         counters=_NONE,
         subtests=_shared(seen.subtests),
         findings=_shared(seen.findings),
+        values=_shared(seen.values),
+        costs=_shared(seen.costs),
         settings_read=_shared_mapping(tuple(seen.settings_read.items())),
     )
 
