@@ -6,65 +6,71 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rmaplab.collect import transcript
+from rmaplab.guest import cell as guest_cell
 from rmaplab.guest import sampling
-from rmaplab.guest.agent import Request
 from rmaplab.guest.cellsetup import CellSetup, LedgerSetup
 from rmaplab.guest.command import Accelerator, Launch
-from rmaplab.guest.session import SAMPLES, Session
-from rmaplab.guest.transcript import Transcript
+from rmaplab.guest.session import SAMPLES
 from rmaplab.model import FREE
 
 from . import builders
+from .builders import PROGRAM, TAINTED
+from .scripted_agent import Item, Script, ScriptedGuest, machine, run
 
-LAUNCH = Launch(Path("/nonexistent"), Path("/nonexistent"), Accelerator.TCG)
+LAUNCH = Launch(Path("/nonexistent"), Path("/nonexistent"), Accelerator.KVM)
+UNCALIBRATED = LedgerSetup({})
 
 
-class FakeAgent:
-    """Each sample shows one anonymous page less than the one before, from ``pages`` on."""
+class Sampled:
+    """A cell whose samples after the workload show one anonymous page less each, from ``pages`` on.
 
-    def __init__(self, pages: int, unrest: int = 0) -> None:
-        self.pages = pages
-        self.unrest = unrest
+    The guest is not at rest for the first ``unrest`` drains after the workload.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pages: int, unrest: int = 0) -> None:
         self.drains: list[tuple[str, ...]] = []
-        self.sent: list[Request] = []
+        self._pages, self._unrest = pages, unrest
+        self._over = False
+        self.script = machine(monkeypatch, Script())
+        self.script.answers.update(
+            {"run": self._run, "run-exact": self._run, "sample": self._sample,
+             "drain": self._drain}
+        )  # fmt: skip
 
-    async def send(self, *words: str) -> Request:
-        self.sent.append(Request(len(self.sent) + 1, words))
-        return self.sent[-1]
+    def _run(self, guest: ScriptedGuest, number: int, words: Sequence[str]) -> Iterable[Item]:
+        self._over = True
+        return run(guest, number, words)
 
-    async def answer_as(self, kind: type[Any], request: Request) -> Any:
-        name, *words = request.words
-        facts: dict[str, Any] = {"t": 1, "id": request.number}
-        if name == "drain":
-            self.drains.append(tuple(words))
-            steady = len(self.drains) > self.unrest
-            return kind(**facts, errno=0, free=100, pcp=5, steady=steady, polls=1)
-        assert name == "sample"
-        self.pages -= 1
-        files = {"/proc/vmstat": f"nr_anon_pages {self.pages + 1}\n"}
-        return kind(**facts, files=files, errors={}, last=True)
+    def _sample(self, guest: ScriptedGuest, number: int, words: Sequence[str]) -> Iterable[Item]:
+        files = {TAINTED: "0\n", "/proc/vmstat": f"nr_anon_pages {self._pages}\n"}
+        self._pages -= self._over
+        yield {"ev": "files", "files": files, "errors": {}, "last": True}
 
+    def _drain(self, guest: ScriptedGuest, number: int, words: Sequence[str]) -> Iterable[Item]:
+        if self._over:
+            self.drains.append(tuple(words[1:]))
+        steady = len(self.drains) > self._unrest or not self._over
+        yield {"ev": "drained", "errno": 0, "free": 100, "pcp": 5, "steady": steady, "polls": 1}
 
-def sampled(
-    tmp_path: Path, agent: FakeAgent, ledger: LedgerSetup | None, *, ahead: bool = False
-) -> transcript.Saved:
-    async def sample() -> None:
-        asked = await session._ask_ahead() if ahead else None
-        await session._sample(asked)
-
-    with Transcript(tmp_path / "agent.jsonl") as said:
-        vm: Any = SimpleNamespace(agent=agent)
+    def carry_out(self, folder: Path, ledger: LedgerSetup | None, **guest: Any) -> transcript.Saved:
+        """Run the cell; what its transcript says."""
+        cell = builders.cell(guest=dataclasses.replace(builders.guest(devices=()), **guest))
         setup = CellSetup(LAUNCH, (), ledger=ledger)
-        session = Session(builders.cell(), setup, vm, said, "/bin/x")
-        asyncio.run(sample())
-    return transcript.read(tmp_path / "agent.jsonl")
+        asyncio.run(asyncio.wait_for(guest_cell.run(cell, setup, folder, PROGRAM), 60))
+        saved = transcript.read(folder / "agent.jsonl")
+        assert (saved.how, saved.garbled) == ("bye", "")
+        return saved
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "agent.jsonl").read_bytes().splitlines()]
 
 
 def until(pages: int) -> LedgerSetup:
@@ -78,29 +84,24 @@ def until(pages: int) -> LedgerSetup:
     [(7, [()]), (9, [(), ("wait",), ("wait",)]), (70, [()] + [("wait",)] * (SAMPLES - 1))],
 )
 def test_samples_are_taken_until_the_ledger_balances(
-    tmp_path: Path, pages: int, drains: list[tuple[str, ...]]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int, drains: list[tuple[str, ...]]
 ) -> None:
-    for ahead in (False, True):
-        agent = FakeAgent(pages)
-        sampled(tmp_path, agent, until(7), ahead=ahead)
-        assert agent.drains == drains
-        # Nothing is asked for that nobody waits for: the next cell of the guest would get it.
-        assert len(agent.sent) == 2 * len(drains)
+    cell = Sampled(monkeypatch, pages)
+    cell.carry_out(tmp_path, until(7))
+    assert cell.drains == drains
+    # Nothing is asked for that nobody waits for: the next cell of the guest would get it.
+    asked = [words[0] for words in cell.script.requests]
+    assert asked[asked.index("run") + 1 :] == ["drain", "sample"] * len(drains)
 
 
 @pytest.mark.parametrize(("unrest", "drains"), [(2, 3), (3, 3)])
 def test_free_pages_are_counted_at_rest_or_not_at_all(
-    tmp_path: Path, unrest: int, drains: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unrest: int, drains: int
 ) -> None:
-    agent = FakeAgent(9, unrest)
-    sampled(tmp_path, agent, LedgerSetup({}))
-    assert len(agent.drains) == drains
-    (said,) = [
-        line
-        for line in map(json.loads, (tmp_path / "agent.jsonl").read_text("utf-8").splitlines())
-        if line["ev"] == "sample"
-    ]
-    assert said.get("free") == (105 if unrest < drains else None)
+    cell = Sampled(monkeypatch, 9, unrest)
+    saved = cell.carry_out(tmp_path, UNCALIBRATED)
+    assert len(cell.drains) == drains
+    assert saved.samples["after"].get(FREE) == ("105" if unrest < drains else None)
 
 
 def test_a_guest_that_is_not_at_rest_is_never_balanced() -> None:
@@ -110,30 +111,37 @@ def test_a_guest_that_is_not_at_rest_is_never_balanced() -> None:
         assert sampling.is_balanced(before, after, {}, {}, 1) is balanced
 
 
-def test_without_a_sample_before_the_first_one_waits(tmp_path: Path) -> None:
-    agent = FakeAgent(9)
-    sampled(tmp_path, agent, LedgerSetup({}))
-    assert agent.drains == [("wait",)]
+def test_without_a_sample_before_the_first_one_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = Sampled(monkeypatch, 9)
+    cell.carry_out(tmp_path, UNCALIBRATED)
+    assert cell.drains == [("wait",)]
 
 
-def test_without_a_ledger_nothing_is_drained(tmp_path: Path) -> None:
-    agent = FakeAgent(9)
-    saved = sampled(tmp_path, agent, None)
-    assert agent.drains == []
+def test_without_a_ledger_nothing_is_drained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = Sampled(monkeypatch, 9)
+    saved = cell.carry_out(tmp_path, None)
+    assert cell.drains == []
     assert saved.ledger is None
 
 
-def test_what_the_ledger_is_judged_by_is_in_the_transcript(tmp_path: Path) -> None:
-    saved = sampled(tmp_path, FakeAgent(7), until(7))
+def test_what_the_ledger_is_judged_by_is_in_the_transcript(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = Sampled(monkeypatch, 7).carry_out(tmp_path, until(7))
     assert saved.ledger is not None
     assert saved.ledger.bounds == {"pages.unaccounted": (-24, 24)}
 
 
-def test_in_exact_mode_nothing_is_asked_ahead(tmp_path: Path) -> None:
-    with Transcript(tmp_path / "agent.jsonl") as said:
-        agent = FakeAgent(9)
-        vm: Any = SimpleNamespace(agent=agent)
-        cell = builders.cell(guest=dataclasses.replace(builders.guest(), icount=True))
-        session = Session(cell, CellSetup(LAUNCH, ()), vm, said, "/bin/x")
-        assert asyncio.run(session._ask_ahead()) is None
-        assert agent.sent == []
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_sample_is_asked_for_with_the_workload_but_in_exact_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact: bool
+) -> None:
+    Sampled(monkeypatch, 7).carry_out(tmp_path, until(7), icount=exact)
+    said = lines(tmp_path)
+    ended = next(n for n, line in enumerate(said) if line["ev"] == "exit")
+    asked = max(n for n, line in enumerate(said) if line.get("words") == ["sample"])
+    assert (asked > ended) is exact
