@@ -13,7 +13,7 @@ import pytest
 
 from rmaplab.build import buildlog, selftests
 from rmaplab.build import kernel as build_kernel
-from rmaplab.errors import BuildError
+from rmaplab.errors import BuildError, PatchError
 from rmaplab.model import Build, Kernel, ResolvedKernel
 from rmaplab.source import patched
 from rmaplab.source import series as series_source
@@ -235,7 +235,7 @@ def test_what_is_no_program_is_not_taken_for_a_selftest(
     kept(home, cache)
 
 
-def test_a_series_that_makes_the_selftests_a_link_finds_nothing_of_the_host(
+def test_a_series_that_makes_the_selftests_a_link_to_the_host_does_not_apply(
     tmp_path: Path, home: Path, cache: Cache
 ) -> None:
     tree = fake_tree.make(tmp_path / "linux", TESTS)
@@ -245,7 +245,6 @@ def test_a_series_that_makes_the_selftests_a_link_finds_nothing_of_the_host(
     fake_tree.git(tree, "add", "--all")
     fake_tree.git(tree, "commit", "--quiet", "--no-gpg-sign", "-m", "mm: a link")
     series = str(fake_tree.series_of(tree, tmp_path / "series"))
-    built = selftests.build(request(tree, tmp_path, cache, series), cache, jobs=1)
-    assert built.folder == ""
-    assert built.programs == {}
+    with pytest.raises(PatchError, match="a link that leads out of the tree"):
+        selftests.build(request(tree, tmp_path, cache, series), cache, jobs=1)
     kept(home, cache)
