@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from rmaplab.errors import InfraError
+from rmaplab.errors import InfraError, is_fatal
 from rmaplab.evidence.ends import EndCause, SampleLabel
 from rmaplab.evidence.events import Answer, Exit, Refusal
 from rmaplab.guest import prepare, sampling, settings
@@ -67,8 +67,8 @@ class Session:
     async def to_the_end(self) -> GuestEnd:
         """Conduct the cell and note how it ended.
 
-        An exception ends this cell and no other one. Raises OSError alone: the host's disk or
-        its descriptors are at an end, and so is every cell.
+        An exception ends this cell and no other one, unless every cell would meet it
+        (``errors.is_fatal``): then it is raised.
         """
         try:
             death = await self._watched()
@@ -92,11 +92,11 @@ class Session:
             if self.vm.death.done():
                 return self.vm.death.result()
             return GuestEnd(EndCause.GARBLED, error.message)
-        except InfraError as error:
-            return GuestEnd(EndCause.UNUSABLE, error.message)
-        except OSError:
-            raise
         except Exception as error:
+            if is_fatal(error):
+                raise
+            if isinstance(error, InfraError):
+                return GuestEnd(EndCause.UNUSABLE, error.message)
             log.warn(f"{self.cell.id}: {type(error).__name__}: {error}")
             return GuestEnd(EndCause.LAB_ERROR, f"{type(error).__name__}: {error}")
 

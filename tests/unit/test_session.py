@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import itertools
 import json
 import re
@@ -269,6 +270,20 @@ def test_an_error_of_the_labs_ends_its_cell_alone(
         Outcome.INFRA, Fault.LAB, EndCause.LAB_ERROR,
     )  # fmt: skip
     assert "KeyError: 'steady'" in seen.detail
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), OSError(errno.EROFS, "no")])
+def test_a_full_disk_is_no_end_of_a_cell_but_of_the_run(
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    async def broken(*words: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sampling, "sample", broken)
+    with pytest.raises(OSError) as caught:
+        carried_out(tmp_path)
+    assert caught.value is error
+    assert how(tmp_path) == ""
 
 
 def test_cells_beside_a_garbled_one_go_on(tmp_path: Path, script: Script) -> None:
