@@ -130,7 +130,7 @@ def read_console(path: Path) -> Console:
 
     The agent marks the end of the boot, so on a console without any mark all is the boot's.
     """
-    parser, begins, before, size = SplatParser(), False, b"", 0
+    parser, begins, before, size = SplatParser(learns=False), False, b"", 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             begins = begins or BANNER in before + chunk

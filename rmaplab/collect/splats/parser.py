@@ -78,9 +78,13 @@ class SplatParser:
     ``MAX_SPLATS`` different splats with bounded excerpts are kept, a line is looked at up to a
     bounded length, and a report takes a bounded number of lines. Time is linear in the input. It
     never raises, whatever the bytes.
+
+    With ``learns`` the prefixes of the lines are learned from the log itself. A guest of the lab
+    has none before its stamps, and what it prints must not teach any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, learns: bool = True) -> None:
+        self._learns = learns
         self._pending = bytearray()
         self._number = 1
         self._open: dict[str, Report] = {}
@@ -179,7 +183,7 @@ class SplatParser:
 
     def _learn(self, position: int) -> None:
         """Derive the prefixes of the lines from a position on, once for each stretch of the log."""
-        if position < self._learned_until:
+        if not self._learns or position < self._learned_until:
             return
         self._learned_until = position + VALID
         start, end = max(position - LEARNED_BEFORE, 0), position + LEARNED
