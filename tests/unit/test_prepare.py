@@ -67,6 +67,16 @@ def test_a_node_that_is_faster_or_says_nothing_is_unusable(path: str) -> None:
         check(TIERED, {p: text for p, text in SPEEDS.items() if p != path})
 
 
+def test_a_speed_is_said_with_its_unit() -> None:
+    for name, said in (
+        ("latency", "node 1 has a latency of 7 ns, the profile says 100"),
+        ("bandwidth", "node 1 has a bandwidth of 7 MB/s, the profile says 900"),
+    ):
+        with pytest.raises(Unusable) as caught:
+            check(TIERED, {**SPEEDS, SPEED.format(1, name): "7\n"})
+        assert str(caught.value) == said
+
+
 def test_dimms_are_all_movable() -> None:
     check(WITH_DIMM, ZONES)
 
