@@ -321,7 +321,9 @@ keys = st.sampled_from(
 EVENTS = ["out", "err", "exit", "files", "flood", "beat", "ready", "start", "error"]
 
 
-@pytest.mark.parametrize("forged", FORGED, ids=str)
+@pytest.mark.parametrize(
+    "forged", FORGED, ids=[f"{one['ev']} {number}" for number, one in enumerate(FORGED)]
+)
 def test_an_agent_that_sends_nonsense_breaks_nothing(
     tmp_path: Path, forged: dict[str, Any]
 ) -> None:
