@@ -155,3 +155,20 @@ def test_a_declared_notice_has_to_be_the_testcases_own(owner: str) -> None:
 def test_only_notices_can_be_declared() -> None:
     grave = replace(OOM, kind="kasan", severity=Severity.ERROR)
     assert judged(splatted(grave), Allowlist(), notices=("kasan",)).verdict is Verdict.FAIL
+
+
+def test_a_declared_notice_is_allowed_for_the_testcases_sake() -> None:
+    (one,) = judged(splatted(OOM), Allowlist(), notices=("oom",)).splats
+    assert one.allowed == "the testcase brings it about"
+
+
+def test_the_first_entry_that_holds_gives_the_reason() -> None:
+    entries = (
+        Allowance("demo_other", "", "another one", "", 1),
+        Allowance("demo_known", "", "expired", "2020-01-01", 2),
+        Allowance("demo_known", "kasan", "another kind", "", 3),
+        Allowance("demo_known", "", "the one", "", 4),
+        Allowance("demo", "", "later", "", 5),
+    )
+    (one,) = judged(splatted(KNOWN), Allowlist(entries, DAY)).splats
+    assert one.allowed == "the one"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rmaplab.compare import compare
+from rmaplab.compare.news import is_worse
 from rmaplab.judge import judge
 from rmaplab.model import (
     Allowance,
@@ -521,3 +522,256 @@ def test_the_detail_of_many_names_counts_those_that_it_does_not_list() -> None:
     assert row([before], [after]).detail == (
         "fails on patched only: n0, n1, n2, n3, n4 (and 4 more)"
     )
+
+
+@pytest.mark.parametrize(
+    ("known", "amount", "worse"),
+    [
+        ([8], 8, False),
+        ([8], 9, True),
+        ([8], 0, False),
+        ([8], -1, True),
+        ([-8], -8, False),
+        ([-8], -9, True),
+        ([-8], 0, False),
+        ([-8], 1, True),
+        ([0], 0, False),
+        ([0], 1, True),
+        ([0], -1, True),
+        ([3, 8], 1, False),
+        ([-2, 3], -2, False),
+        ([-2, 3], -3, True),
+    ],
+)
+def test_an_amount_is_worse_beyond_the_known_ones_or_on_the_other_side_of_nothing(
+    known: list[int], amount: int, worse: bool
+) -> None:
+    assert is_worse(known, amount) is worse
+
+
+@pytest.mark.parametrize(
+    ("own", "mark", "shows"),
+    [
+        (Finding(FindingKind.AUDIT, Verdict.FAIL, "x", "b", "count", 1), "b", True),
+        (Finding(FindingKind.AUDIT, Verdict.FAIL, "x", "b", "count", 1), "c", False),
+        (Finding(FindingKind.LEDGER, Verdict.FAIL, "x", "b", "count", 1), "b", False),
+        (None, "a", True),
+        (None, "b", False),
+    ],
+    ids=["same mark", "another mark", "another kind", "its subtest came", "its subtest did not"],
+)
+def test_a_dead_base_could_show_an_audit_whose_mark_it_came_to(
+    own: Finding | None, mark: str, shows: bool
+) -> None:
+    """An audit that failed at a mark is one that was made at it, whatever it found."""
+    audits = [] if own is None else [own]
+    splats = [splat("kernel BUG in demo_dup")]
+    base = observation(failed("x/a"), outcome=Outcome.PANIC, splats=splats, findings=audits)
+    fresh = Finding(FindingKind.AUDIT, Verdict.FAIL, "y", mark, "flags", 1)
+    after = observation(
+        failed("x/a"), outcome=Outcome.PANIC, splats=splats, findings=[*audits, fresh]
+    )
+    only = row([base], [after])
+    assert (only.change is Change.REGRESSED) is shows, only.detail
+    assert ("base did not get there" in only.detail) is not shows
+
+
+@pytest.mark.parametrize(
+    ("error", "checked"),
+    [
+        (Finding(FindingKind.AUDIT, Verdict.ERROR, "no", "end"), False),
+        (Finding(FindingKind.AUDIT, Verdict.ERROR, "no", "touch"), True),
+        (Finding(FindingKind.LEDGER, Verdict.ERROR, "no", "end"), True),
+    ],
+    ids=["the same check", "another mark", "another kind"],
+)
+def test_a_finding_is_no_news_if_its_check_is_an_error_on_base(
+    error: Finding, checked: bool
+) -> None:
+    before = observation(failed("a"), findings=[error])
+    fresh = Finding(FindingKind.AUDIT, Verdict.FAIL, "y", "end", "count", 1)
+    only = row([before], [observation(failed("a"), findings=[error, fresh])])
+    said = "fails on patched, could not be checked on base: lab: audit end: count"
+    assert (only.change is Change.MISSING) is not checked, only.detail
+    assert (said in only.detail) is not checked
+    # A subtest that fails is checked by no audit.
+    only = row([before], [observation(failed("a"), failed("b"), findings=[error])])
+    assert only.change is Change.REGRESSED
+
+
+def test_many_new_splats_are_one_list() -> None:
+    new = [splat(f"WARNING in demo_{name}") for name in "ab"]
+    after = observation(failed(), outcome=Outcome.SPLAT, splats=new)
+    only = row([FAIL], [after])
+    assert only.change is Change.NEW_SPLAT
+    assert only.detail.startswith("WARNING in demo_a; WARNING in demo_b")
+
+
+def test_a_splats_rows_and_cells_are_counted_once_each() -> None:
+    def in_rows(kernel: str, *rows: list[Observation]) -> list[CellResult]:
+        return [
+            result(one, cell=cell(kernel=kernel, testcase=testcase(name), repeat=repeat))
+            for name, seen in zip("abcd", rows, strict=False)
+            for repeat, one in enumerate(seen, start=1)
+        ]
+
+    after = in_rows("patched", [splatted("x"), splatted("x")], [FAIL], [splatted("x")],
+                    [FAIL, splatted("x"), splatted("x", "x")])  # fmt: skip
+    before = in_rows("base", [FAIL] * 2, [FAIL], [FAIL], [FAIL] * 3)
+    (only,) = compare("base", "patched", before, after).splats
+    assert [key[0] for key in only.rows] == ["a", "c", "d"]
+    assert only.seen == 5
+
+
+def test_the_splats_that_are_gone_are_one_list() -> None:
+    assert row([splatted("one", "two")], [FAIL]).detail == "one; two"
+    dead = observation(outcome=Outcome.PANIC, splats=[splat("b"), splat("a")])
+    only = row([dead], [FAIL])
+    assert (only.change, only.detail.partition("; base")[0]) == (Change.GONE_SPLAT, "a; b")
+
+
+def test_news_of_several_kinds_are_said_in_the_order_that_decides() -> None:
+    after = observation(failed("a"), failed("b"), outcome=Outcome.SPLAT, splats=[splat("new")])
+    only = row([observation(failed("a"), passed("b"))], [after])
+    assert (only.change, only.detail) == (Change.NEW_SPLAT, "new; fails on patched only: b")
+
+
+@pytest.mark.parametrize(
+    ("base", "patched", "said"),
+    [
+        ("panic", "taint", "; base did not get there: kernel taint"),
+        ("timeout", "taint", "the kernel tainted itself"),
+        ("completed", "taint", "the kernel tainted itself"),
+    ],
+)
+def test_a_taint_is_news_where_base_lived_to_its_flags(base: str, patched: str, said: str) -> None:
+    only = row([STATES[base]], [STATES[patched]])
+    assert said in only.detail
+    assert ("did not get there" in only.detail) is ("did not get there" in said)
+    tainted = row([STATES["taint"]], [STATES["taint"]])
+    assert (tainted.change, "taint" in tainted.detail.partition("; base")[2]) == (
+        Change.SAME_FAIL, False,
+    )  # fmt: skip
+
+
+def test_a_worse_end_says_how_patched_ended() -> None:
+    after = observation(outcome=Outcome.HANG, fault=Fault.KERNEL, detail="no answer for 5 s")
+    only = row([FAIL], [after])
+    assert only.change is Change.REGRESSED
+    assert only.detail.startswith("completed -> hang: ")
+    assert "no answer for 5 s" in only.detail
+
+
+def test_five_names_are_listed_without_a_count() -> None:
+    after = observation(failed("a"), *(failed(f"n{number}") for number in range(5)))
+    assert row([observation(failed("a"))], [after]).detail == (
+        "fails on patched only: n0, n1, n2, n3, n4"
+    )
+
+
+def test_a_row_without_a_verdict_has_no_numbers() -> None:
+    only = row([PASS], [LOST])
+    assert (only.counters, only.costs, only.values) == ((), (), ())
+
+
+def test_a_side_without_a_repeat_shows_no_verdict() -> None:
+    only = row([PASS], [])
+    assert (only.base, only.patched) == ("pass", "")
+    only = row([], [FAIL])
+    assert (only.base, only.patched) == ("", "fail")
+
+
+def test_the_new_splats_of_an_unstable_row_are_one_list() -> None:
+    only = row([PASS], [PASS, splatted("x", "y")])
+    assert only.change is Change.UNSTABLE
+    assert only.detail.endswith("; new splat: x; y")
+
+
+def test_a_comparison_names_its_kernels() -> None:
+    found = compare("one", "two", results("base", PASS), results("patched", PASS))
+    assert (found.a, found.b) == ("one", "two")
+
+
+def test_a_row_of_which_one_repeat_is_no_skip_is_one() -> None:
+    assert row([SKIP, PASS], [SKIP, SKIP]).change.is_bad
+    assert row([SKIP, SKIP], [SKIP, FAIL]).change.is_bad
+    assert compare("a", "b", results("base", SKIP), []).rows == ()
+
+
+def test_a_side_that_skips_says_why() -> None:
+    assert row([PASS], [SKIP]).detail == "no verdict on patched: needs swap"
+    assert row([SKIP], [FAIL]).detail == "no verdict on base: needs swap"
+
+
+@pytest.mark.parametrize("flags", [1, 512, 1 << 18])
+def test_any_taint_flag_of_patched_alone_is_a_regression(flags: int) -> None:
+    tainted = replace(observation(failed("a")), tainted=flags)
+    only = row([observation(failed("a"))], [tainted])
+    assert only.change is Change.REGRESSED
+    assert f"tainted itself ({flags})" in only.detail
+
+
+def test_only_a_cause_that_nobody_allowed_can_be_gone() -> None:
+    allowlist = Allowlist((Allowance("^known$", "", "known everywhere", "", 7),), "2027-01-15")
+
+    def judged(kernel: str, *splats: Splat) -> CellResult:
+        seen = observation(failed("a"), splats=splats)
+        where = cell(kernel=kernel)
+        return CellResult(where, seen, judge(where, seen, (), allowlist))
+
+    cause, known = splat("cause"), splat("known")
+    follows = splat("follows", following=True)
+    for before, change in (
+        ((cause,), Change.SAME_FAIL), ((cause, known), Change.SAME_FAIL),
+        ((cause, follows), Change.SAME_FAIL), ((cause, splat("gone")), Change.GONE_SPLAT),
+    ):  # fmt: skip
+        (only,) = compare("a", "b", [judged("base", *before)], [judged("patched", cause)]).rows
+        assert only.change is change, before
+
+
+def test_a_second_finding_of_a_name_is_not_hidden_by_the_first() -> None:
+    leak = Finding(FindingKind.LEDGER, Verdict.FAIL, "changed", about="x", amount=8)
+    before = observation(failed("a"), findings=[leak])
+    only = row([before], [observation(failed("a"), findings=[leak, leak])])
+    assert (only.change, only.detail) == (
+        Change.REGRESSED, "fails on patched only: lab: ledger: x #2",
+    )  # fmt: skip
+
+
+def test_the_greatest_amount_of_any_repeat_of_base_is_known() -> None:
+    def leaks(pages: int) -> Observation:
+        return lab_finds(FindingKind.LEDGER, observation(failed("a")), about="x", amount=pages)
+
+    assert row([leaks(12), leaks(8)], [leaks(9), leaks(9)]).change is Change.SAME_FAIL
+    assert row([leaks(12), leaks(8)], [leaks(13), leaks(9)]).change is Change.REGRESSED
+
+
+def test_a_splat_is_listed_with_its_rows_kind_and_fingerprint() -> None:
+    def in_rows(kernel: str, *rows: Observation) -> list[CellResult]:
+        return [
+            result(seen, cell=cell(kernel=kernel, testcase=testcase(name)))
+            for name, seen in zip("abc", rows, strict=True)
+        ]
+
+    def shows(*splats: Splat) -> Observation:
+        return observation(failed(), splats=splats)
+
+    same, gone, new = (
+        splat(name, kind=f"{name}-kind", fingerprint=f"{name}-print")
+        for name in ("same", "gone", "new")
+    )
+    before = in_rows("base", shows(same), shows(same, gone), FAIL)
+    after = in_rows("patched", shows(same, new), shows(same), shows(gone))
+    found = compare("base", "patched", before, after).splats
+    # A splat that is gone from one row and new in another is new.
+    assert [(one.title, one.kind, one.fingerprint, one.change) for one in found] == [
+        ("gone", "gone-kind", "gone-print", SplatChange.NEW),
+        ("new", "new-kind", "new-print", SplatChange.NEW),
+        ("same", "same-kind", "same-print", SplatChange.SAME),
+    ]
+    assert [[key[0] for key in one.rows] for one in found] == [["c"], ["a"], ["a", "b"]]
+    (only,) = compare("a", "b", before[:2], after[1:2] + in_rows("patched", FAIL, FAIL, FAIL)[:1]
+                      ).splats[:1]  # fmt: skip
+    assert (only.title, only.change, [key[0] for key in only.rows]) == (
+        "gone", SplatChange.GONE, ["b"],
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rmaplab.compare import compare
+from rmaplab.compare import numbers as compare_numbers
 from rmaplab.compare.noise import Noise, are_apart, cost_differs, counter_differs, noise
 from rmaplab.model import (
     INSTRUCTIONS,
@@ -26,7 +27,7 @@ from rmaplab.model import (
 )
 from rmaplab.report import numbers
 
-from .builders import cell, failed, observation, passed, result, splat
+from .builders import cell, failed, finding, observation, passed, result, splat
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "counters"
 SPLITS = "vmstat.thp_split_page"
@@ -97,6 +98,10 @@ def test_the_noise_that_the_rule_leaves_out_is_there() -> None:
         ("vmstat.pgfault", [493, 493, 493], [491, 491, 491], False),
         ("vmstat.pgfault", [493, 493, 493], [502, 502, 502], True),
         ("buddyinfo.node0.order7", [1, 1, 1], [90, 90, 90], False),
+        (MIGRATED, [60, 64, 64], [67, 67, 67], False),
+        (MIGRATED, [60, 64, 64], [68, 68, 68], False),
+        (MIGRATED, [60, 64, 64], [69, 69, 69], True),
+        (MIGRATED, [64, 64, 64], [65, 65, 65], True),
     ],
 )
 def test_a_counter_differs_beyond_its_noise_alone(
@@ -335,3 +340,201 @@ def test_a_number_that_differs_alike_in_many_rows_is_one_line() -> None:
     (only,) = numbers.lines(found)
     assert only.rows == 3
     assert only.phrase.endswith("[q35.a thp-never and 2 more]: vmstat.thp_split_page: 0 -> 7")
+
+
+# -- the edges of the rules ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "patched", "differs"),
+    [
+        ([1000], [6000], False),
+        ([1000], [6001], True),
+        ([6001], [1000], True),
+        ([1000, 9000], [15000], False),
+        ([1000, 9000], [17001], True),
+        ([15000], [1000, 9000], False),
+        ([17000], [1000, 9000], False),
+        ([17001], [1000, 9000], True),
+    ],
+)
+def test_instructions_differ_beyond_a_tick_and_the_spread_of_either_side(
+    base: list[int], patched: list[int], differs: bool
+) -> None:
+    assert cost_differs(base, patched) is differs
+
+
+@pytest.mark.parametrize(
+    ("base", "patched", "apart"),
+    [
+        ([], [1], False),
+        ([1], [], False),
+        ([1], [1], False),
+        ([1], [2], True),
+        ([1, 3], [2], False),
+        ([1, 3], [3, 4], False),
+        ([1, 3], [4, 5], True),
+        ([2, 2], [2, 3], True),
+        ([2, 3], [2, 2], True),
+        ([2, 2], [2, 2], False),
+        ([2, 2], [2], False),
+    ],
+)
+def test_exact_numbers_are_apart_where_their_ranges_do_not_meet_or_one_side_repeats(
+    base: list[int], patched: list[int], apart: bool
+) -> None:
+    assert are_apart(base, patched) is apart
+
+
+def test_the_counter_that_moved_furthest_is_named_first() -> None:
+    def side(kernel: str, *moved: Mapping[str, int]) -> list[CellResult]:
+        return [
+            result(observation(passed()), cell=cell(kernel=kernel, repeat=number))
+            for number, _ in enumerate(moved, start=1)
+        ]
+
+    base = [{"a": 100, "b": 1, "c": 10}, {"a": 100, "b": 1, "c": 10}]
+    patched = [{"a": 101, "b": 9, "c": 0}, {"a": 101, "b": 9, "c": 0}]
+    numbers_of = {
+        one.cell.id: moved
+        for kernel, told in (("base", base), ("patched", patched))
+        for one, moved in zip(side(kernel, *told), told, strict=True)
+    }
+    comparison = compare(
+        "base",
+        "patched",
+        side("base", *base),
+        side("patched", *patched),
+        read=lambda one: numbers_of[one.cell.id],
+    )
+    (row,) = comparison.rows
+    assert [one.name for one in row.counters] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "direction"),
+    [
+        ([1], [1], Direction.OTHER),
+        ([1], [2], Direction.WORSE),
+        ([2], [1], Direction.BETTER),
+        ([4], [1, 1, 1], Direction.BETTER),
+        ([1, 1, 1], [2], Direction.WORSE),
+        ([1, 2], [1, 2, 3], Direction.WORSE),
+        ([2, 2], [2], Direction.OTHER),
+        ([1], [1, 1], Direction.OTHER),
+    ],
+)
+def test_a_direction_is_that_of_the_means(
+    before: list[int], after: list[int], direction: Direction
+) -> None:
+    assert compare_numbers._direction(before, after) is direction
+
+
+def test_a_value_without_an_expectation_is_as_far_off_as_an_expected_one() -> None:
+    def value(got: int, expected: int | None) -> CheckedValue:
+        return CheckedValue("t", "pages", 1, got, expected)
+
+    assert compare_numbers._errors([value(8, None), value(8, 8), value(3, 8), value(9, 8)]) == [
+        0, 0, 5, 1,
+    ]  # fmt: skip
+
+
+# -- which numbers are compared, and in which order ----------------------------------------------
+
+
+def measures(*costs_: MeasuredCost, **facts: object) -> Observation:
+    return replace(PASS, costs=tuple(costs_), **facts)  # type: ignore[arg-type]
+
+
+def test_an_operation_that_one_side_did_not_measure_hides_no_other() -> None:
+    before = measures(MeasuredCost("a", "gone", 2, 5), MeasuredCost("b", "fork", 1, 100),
+                      MeasuredCost("a", "fork", 2, 100))  # fmt: skip
+    after = measures(MeasuredCost("b", "fork", 1, 101), MeasuredCost("a", "fork", 2, 101))
+    only = row([before], [after], limits=[limit(INSTRUCTIONS, 50, is_percent=True)])
+    assert [(one.subtest, one.name) for one in only.costs] == [("a", "fork #2"), ("b", "fork")]
+    assert (only.change, only.detail) == (
+        Change.MISSING, "not shown on patched, and limited: instructions of gone #2",
+    )  # fmt: skip
+
+
+def test_all_that_patched_hides_of_what_is_limited_is_named() -> None:
+    before = measures(MeasuredCost("a", "fork", 1, 5))
+    limits = [limit(INSTRUCTIONS, 0), limit("vmstat.thp_*", 0)]
+    only = row([before], [PASS], ({SPLITS: 0, "vmstat.nr_mapped": 0}, {}), limits)
+    assert only.detail == (
+        "not shown on patched, and limited: instructions of fork, vmstat.thp_split_page"
+    )
+
+
+def test_the_numbers_over_their_limits_are_one_list() -> None:
+    limits = [limit(SPLITS, 0), limit("vmstat.nr_mapped", 0)]
+    only = row(
+        [PASS], [PASS], ({SPLITS: 0, "vmstat.nr_mapped": 1}, {SPLITS: 3, "vmstat.nr_mapped": 2}),
+        limits,
+    )  # fmt: skip
+    assert only.detail == (
+        "over the limit: vmstat.thp_split_page: 0 -> 3, limit +0; "
+        "vmstat.nr_mapped: 1 -> 2, limit +0"
+    )
+
+
+def test_each_value_is_compared_and_the_worse_come_first() -> None:
+    def shows(**got: int) -> Observation:
+        values = [CheckedValue("s", what, 1, number, 8) for what, number in got.items()]
+        return replace(observation(failed("s")), values=tuple(values))
+
+    only = row([shows(b=4, same=4, gone=3, d=4, a=4, c=4)], [shows(b=6, same=4, d=12, a=2, c=0)])
+    assert [(one.subtest, one.name, one.direction) for one in only.values] == [
+        ("s", "a", Direction.WORSE), ("s", "c", Direction.WORSE), ("s", "b", Direction.BETTER),
+        ("s", "d", Direction.OTHER),
+    ]  # fmt: skip
+    assert [one.expected for one in only.values] == [8, 8, 8, 8]
+
+
+def test_a_value_of_which_the_repeats_expect_different_ones_has_no_goal() -> None:
+    def expects(*pairs: tuple[int, int]) -> list[Observation]:
+        return [
+            replace(observation(failed("s")), values=(CheckedValue("s", "n", 1, got, expected),))
+            for got, expected in pairs
+        ]
+
+    (value,) = row(expects((4, 8), (4, 9)), expects((3, 8), (3, 9))).values
+    assert (value.expected, value.direction) == (None, Direction.WORSE)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "direction"),
+    [
+        (64, 640, Direction.WORSE),
+        (640, 64, Direction.BETTER),
+        (64, -64, Direction.OTHER),
+        (-64, -65, Direction.WORSE),
+    ],
+)
+def test_the_amount_of_a_finding_is_compared_by_its_size(
+    before: int, after: int, direction: Direction
+) -> None:
+    def leaks(pages: int) -> Observation:
+        return observation(failed("a"), findings=[finding(about="x", amount=pages)])
+
+    (value,) = row([leaks(before)], [leaks(after)]).values
+    assert (value.subtest, value.name, value.base, value.patched) == (
+        "", "lab: ledger: x", (before,), (after,),
+    )  # fmt: skip
+    assert (value.expected, value.direction) == (0, direction)
+    assert row([leaks(before)], [leaks(before)]).values == ()
+
+
+def test_a_finding_of_base_alone_is_no_number_of_both() -> None:
+    def leaks(*accounts: str) -> Observation:
+        found = [finding(about=one, amount=5 + len(accounts)) for one in accounts]
+        return observation(failed("a"), findings=found)
+
+    (value,) = row([leaks("gone", "x")], [leaks("x")]).values
+    assert value.name == "lab: ledger: x"
+
+
+def test_a_limit_of_instructions_hides_no_limit_behind_it() -> None:
+    limits = [limit(INSTRUCTIONS, 50, is_percent=True), limit(SPLITS, 0)]
+    only = row([costs(100)], [costs(100)], ({SPLITS: 0}, {SPLITS: 3}), limits)
+    assert only.change is Change.REGRESSED

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmaplab.judge import applies, judge, unmatched
-from rmaplab.model import Fault, Finding, FindingKind, Observation, Outcome, Subtest, Verdict
+from rmaplab.model import (
+    Allowance,
+    Allowlist,
+    Expectation,
+    Fault,
+    Finding,
+    FindingKind,
+    Observation,
+    Outcome,
+    Subtest,
+    Verdict,
+)
 
 from .builders import cell, expectation, failed, finding, observation, passed, splat
 
@@ -243,3 +254,87 @@ def test_named_subtests_are_all_that_may_fail() -> None:
     known = [expectation(subtests=("a", "b*"))]
     assert judge(cell(), observation(failed("a"), failed("b2")), known).as_expected
     assert not judge(cell(), observation(failed("a"), failed("c")), known).as_expected
+
+
+def test_a_known_death_is_known_although_the_guest_could_not_print_the_rest() -> None:
+    known = [expectation(outcome=Outcome.PANIC, splat="demo", subtests=("a",))]
+    unprinted = Subtest("b", Verdict.ERROR, "missing")
+    death = [splat("kernel BUG in demo")]
+    died = observation(failed("a"), unprinted, outcome=Outcome.PANIC, splats=death)
+    assert judge(cell(), died, known).as_expected
+    more = observation(failed("a"), failed("c"), outcome=Outcome.PANIC, splats=death)
+    assert not judge(cell(), more, known).as_expected
+    lived = [expectation(subtests=("a",))]
+    assert not judge(cell(), observation(failed("a"), unprinted), lived).as_expected
+    assert judge(cell(), observation(failed("a"), passed("b")), lived).as_expected
+    # At its limit the guest lives: what it did not print is not known.
+    late = [expectation(outcome=Outcome.TIMEOUT, subtests=("a",))]
+    slow = observation(failed("a"), unprinted, outcome=Outcome.TIMEOUT)
+    assert not judge(cell(), slow, late).as_expected
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "reason"),
+    [
+        (observation(failed("a", "FAILED: x")), (), "a: x"),
+        (observation(failed("a", "FAILED: x"), failed("b")), (), "a: x (and 1 more)"),
+        (observation(failed("a", "")), (), "a"),
+        (observation(Subtest("a", Verdict.SKIP, "no", "no")), (), "a: no"),
+        (observation(passed(), outcome=Outcome.HANG, detail="5 s"), (), "hang: 5 s"),
+        (observation(passed(), outcome=Outcome.HANG), (), "hang"),
+        (observation(passed(), outcome=Outcome.LOST, fault=Fault.LAB, detail="x"), (), "x"),
+        (observation(findings=[finding(about="acc", text="changed by +1")]), (),
+         "lab: ledger: changed by +1"),
+        (observation(findings=[finding(FindingKind.AUDIT, "64 pages", mark="end", about="count")]),
+         (), "lab: audit end: count: 64 pages"),
+        (observation(passed()), (expectation(),),
+         "was expected to fail, but passed: the expectation no longer holds "
+         "(expect, line 12: known)"),
+        (observation(failed("a", "FAILED: x"), outcome=Outcome.TIMEOUT, detail="10 s"),
+         (expectation(),),
+         "timeout: 10 s; fails in another way than expected (expect, line 12: known)"),
+    ],
+    ids=["failed", "two", "no reason", "skip", "hang", "no detail", "lost", "ledger", "audit",
+         "no longer", "another way"],
+)  # fmt: skip
+def test_a_verdict_has_its_reason(
+    seen: Observation, known: tuple[Expectation, ...], reason: str
+) -> None:
+    assert judge(cell(), seen, known).reason == reason
+
+
+def test_a_splat_that_follows_an_allowed_one_is_a_cause_of_its_own() -> None:
+    first, second, third = (
+        splat("WARNING in known"), splat("WARNING in b", following=True),
+        splat("WARNING in c", following=True),
+    )  # fmt: skip
+    allowed = Allowlist((Allowance("known", "", "seen everywhere", "", 7),), "2027-01-15")
+    seen = observation(passed(), splats=[first, second, third])
+    known = [expectation(outcome=Outcome.SPLAT, splat="in b")]
+    found = judge(cell(), seen, known, allowed)
+    assert (found.reason, found.as_expected) == ("splat: WARNING in b", True)
+    assert judge(cell(), seen, [expectation(outcome=Outcome.SPLAT, splat="in c")],
+                 allowed).as_expected is False  # fmt: skip
+    assert judge(cell(), seen, known).reason == (
+        "splat: WARNING in known; fails in another way than expected (expect, line 12: known)"
+    )
+
+
+def test_a_completed_cell_of_the_labs_fault_is_an_error_with_its_reason() -> None:
+    for fault in (Fault.LAB, Fault.USER):
+        found = judge(cell(), observation(passed(), fault=fault, detail="why"), ())
+        assert (found.verdict, found.reason) == (Verdict.ERROR, "why")
+
+
+def test_splats_that_all_follow_another_have_no_cause_among_them() -> None:
+    seen = observation(passed(), splats=[splat("a", following=True), splat("b", following=True)])
+    assert judge(cell(), seen, ()).reason == "splat: a"
+    known = [expectation(outcome=Outcome.SPLAT, splat="a")]
+    assert not judge(cell(), seen, known).as_expected
+
+
+def test_a_judgement_says_what_was_expected() -> None:
+    assert judge(cell(), observation(passed()), ()).expected is Verdict.PASS
+    assert judge(cell(), observation(failed()), ()).expected is Verdict.PASS
+    assert judge(cell(), observation(failed()), [expectation()]).expected is Verdict.FAIL
+    assert judge(cell(), observation(passed()), [expectation()]).expected is Verdict.FAIL

@@ -26,6 +26,7 @@ from rmaplab.mutants import (
     evidence,
     examine,
     grouped,
+    unclean,
     verdict,
 )
 from rmaplab.report import mutants as report
@@ -312,3 +313,94 @@ def test_exit_codes(verdicts: list[str], code: ExitCode) -> None:
 def test_results_are_grouped_as_the_comparison_does() -> None:
     one = result(cell=cell(testcase=make_testcase("a/b")))
     assert list(grouped([one, one])) == [("a/b", "thp-never", "q35", "")]
+
+
+# -- what decides a mutant -------------------------------------------------------------------------
+
+
+def test_a_base_whose_repeats_differ_is_nothing_to_compare_with() -> None:
+    known = expectation(subtests=("the mapcount stays",))
+    shown = observation(failed())
+    fails = result(shown, judged=judge(cell(), shown, (known,)))
+    assert unclean([GOOD, GOOD]) == ""
+    assert unclean([fails, fails]) == ""
+    assert unclean([GOOD, fails]) == "base is not clean: its repeats differ"
+    assert unclean([]) == "base has no result"
+
+
+def test_the_rows_that_could_not_be_compared_are_told_by_whose_they_are() -> None:
+    """Neither ends the comparison of the rows behind it."""
+    other = ("control/rss", *KEY[1:])
+    numa = (KEY[0], "thp-always", "numa", "dmirror")
+    last = ("z/last", *KEY[1:])
+    before = {KEY: [], numa: [GOOD], last: [GOOD]}
+    seen = examine(
+        [KEY[0]], before, {KEY: [BAD], other: [BAD], numa: [shows(passed())], last: [BAD]}
+    )
+    assert seen.problems == ("exclusive/mapcount q35 thp-never: base has no result",)
+    assert seen.doubts == ("control/rss q35 thp-never: base has no result",)
+    assert seen.rows == 2
+    (found,) = seen.detections
+    assert found.key == last
+    assert found.reason
+    lost = result(judged=judgement(Verdict.ERROR, "lost"), cell=cell(kernel="mutant"))
+    seen = examine([KEY[0]], {numa: [GOOD]}, {numa: [lost]})
+    assert seen.problems == (
+        "exclusive/mapcount numa dmirror thp-always: no verdict on the mutant: error: lost",
+    )
+
+
+@pytest.mark.parametrize(
+    ("report_", "equivalent", "expected"),
+    [
+        (MutantReport((), 3, ("p1",)), "", (MutantVerdict.ERROR, "p1")),
+        (MutantReport((), 3, ("p1", "p2")), "", (MutantVerdict.ERROR, "p1 (and 1 more)")),
+        (MutantReport((), 3, ("p1", "p2", "p3")), "", (MutantVerdict.ERROR, "p1 (and 2 more)")),
+        (MutantReport((), 0), "", (MutantVerdict.ERROR, "no row of it could be compared")),
+        (MutantReport((), 0, ("p1",)), "why", (MutantVerdict.EQUIVALENT, "why")),
+        (MutantReport((), 1, (), ("d1",)), "", (MutantVerdict.MISSED, "")),
+        (
+            MutantReport((Detection(*KEY, (), "x"), Detection("b/c", *KEY[1:], (), "y"),
+                          Detection(KEY[0], "thp-always", "q35", "", (), "z")), 3),
+            "",
+            (MutantVerdict.MISSED, "failed once and never again: exclusive/mapcount, b/c"),
+        ),
+        (
+            MutantReport((Detection(*KEY, (), "x", (1, 2)),), 3, ("p1",)),
+            "",
+            (MutantVerdict.CAUGHT, ""),
+        ),
+        (
+            MutantReport((Detection(*KEY, (), "x", (1, 2)),), 3),
+            "nobody reads it",
+            (MutantVerdict.CAUGHT, "is declared equivalent: nobody reads it"),
+        ),
+    ],
+    ids=["a problem", "two", "three", "no row", "equivalent", "a doubt", "once", "caught",
+         "caught, declared equivalent"],
+)  # fmt: skip
+def test_a_verdict_and_its_reason(
+    report_: MutantReport, equivalent: str, expected: tuple[MutantVerdict, str]
+) -> None:
+    assert verdict(mutant(equivalent=equivalent), report_) == expected
+
+
+def test_rows_without_a_known_length_are_taken_for_quick_ones() -> None:
+    rows = [Detection(name, "thp-never", "q35", "", (), "why") for name in ("a/a", "b/b", "c/c")]
+    seconds = {rows[0].key: 0.5, rows[1].key: 0.25}
+    ordered = candidates(MutantReport(tuple(rows), 3), [], seconds)
+    assert [[one.testcase for one in chunk] for chunk in ordered] == [["c/c"], ["b/b"], ["a/a"]]
+    assert candidates(MutantReport((), 3), ["a/a"], {}) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "evidence_"),
+    [(FindingKind.LEDGER, Evidence.LEDGER), (FindingKind.AUDIT, Evidence.AUDIT)],
+)
+def test_a_known_leak_that_grows_is_evidence_of_its_kind(
+    kind: FindingKind, evidence_: Evidence
+) -> None:
+    before, after = (
+        shows(failed(), findings=[finding(kind, about="x", amount=amount)]) for amount in (8, 80)
+    )
+    assert evidence(news(Side.of([before]), Side.of([after]))) == (evidence_,)

@@ -117,3 +117,24 @@ def test_an_estimate_knows_of_cells_that_need_two_slots() -> None:
     assert remaining.seconds == 6.5
     remaining.finished(wide, 5.0)
     assert remaining.seconds == 1.5
+
+
+def test_two_finished_cells_give_the_pace_together() -> None:
+    some = cells("", "", "", "")
+    left = Remaining(some, took(some, 2.0, 2.0, 2.0, 4.0), 1)
+    left.finished(some[0], 2.0)
+    left.finished(some[1], 6.0)
+    # 8 s for what was to take 4: the 6 s that are left take 12.
+    assert left.seconds == 12.0
+    left.finished(some[2], 4.0)
+    assert left.seconds == 8.0
+
+
+def test_a_cell_that_takes_all_that_is_left_leaves_nothing() -> None:
+    some = cells("", "", "")
+    left = Remaining(some, took(some, 0.1, 0.2, 0.3), 1)
+    for one in some[:2]:
+        left.finished(one, 1.0)
+    assert left.seconds == pytest.approx(0.3 * 2.0 / 0.3)
+    left.finished(some[2], 1.0)
+    assert left.seconds == 0.0

@@ -162,3 +162,10 @@ def test_counts_are_by_verdict_in_one_order() -> None:
     (only,) = unstable(repeats(SKIP, FAIL, PASS, FAIL))
     assert list(only.counts) == [Verdict.PASS, Verdict.FAIL, Verdict.SKIP]
     assert only.detail == "1 pass, 2 fail, 1 skip"
+
+
+def test_ways_that_are_equal_are_counted_over_guests_and_settings() -> None:
+    places = [settings(name) for name in ("thp-never", "thp-always", "hugetlb-2m")]
+    results = [one for where in places for one in repeats(PASS, PASS, settings=where)]
+    assert ends(results) == {"exclusive/mapcount": {"base": ["3 x 2 pass"]}}
+    assert ends(repeats(PASS)) == {}
