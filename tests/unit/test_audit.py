@@ -65,6 +65,11 @@ def test_each_kind_of_mismatch_is_a_result_of_its_own(tmp_path: Path) -> None:
     assert names == {"lab: audit end: count", "lab: audit end: not-found"}
 
 
+def test_a_kind_of_mismatch_that_nobody_knows_is_said_by_its_name(tmp_path: Path) -> None:
+    (result,) = found(tmp_path, audited(kinds={"upside-down": 3}))
+    assert (result.text, result.amount) == ("3 pages upside-down", 3)
+
+
 def test_a_mark_that_fails_again_and_again_is_one_result(tmp_path: Path) -> None:
     wrong = audited("touch", kinds={"count": 1}, listed=[page("count")])
     assert len(found(tmp_path, wrong, wrong, wrong, audited())) == 1
@@ -81,6 +86,7 @@ def test_sums_that_differ_fail_the_cell(tmp_path: Path) -> None:
 def test_an_audit_that_could_not_be_made_is_an_error(tmp_path: Path) -> None:
     (result,) = found(tmp_path, audited("touch", error="/proc cannot be read"), audited())
     assert (result.name, result.verdict) == ("lab: audit touch", Verdict.ERROR)
+    assert result.text == "/proc cannot be read"
 
 
 def test_an_audit_that_was_due_and_did_not_come_is_an_error(tmp_path: Path) -> None:
@@ -99,3 +105,47 @@ def test_an_audit_that_makes_no_sense_is_no_pass(tmp_path: Path, missing: str) -
     lines = [from_lab("audit"), *conversation(*KTAP_PASS)]
     lines.insert(at(lines, "exit"), broken)
     assert judge(cell(), observe(save(tmp_path, lines)), ()).verdict is Verdict.ERROR
+
+
+def test_the_lines_about_pages_say_flags_and_who_maps_them(tmp_path: Path) -> None:
+    mapping = {"pid": 48, "addr": "0x7000", "entry": "0x4"}
+    other = {"pid": 49, "addr": "0x8000", "entry": "0x5"}
+    pages = [
+        page("count", maps=[mapping, other], mappers=2),
+        page("count", pfn="0x1", maps=[mapping], mappers=4, flags="0x0"),
+        page("count", pfn="0x2", maps=[mapping], mappers=2),
+        page("count", pfn="0x3", maps=[], mappers=0),
+        page("flags", pfn="0x4"),
+    ]
+    (result, _) = found(tmp_path, audited(kinds={"count": 4, "flags": 1}, listed=pages))
+    assert result.detail.splitlines() == [
+        "FAILED: 4 pages have another mapcount than entries that map them",
+        "pfn 0x17d9 (folio 0x17c0): 1 entries, kpagecount 0, MMAP|ANON; "
+        "mapped by pid 48 at 0x7000 (0x4), pid 49 at 0x8000 (0x5)",
+        "pfn 0x1 (folio 0x17c0): 1 entries, kpagecount 0, no flags; "
+        "mapped by pid 48 at 0x7000 (0x4) and 3 more",
+        "pfn 0x2 (folio 0x17c0): 1 entries, kpagecount 0, MMAP|ANON; "
+        "mapped by pid 48 at 0x7000 (0x4) and 1 more",
+        "pfn 0x3 (folio 0x17c0): 1 entries, kpagecount 0, MMAP|ANON; mapped by nobody",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sums", "amount", "said"),
+    [
+        ({"anon": 510}, 10, "510 anonymous, 54 others; vmstat: nr_anon_pages 500, nr_mapped 54"),
+        ({"nr_mapped": 61}, 7, "500 anonymous, 54 others; vmstat: nr_anon_pages 500, nr_mapped 61"),
+        ({"anon": 498, "file": 59}, 5,
+         "498 anonymous, 59 others; vmstat: nr_anon_pages 500, nr_mapped 54"),
+        ({"anon": 510, "zsmalloc": 3, "nr_zspages": 9}, 10,
+         "510 anonymous, 54 others; vmstat: nr_anon_pages 500, nr_mapped 54, "
+         "3 maybe zsmalloc's, of nr_zspages 9"),
+    ],
+    ids=["anonymous", "mapped", "both", "zsmalloc"],
+)  # fmt: skip
+def test_the_amount_of_sums_is_how_far_the_worse_one_is_off(
+    tmp_path: Path, sums: dict[str, int], amount: int, said: str
+) -> None:
+    (result,) = found(tmp_path, audited(sums={**AGREE, **sums, "agree": False}))
+    assert result.amount == amount
+    assert result.text == f"pages that claim to be mapped: {said}"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmaplab.collect.counters import changes, sample
-from rmaplab.model import CounterChange, CounterSample
+from rmaplab.collect.counters import FILES as FILES_OF_A_SAMPLE
+from rmaplab.collect.counters import changes, may_be, sample
+from rmaplab.model import FREE, CounterChange, CounterSample
 
 MM = "/sys/kernel/mm"
 FILES = {
@@ -66,3 +67,91 @@ def test_a_change_needs_both_sides() -> None:
         "a": 3, "gone": None, "new": None
     }  # fmt: skip
     assert found["gone"] == CounterChange(2, None)
+
+
+def test_the_first_file_of_a_sample_folds_the_cpus_differences_into_vmstat() -> None:
+    """Documentation/admin-guide/sysctl/vm.rst, stat_refresh: vmstat is behind without it."""
+    assert FILES_OF_A_SAMPLE[0] == "/proc/sys/vm/stat_refresh"
+
+
+@pytest.mark.parametrize(
+    ("name", "may"),
+    [
+        ("vmstat.nr_mapped", True),
+        ("vmstat.nr_*", True),
+        ("vmstat.nr_nothing", False),
+        ("meminfo.SwapFree", True),
+        ("meminfo.nr_mapped", False),
+        ("nr_mapped", True),
+        ("SwapFree", True),
+        ("thp_split_page", True),
+        ("nothing", False),
+        ("X", False),
+        ("vmstat.X", False),
+        ("vmstat.nr_mapped.x", True),
+        ("agent.free", True),
+        ("kernel.tainted", True),
+        ("mthp.64kB.swpout", True),
+        ("buddyinfo.node0.order1", True),
+        ("ksm.pages_shared", True),
+        ("hugetlb.2048kB.nr_hugepages", True),
+        ("cgroup.nr_descendants", True),
+        ("other.x", False),
+        ("other.*", True),
+        ("*", True),
+        ("a[bc]", True),
+        ("a?", True),
+    ],
+)
+def test_a_counters_name_is_known_with_and_without_its_file(name: str, may: bool) -> None:
+    assert may_be(name) is may
+
+
+@pytest.mark.parametrize(
+    ("text", "counters"),
+    [
+        ("Node 0, zone Normal 1 2\nNode 0, zone DMA 10 20\n",
+         {"buddyinfo.node0.order0": 11, "buddyinfo.node0.order1": 22}),
+        (f"Node 0, zone Normal {'9' * 20} {'9' * 21} 3\n",
+         {"buddyinfo.node0.order0": int("9" * 20), "buddyinfo.node0.order2": 3}),
+        ("Node 0, zone Normal " + "1 " * 20 + "\n",
+         {f"buddyinfo.node0.order{n}": 1 for n in range(16)}),
+        ("Node 12345, zone Normal 1\n", {}),
+        ("Node 0, zone Normal x\n", {}),
+    ],
+    ids=["two zones", "digits", "orders", "node", "no number"],
+)  # fmt: skip
+def test_free_blocks_are_summed_over_the_zones_of_a_node(
+    text: str, counters: dict[str, int]
+) -> None:
+    assert dict(sample({"/proc/buddyinfo": text}).values) == counters
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/proc/sys/kernel/tainted", "kernel.tainted"),
+        (FREE, "agent.free"),
+        (f"{MM}/transparent_hugepage/hugepages-64kB/stats/swpout", "mthp.64kB.swpout"),
+        (f"{MM}/ksm/full_scans", "ksm.full_scans"),
+        (f"{MM}/hugepages/hugepages-2048kB/nr_hugepages", "hugetlb.2048kB.nr_hugepages"),
+        (f"{MM}/ksm/full_scans/x", ""),
+        ("/x/proc/sys/kernel/tainted", ""),
+    ],
+)
+def test_a_file_with_one_number_is_one_counter(path: str, name: str) -> None:
+    for text, value in (("7\n", 7), (" 7 ", 7), ("9" * 20, int("9" * 20))):
+        assert sample({path: text}).values == ({name: value} if name else {})
+    for text in ("", "x", "7 8", "-7", "9" * 21, "7x"):
+        assert sample({path: text}).values == {}
+
+
+def test_changes_are_of_all_names_of_either_side_in_order() -> None:
+    found = changes(CounterSample({"b": 1, "c": 1}), CounterSample({"a": 2, "b": 3}))
+    assert found == {
+        "a": CounterChange(None, 2), "b": CounterChange(1, 3), "c": CounterChange(1, None),
+    }  # fmt: skip
+    assert list(found) == ["a", "b", "c"]
+    assert list(changes(CounterSample({"b": 1, "a": 1}), CounterSample({"a": 1, "b": 1}))) == [
+        "b", "a",
+    ]  # fmt: skip

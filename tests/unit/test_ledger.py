@@ -81,6 +81,16 @@ def test_caches_may_be_dropped_but_not_grow() -> None:
     assert str(entry) == "vmstat.nr_file_pages changed by +9, allowed is at most 0"
 
 
+def test_an_entry_with_bounds_names_both() -> None:
+    (entry,) = balance(changed(agent__free=-64), {UNACCOUNTED: (-16, 8)}, {}, cpus=1)
+    assert str(entry) == "pages.unaccounted changed by -64, allowed is -16 to 8"
+
+
+@pytest.mark.parametrize("kb", [1, 4])
+def test_no_cpu_gives_back_swap_slots_that_it_did_not_take(kb: int) -> None:
+    assert unbalanced(meminfo__SwapFree=kb) == [SWAP]
+
+
 def test_a_hugetlb_pool_is_no_leak_of_pages() -> None:
     grown = {"agent__free": -1024, "hugetlb__2048kB__nr_hugepages": 2}
     assert unbalanced(**grown) == ["hugetlb.2048kB.nr_hugepages"]
@@ -180,6 +190,7 @@ def test_a_ledger_that_cannot_be_drawn_up_is_an_error(tmp_path: Path, without: s
     lines = [due(), *conversation(*KTAP_PASS, before=CALM, after=CALM)]
     kept = [line for line in lines if line.get("label") != without]
     (result,) = results(tmp_path, kept)
+    assert result.text == "a sample of the counters is missing"
     assert (result.name, result.verdict) == ("lab: ledger", Verdict.ERROR)
 
 
@@ -220,3 +231,46 @@ def test_every_testcase_leaves_accounts_that_there_are() -> None:
 )  # fmt: skip
 def test_leaves_name_accounts(name: str, there_is: bool) -> None:
     assert ledger.is_account(name) is there_is
+
+
+@pytest.mark.parametrize("shown", ["acquired", "released"])
+def test_pins_are_no_account_of_a_kernel_that_counts_one_side_alone(shown: str) -> None:
+    assert unbalanced(**{f"vmstat__nr_foll_pin_{shown}": 8}) == []
+
+
+def test_an_account_that_the_empty_workload_did_not_show_hides_no_other() -> None:
+    empty = changed(vmstat__nr_page_table_pages=3)
+    del empty[FREE]
+    assert calibrate([empty], cpus=1) == {TABLES: (-2, 5)}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "pages"),
+    [
+        ("agent.free", 64, 64),
+        ("vmstat.nr_zone_active_anon", 64, 64),
+        ("vmstat.nr_zone_inactive_anon", 64, 64),
+        ("vmstat.nr_zone_active_file", 64, 64),
+        ("vmstat.nr_zone_inactive_file", 64, 64),
+        ("vmstat.nr_zone_unevictable", 64, 64),
+        ("vmstat.nr_slab_reclaimable", 64, 64),
+        ("vmstat.nr_slab_unreclaimable", 64, 64),
+        ("vmstat.nr_page_table_pages", 64, 64),
+        ("vmstat.nr_zspages", 64, 64),
+        ("vmstat.nr_kernel_stack", 64, 16),
+        ("meminfo.Percpu", 64, 16),
+        ("meminfo.VmallocUsed", 64, 16),
+        ("meminfo.HardwareCorrupted", 64, 16),
+        ("meminfo.MemTotal", 64, -16),
+        ("meminfo.VmallocUsed", 7, 1),
+        ("meminfo.MemTotal", 7, -1),
+        ("hugetlb.2048kB.nr_hugepages", 1, 512),
+        ("hugetlb.64kB.nr_hugepages", 2, 32),
+        ("hugetlb.2048kB.free_hugepages", 1, 0),
+        ("vmstat.nr_mapped", 64, 0),
+    ],
+)
+def test_each_counter_accounts_for_its_pages(name: str, change: int, pages: int) -> None:
+    found = ledger.measure(changed(**{name.replace(".", "__"): change}))
+    assert found[UNACCOUNTED] == pages
+    assert isinstance(found[UNACCOUNTED], int)
