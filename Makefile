@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
 
-.PHONY: help ab test check lint unit integration kernel postmortem setup bench bench-console mutants clean
+.PHONY: help ab test check lint unit integration kernel postmortem setup bench bench-console mutants mutation clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -61,5 +61,9 @@ bench-console: setup ## how fast consoles are parsed, and in how much memory
 mutants: setup ## seeded bugs: the whole table of what the labs can see (hours)
 	./lab.py mutants configs/catalogue.yaml configs/rmap.yaml --without-debug
 
+mutation: setup ## break the code that decides, line by line: do the unit tests notice? (half an hour)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[mutation]'
+	@nice -n 5 $(BIN)/python tests/mutation.py
+
 clean: ## remove what make made here; the cache is lab.py clean's
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
