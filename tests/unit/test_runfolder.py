@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from rmaplab.errors import InfraError, UserError
 from rmaplab.plan import plan
-from rmaplab.store.runfolder import RunFolder, RunRecord, SavedPatch, planned
+from rmaplab.store.runfolder import JOURNAL, RunFolder, RunRecord, SavedPatch, planned
 
 from .builders import (
     cell,
@@ -280,3 +281,20 @@ def test_a_record_that_no_reader_ends_is_refused(tmp_path: Path, text: bytes) ->
     (tmp_path / "run.json").write_bytes(text)
     with pytest.raises(UserError, match=r"run\.json"):
         RunFolder(tmp_path).read_record()
+
+
+def test_a_line_of_the_journal_is_on_the_disk_before_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought: list[str] = []
+    folder = RunFolder(tmp_path)
+
+    def fsync(descriptor: int) -> None:
+        assert os.fstat(descriptor).st_ino == (tmp_path / JOURNAL).stat().st_ino
+        brought.append((tmp_path / JOURNAL).read_text(encoding="utf-8"))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    folder.journal("cell", cell="a")
+    folder.journal("cell", cell="b")
+    assert [text.count("\n") for text in brought] == [1, 2]
+    assert brought[1] == (tmp_path / JOURNAL).read_text(encoding="utf-8")
