@@ -11,6 +11,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import PlainSerializer
 
 from rmaplab.evidence import events
 from rmaplab.evidence.ends import SampleLabel
@@ -46,7 +49,8 @@ class SetupResult:
     """
 
     skip: str
-    missing: frozenset[str]
+    # In order, so that one task has one JSON text.
+    missing: Annotated[frozenset[str], PlainSerializer(sorted, list[str], when_used="json")]
     last_request: int
 
     def lacks(self, required: Iterable[str]) -> str:
