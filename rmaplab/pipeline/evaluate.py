@@ -29,6 +29,8 @@ from rmaplab.stability import unstable
 from rmaplab.store import cellfiles
 from rmaplab.store.runfolder import RunFolder, RunRecord, planned
 
+_RUN_AGAIN = "lab.py resume runs the cell again"
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -118,9 +120,14 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
         cells = tuple(cell for cell in cells if cell.id in journal.finished)
     if any(facts.error for facts in record.kernels.values()):
         cells = ()
+    spoilt = folder.spoilt(journal, [c.id for c in cells if c.id not in known.observations])
     judged = []
     for cell in cells:
-        seen = postrun.onto(cell, known.observations.get(cell.id) or observe_cell(folder, cell))
+        if why := spoilt.get(cell.id):
+            seen = cellfiles.save(folder, cell.id, Observation(detail=f"{why}: {_RUN_AGAIN}"))
+        else:
+            seen = known.observations.get(cell.id) or observe_cell(folder, cell)
+        seen = postrun.onto(cell, seen)
         judged.append(CellResult(cell, seen, judge(cell, seen, lab.expectations, record.allowlist)))
     comparison = None
     if record.comparison is not None and judged:
@@ -205,10 +212,13 @@ def write_reports(evaluation: Evaluation) -> None:
     folder, record = evaluation.folder, evaluation.record
     judged, comparison = evaluation.results, evaluation.comparison
     counters = cellfiles.reader(folder)
-    folder.write(
-        "results.json",
-        results.render(judged, comparison, evaluation.build_errors, counters, record.part),
-    )
-    folder.write("junit.xml", junit.pieces(judged, record.kernels, counters, comparison))
-    folder.write("summary.md", summary.render(record, judged, comparison, evaluation.remarks))
-    folder.write("report.html", html.render(record, judged, comparison))
+    for name, text in (
+        (
+            "results.json",
+            results.render(judged, comparison, evaluation.build_errors, counters, record.part),
+        ),
+        ("junit.xml", junit.pieces(judged, record.kernels, counters, comparison)),
+        ("summary.md", summary.render(record, judged, comparison, evaluation.remarks)),
+        ("report.html", html.render(record, judged, comparison)),
+    ):
+        folder.write(name, text, derived=True)

@@ -127,17 +127,22 @@ def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
 def resume(folder: RunFolder, builder: KernelBuilder, jobs: int) -> Evaluation:
     """Go on with a run that was interrupted or killed: only cells that had not finished are run.
 
-    Raises UserError if there is nothing to go on with, or with all that differs from what the run
-    began with: kernels, patches, configuration, toolchain, programs, lab.
+    A cell whose evidence is not as it was when it finished is run again. Raises UserError if there
+    is nothing to go on with, or with all that differs from what the run began with: kernels,
+    patches, configuration, toolchain, programs, lab.
     """
     with _retiring(builder.cache), inuse.shared(builder.cache), folder.lock():
         record = folder.read_record()
-        if record.is_whole:
+        journal = folder.read_journal()
+        spoilt = folder.spoilt(journal, record.cells)
+        if record.is_whole and not spoilt:
             raise UserError(f"{folder.path} is finished: there is nothing to go on with")
         kernels = _hold(folder, record, builder)
         whole = plan(record.lab)
         cells = planned(record, whole.cells)
-        done = folder.finished()
+        for cell, why in spoilt.items():
+            log.warn(f"{cell}: {why}: running it again")
+        done = journal.finished - spoilt.keys()
         waiting = tuple(cell for cell in cells if cell.id not in done)
         log.info(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before")
         record.interrupted, record.ended = False, ""

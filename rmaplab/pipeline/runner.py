@@ -80,7 +80,7 @@ class Runner:
             self._finish(cell, progress)
 
     def _finish(self, cell: Cell, progress: CellProgress) -> None:
-        """Judge a cell by its evidence and journal it."""
+        """Judge a cell by its evidence and journal it, once the evidence is on the disk."""
         seen = observe_cell(self._folder, cell)
         judgement = judge(cell, seen, self._record.lab.expectations, self._record.allowlist)
         memory = memoryfile.of(self._folder, cell.id)
@@ -89,7 +89,11 @@ class Runner:
             seen = observe_cell(self._folder, cell)
         self._seen.observations[cell.id] = seen
         self._folder.journal(
-            "cell", cell=cell.id, outcome=judgement.outcome, verdict=judgement.verdict
+            "cell",
+            cell=cell.id,
+            outcome=judgement.outcome,
+            verdict=judgement.verdict,
+            evidence=self._folder.seal(cell.id),
         )
         progress.finished(CellResult(cell, seen, judgement))
 

@@ -74,9 +74,9 @@ def save(folder: RunFolder, cell: str, seen: Observation) -> Observation:
         f'"delta": {_json(change.delta)}}}'
         for name, change in seen.counters.items()
     )
-    folder.write(f"{place}/{COUNTERS}", f"{{\n{lines}\n}}\n")
+    folder.write(f"{place}/{COUNTERS}", f"{{\n{lines}\n}}\n", derived=True)
     splats = [dataclasses.asdict(splat) for splat in seen.splats]
-    folder.write(f"{place}/{SPLATS}", json.dumps(splats, indent=1) + "\n")
+    folder.write(f"{place}/{SPLATS}", json.dumps(splats, indent=1) + "\n", derived=True)
     return dataclasses.replace(
         seen,
         counters=_NONE,

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import zstandard
 
 from rmaplab.errors import InfraError
+from rmaplab.store.files import sync
 from rmaplab.store.runfolder import RunFolder
 
 NAME = "memory.elf.zst"
@@ -64,6 +65,7 @@ def receive(
     half = path.with_name(f".{path.name}.half")
     try:
         size = _compress(pipe, half, max_bytes, time.monotonic() + limit_s, given_up)
+        sync(half)
         half.replace(path)
     except OSError as error:
         raise NotSaved(f"{path.name}: {error.strerror}") from error

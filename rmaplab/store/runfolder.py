@@ -13,6 +13,7 @@ import datetime
 import json
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,9 @@ import pydantic
 
 from rmaplab.errors import InfraError, UserError
 from rmaplab.model import Allowlist, Cell, Lab, LabOptions
-from rmaplab.store.files import half_of, write_whole
+from rmaplab.store import cellseal
+from rmaplab.store.cache import remove
+from rmaplab.store.files import half_of, make_folder, sync, write_whole
 
 SCHEMA_VERSION = 1
 JOURNAL = "events.jsonl"
@@ -156,6 +159,15 @@ class Journal:
         return frozenset(e["cell"] for e in self.events if e["event"] == "cell")
 
     @property
+    def sealed(self) -> Mapping[str, Mapping[str, str]]:
+        """The digests of the evidence by file, by the cell's id; of a cell's lines the last counts.
+
+        A run of an earlier version of the lab has none.
+        """
+        lines = [e for e in self.events if e["event"] == "cell"]
+        return {e["cell"]: e["evidence"] for e in lines if "evidence" in e}
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """A line for each damaged line of the journal."""
         return tuple(
@@ -172,7 +184,16 @@ def _event(line: bytes) -> Mapping[str, Any] | None:
         return None
     if not isinstance(event, dict) or not isinstance(event.get("event"), str):
         return None
-    return None if event["event"] == "cell" and not isinstance(event.get("cell"), str) else event
+    return event if event["event"] != "cell" or _is_of_cell(event) else None
+
+
+def _is_of_cell(event: Mapping[str, Any]) -> bool:
+    evidence = event.get("evidence", {})
+    return (
+        isinstance(event.get("cell"), str)
+        and isinstance(evidence, dict)
+        and all(isinstance(digest, str) for digest in evidence.values())
+    )
 
 
 def now() -> str:
@@ -185,6 +206,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._journal = threading.Lock()
 
     @classmethod
     def create(cls, parent: Path, name: str) -> RunFolder:
@@ -193,7 +215,7 @@ class RunFolder:
         for suffix in ("", *(f"-{number}" for number in range(2, 100))):
             path = parent / f"{stamp}-{name}{suffix}"
             try:
-                path.mkdir(parents=True)
+                make_folder(path, exist_ok=False)
             except FileExistsError:
                 continue
             except OSError as error:
@@ -232,9 +254,21 @@ class RunFolder:
         except OSError as error:
             raise InfraError(f"cannot write to {self.path}: {error.strerror}") from error
         try:
+            self._begin_journal()
             yield
         finally:
             guard.release()
+
+    def _begin_journal(self) -> None:
+        """Make the journal if there is none, its name on the disk. Raises InfraError."""
+        path = self.inside(JOURNAL)
+        if path.exists():
+            return
+        try:
+            path.touch()
+            sync(self.path)
+        except OSError as error:
+            raise InfraError(f"cannot write {path}: {error.strerror}") from error
 
     def inside(self, name: str) -> Path:
         """Return the path of a file of the run.
@@ -256,10 +290,32 @@ class RunFolder:
         return self.path / CELLS / cell
 
     def cell(self, cell: Cell) -> Path:
-        """Return the folder of a cell's evidence, made if need be."""
+        """Return the folder of a cell's evidence, empty: what an earlier attempt left goes."""
         path = self.inside(f"{CELLS}/{cell.id}")
-        path.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            remove(path)
+        make_folder(path)
         return path
+
+    def seal(self, cell: str) -> Mapping[str, str]:
+        """Bring a cell's evidence to the disk; return its digests by file. Raises InfraError."""
+        place = self.place(cell)
+        try:
+            return cellseal.seal(place)
+        except OSError as error:
+            raise InfraError(
+                f"cannot bring {error.filename or place} to the disk: {error.strerror}"
+            ) from error
+
+    def spoilt(self, journal: Journal, cells: Iterable[str]) -> dict[str, str]:
+        """Return what is wrong with the evidence of finished cells, by id.
+
+        Evidence that is as it was when its cell finished is not named, nor is that of a cell of
+        which the journal has no digests.
+        """
+        sealed = journal.sealed
+        found = {c: cellseal.difference(self.place(c), sealed[c]) for c in cells if c in sealed}
+        return {cell: why for cell, why in found.items() if why}
 
     def write_record(self, record: RunRecord) -> None:
         """Write run.json."""
@@ -286,16 +342,18 @@ class RunFolder:
         _check_names(path, record)
         return record
 
-    def write(self, name: str, text: str | bytes | Iterable[str]) -> Path:
+    def write(self, name: str, text: str | bytes | Iterable[str], *, derived: bool = False) -> Path:
         """Write a file of the run, maybe in pieces, so that it is there whole or not at all.
 
-        Raises UserError for a name outside the run, InfraError if the file cannot be written.
+        It is on the disk on return unless it is ``derived``, so that it can be made again from
+        others. Raises UserError for a name outside the run, InfraError if the file cannot be
+        written.
         """
         path = self.inside(name)
         self.inside(str(half_of(Path(name))))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text)
+            make_folder(path.parent)
+            write_whole(path, text, durable=not derived)
         except OSError as error:
             raise InfraError(f"cannot write {path}: {error.strerror}") from error
         return path
@@ -305,7 +363,7 @@ class RunFolder:
         line = json.dumps({"time": now(), "event": event, **facts})
         path = self.inside(JOURNAL)
         try:
-            with path.open("a+b") as file:
+            with self._journal, path.open("a+b") as file:
                 if file.tell() and not _ends_whole(file):
                     file.write(b"\n")  # a killed lab's half line must not spoil this one
                 file.write(f"{line}\n".encode())

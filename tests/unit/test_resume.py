@@ -270,6 +270,77 @@ def test_a_cell_whose_line_is_damaged_runs_again(
     assert ran[2:] == ran[:2]
 
 
+# -- evidence that is not as it was ------------------------------------------------------------
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("harm", [emptied, cut, flipped, gone, a_folder])
+@pytest.mark.parametrize("name", ["agent.jsonl", "console.log"])
+def test_a_cell_whose_evidence_is_spoilt_is_an_error_and_runs_again(
+    command: Command,
+    interrupted: Path,
+    ran: list[str],
+    harm: Callable[[Path], None],
+    name: str,
+) -> None:
+    harm(interrupted / "cells" / ran[0] / name)
+    assert command("report", interrupted).code == 130
+    (cell,) = json.loads((interrupted / "results.json").read_bytes())["cells"]
+    assert (cell["verdict"], cell["outcome"]) == ("error", "lost")
+    assert cell["reason"].startswith(name)
+    assert "lab.py resume runs the cell again" in cell["reason"]
+    answer = command("resume", interrupted)
+    assert answer.code == 0
+    assert f"{ran[0]}: {name} " in " ".join(answer.err.split())
+    assert sorted(ran[2:]) == sorted(ran[:2])
+    assert command("resume", interrupted).code == 2  # what ran again is sealed anew
+
+
+def test_a_finished_run_with_spoilt_evidence_is_gone_on_with(
+    command: Command, interrupted: Path, ran: list[str]
+) -> None:
+    assert command("resume", interrupted).code == 0
+    whole = (interrupted / "results.json").read_bytes()
+    emptied(interrupted / "cells" / ran[0] / "console.log")
+    assert command("report", interrupted).code == 69
+    assert (interrupted / "results.json").read_bytes() != whole
+    assert command("resume", interrupted).code == 0
+    assert ran[3:] == ran[:1]
+    assert (interrupted / "results.json").read_bytes() == whole
+
+
+def test_what_an_earlier_attempt_left_is_no_evidence_of_the_next(
+    command: Command, interrupted: Path, ran: list[str]
+) -> None:
+    left = interrupted / "cells" / ran[1] / "memory.elf.zst"
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"of a guest that is no more")
+    assert command("resume", interrupted).code == 0
+    assert not left.exists()
+
+
 # -- before a run ------------------------------------------------------------------------------
 
 

@@ -158,6 +158,8 @@ def test_a_cells_folder_is_named_by_its_id(tmp_path: Path) -> None:
         b"[" * 100_000,
         b'{"event": "cell", "cell": ' + b"9" * 5000 + b"}",
         b'{"event": "cell", "cell": "a',
+        b'{"event": "cell", "cell": "a", "evidence": []}',
+        b'{"event": "cell", "cell": "a", "evidence": {"agent.jsonl": 7}}',
     ],
 )
 def test_a_damaged_line_costs_no_other_one(tmp_path: Path, line: bytes) -> None:
@@ -298,3 +300,55 @@ def test_a_line_of_the_journal_is_on_the_disk_before_the_run_goes_on(
     folder.journal("cell", cell="b")
     assert [text.count("\n") for text in brought] == [1, 2]
     assert brought[1] == (tmp_path / JOURNAL).read_text(encoding="utf-8")
+
+
+def on_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what is brought to the disk from now on, in order."""
+    brought: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        brought.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return brought
+
+
+def test_evidence_and_its_names_are_on_the_disk_when_it_is_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+    brought = on_disk(monkeypatch)
+    place = folder.cell(cell())
+    assert sorted(brought) == sorted([tmp_path.name, "cells"])
+    for name in ("agent.jsonl", "console.log", "counters.json", "reproduce.sh"):
+        (place / name).write_text(name, encoding="utf-8")
+    brought.clear()
+    sealed = folder.seal(cell().id)
+    assert sorted(sealed) == ["agent.jsonl", "console.log"]
+    assert brought == ["agent.jsonl", "console.log", "reproduce.sh", cell().id]
+
+
+def test_what_run_json_says_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    brought = on_disk(monkeypatch)
+    folder = RunFolder.create(tmp_path / "new" / "reports", "rmap")
+    assert brought == [folder.path.parent.name, "new", tmp_path.name]
+    brought.clear()
+    folder.write_record(record(lab(), []))
+    assert brought == [".run.json.half", folder.path.name]
+    brought.clear()
+    folder.write("report.html", "made again at any time", derived=True)
+    assert brought == []
+
+
+def test_a_fifo_in_the_place_of_evidence_holds_nobody_up(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    place = folder.cell(cell())
+    (place / "agent.jsonl").write_text("x", encoding="utf-8")
+    folder.journal("cell", cell=cell().id, evidence=folder.seal(cell().id))
+    assert folder.spoilt(folder.read_journal(), [cell().id]) == {}
+    os.mkfifo(place / "console.log")
+    assert (
+        "console.log cannot be read" in folder.spoilt(folder.read_journal(), [cell().id])[cell().id]
+    )
