@@ -43,7 +43,7 @@ _TOUCHED = "touched"
 _DOT_CONFIG = ".config"
 _RELEASE_FILE = "include/config/kernel.release"
 # include/linux/utsname.h has 64 characters, and the Makefile checks them.
-_RELEASE = re.compile(r"\d[\w.+~-]{0,63}")
+_RELEASE = re.compile(r"\d[\w.+~-]{0,63}", re.ASCII)
 _COMPILER = ("gcc", "ld")
 _HOST_TOOLS = (*_COMPILER, "make", "bwrap", "flex", "bison", "bc")
 
