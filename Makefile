@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
 
-.PHONY: help ab test check lint unit integration kernel postmortem setup bench bench-console mutants mutation clean
+.PHONY: help ab test check lint unit integration kernel postmortem setup bench bench-console mutants mutation hostile hostile-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml
 
 test: check kernel ## all tests; the kernel ones build and boot the real thing
 
-check: lint unit integration ## lint, unit and integration tests: no kernel build
+check: lint unit integration hostile-quick ## lint, unit, integration and hostile tests: no kernel build
 
 lint: setup ## ruff, mypy --strict, import-linter, checkpatch
 	@$(BIN)/ruff check --quiet .
@@ -44,6 +44,12 @@ unit: setup ## tests of the pure parts
 
 integration: setup ## tests with a fake kernel tree and real QEMU
 	@$(BIN)/pytest tests/integration
+
+hostile-quick: setup ## hostile series, mails, guests and run folders: those that take a minute
+	@$(BIN)/pytest --numprocesses auto tests/hostile -m 'not whole and not kernel'
+
+hostile: setup ## all hostile attempts, on real guests too; the table goes to hostile-figures.md
+	@$(BIN)/pytest tests/hostile --figures hostile-figures.md
 
 kernel: setup ## tests that build and boot a real kernel
 	@$(BIN)/pytest tests/kernel

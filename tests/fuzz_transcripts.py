@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from unit.evidence_fuzz import main
+from unit.evidence_fuzz import main  # type: ignore[import-not-found]
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

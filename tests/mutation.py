@@ -25,7 +25,7 @@ from enum import StrEnum
 from pathlib import Path
 
 import yaml
-from mutation_witness import WITNESSES
+from mutation_witness import WITNESSES  # type: ignore[import-not-found]
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 
 ROOT = Path(__file__).resolve().parents[1]
