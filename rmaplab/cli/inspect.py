@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rmaplab.cli.options import (
+    accept_option,
     filter_option,
     format_option,
     jobs_option,
@@ -187,6 +188,7 @@ def _kernels(catalogue: Catalogue) -> list[dict[str, Any]]:
 @click.command()
 @lab_argument
 @click.option("--series", default="", help="Plan the A/B of this series instead.")
+@accept_option
 @tree_option
 @filter_option
 @sample_option
@@ -194,14 +196,16 @@ def _kernels(catalogue: Catalogue) -> list[dict[str, Any]]:
 @jobs_option
 @format_option
 def plan(
-    *, lab: Path, series: str, tree: str, expression: str, sample: str, repeat: int | None,
-    jobs: int, form: str,
+    *, lab: Path, series: str, accept: tuple[str, ...], tree: str, expression: str, sample: str,
+    repeat: int | None, jobs: int, form: str,
 ) -> None:  # fmt: skip
     """Show the cells that a run would run, how long they take and what is left out; run none."""
     catalogue, cache = Catalogue(), Cache()
     wanted = labs.read(lab, catalogue, LabOptions(tree=tree, repeat=repeat or 0))
+    if accept and not series:
+        raise UserError("--accept speaks of --series: name that, too")
     if series:
-        wanted = labs.ab_lab(wanted, series)
+        wanted = labs.ab_lab(wanted, series, accept)
     KernelBuilder(catalogue, cache, jobs).check_names(wanted)
     part = narrowed(wanted, filter=expression, sample=sample, alike=bool(series))
     biggest = max(row.first.guest.memory_mb for row in part.rows)

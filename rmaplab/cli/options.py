@@ -90,6 +90,11 @@ _series_option = click.option(
     help="Put this series on the lab's first kernel, which alone is run: a folder of patches, an "
     "mbox, or git:REPO#A..B.",
 )  # fmt: skip
+accept_option = click.option(
+    "--accept", multiple=True, metavar="WHAT",
+    help="Accept of a mailed series what the lab would not take by itself: the mails of a sender's "
+    "ADDRESS, an older version (v2), a part (4/7, 1-3,5/7). May be repeated.",
+)  # fmt: skip
 _onto_option = click.option(
     "--onto", default="", metavar="SERIES", help="A series that --series is on top of."
 )
@@ -151,12 +156,14 @@ def _collected(function: Callable[[RunOptions], int], *, compared: bool) -> Call
 def run_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
     """Give a verb that runs cells its options, as one RunOptions."""
     verb = _collected(function, compared=False)
-    return _with(verb, *_RUN_OPTIONS, _name_option, _onto_option, _series_option)
+    return _with(verb, *_RUN_OPTIONS, _name_option, _onto_option, accept_option, _series_option)
 
 
 def ab_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
     """Give a verb that compares two kernels its options, as one RunOptions."""
-    return _with(_collected(function, compared=True), *_RUN_OPTIONS, _ab_series_option)
+    return _with(
+        _collected(function, compared=True), *_RUN_OPTIONS, accept_option, _ab_series_option
+    )
 
 
 def _with(verb: Callable[..., int], *options: Callable[[Any], Any]) -> Callable[..., int]:

@@ -75,7 +75,14 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         name=entry.name,
         path=path.resolve(),
         kernels=tuple(
-            Kernel(e.name, e.tree, e.series, tuple(e.config), arch=entry.arch)
+            Kernel(
+                e.name,
+                e.tree,
+                e.series,
+                tuple(e.config),
+                arch=entry.arch,
+                accept=tuple(e.accept),
+            )
             for e in entry.kernels
         ),
         guests=guests,

@@ -60,6 +60,7 @@ class KernelEntry(_Model):
     tree: str
     config: Annotated[list[str], Field(min_length=1)]
     series: str = ""
+    accept: list[Pattern] = []
 
 
 class ExpectEntry(_Model):

@@ -94,7 +94,8 @@ class Kernel:
     """A kernel that a lab asks for: a tree, a series on top of it, a configuration.
 
     ``onto`` is a series between the two, whose build the kernel's own starts from; ``arch`` the
-    name of the kernel's architecture.
+    name of the kernel's architecture. ``accept`` says what of ``series`` is accepted although the
+    lab would refuse or leave it out (source/mailaccept.py).
     """
 
     name: str
@@ -103,6 +104,7 @@ class Kernel:
     fragments: tuple[str, ...]
     onto: str = ""
     arch: str = DEFAULT
+    accept: tuple[str, ...] = ()
 
     @property
     def architecture(self) -> Architecture:

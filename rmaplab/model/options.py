@@ -13,6 +13,7 @@ class LabOptions:
     ``tree`` replaces that of every kernel. ``series`` is put on the lab's first kernel, on top of
     the series ``onto``: in an A/B (``compared``) as the kernel ``patched`` beside ``base``, else
     as the only kernel, whose name is ``name``. ``config`` are Kconfig fragments beside the lab's.
+    ``accept`` says what of ``series`` is accepted although the lab would refuse or leave it out.
     ``repeat`` 0 and ``memories`` None stand for what the lab says.
     """
 
@@ -27,3 +28,4 @@ class LabOptions:
     no_audit: bool = False
     no_ledger: bool = False
     memories: int | None = None
+    accept: tuple[str, ...] = ()

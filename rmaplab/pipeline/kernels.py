@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -31,7 +32,7 @@ class KernelBuilder:
     step_limit_s: float = STEP_LIMIT_S
     _found: dict[str, tree_source.Fetch] = field(default_factory=dict, init=False)
     _trees: dict[str, Tree] = field(default_factory=dict, init=False)
-    _series: dict[str, Series] = field(default_factory=dict, init=False)
+    _series: dict[tuple[str, tuple[str, ...]], Series] = field(default_factory=dict, init=False)
     _kernels: dict[Kernel, ResolvedKernel] = field(default_factory=dict, init=False)
     _toolchains: dict[str, str] = field(default_factory=dict, init=False)
 
@@ -44,13 +45,14 @@ class KernelBuilder:
         mistakes: dict[str, UserError] = {}
         unable: InfraError | None = None
         for kernel in lab.kernels:
-            for look, spec in (
-                (self._find, kernel.tree),
-                (self._load, kernel.series),
-                (self._load, kernel.onto),
-            ):
+            looks: tuple[Callable[[], object], ...] = (
+                functools.partial(self._find, kernel.tree),
+                functools.partial(self._load, kernel.series, kernel.accept),
+                functools.partial(self._load, kernel.onto),
+            )
+            for look in looks:
                 try:
-                    look(spec)
+                    look()
                 except UserError as error:
                     mistakes.setdefault(error.message, error)
                 except InfraError as error:
@@ -73,7 +75,8 @@ class KernelBuilder:
         fails or a tool is missing.
         """
         if kernel not in self._kernels:
-            series, onto = self._load(kernel.series), self._load(kernel.onto)
+            series = self._load(kernel.series, kernel.accept)
+            onto = self._load(kernel.onto)
             self._kernels[kernel] = self._resolved(kernel, self._tree(kernel.tree), series, onto)
         return self._kernels[kernel]
 
@@ -126,10 +129,11 @@ class KernelBuilder:
             self._trees[spec] = self._find(spec)()
         return self._trees[spec]
 
-    def _load(self, spec: str) -> Series:
-        if spec not in self._series:
-            self._series[spec] = series_source.load(spec, self.catalogue.root)
-        return self._series[spec]
+    def _load(self, spec: str, accept: tuple[str, ...] = ()) -> Series:
+        key = spec, accept
+        if key not in self._series:
+            self._series[key] = series_source.load(spec, self.catalogue.root, accept)
+        return self._series[key]
 
     def _resolved(self, kernel: Kernel, tree: Tree, series: Series, onto: Series) -> ResolvedKernel:
         if kernel.arch not in self._toolchains:

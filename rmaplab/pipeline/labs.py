@@ -40,13 +40,15 @@ def read(path: Path, catalogue: Catalogue, options: LabOptions = _AS_THE_FILE_SA
         policy = replace(lab.postmortem, run=options.memories, asked=True)
         lab = replace(lab, postmortem=policy)
     lab = _without_checks(lab, options)
-    return ab_lab(lab, options.series) if options.compared else _on_one_kernel(lab, options)
+    if options.compared:
+        return ab_lab(lab, options.series, options.accept)
+    return _on_one_kernel(lab, options)
 
 
-def ab_lab(lab: Lab, series: str) -> Lab:
+def ab_lab(lab: Lab, series: str, accept: tuple[str, ...] = ()) -> Lab:
     """Return the lab on its first kernel, as ``base``, and on that with a series, ``patched``."""
     base = replace(lab.kernels[0], name=BASE)
-    return on_kernels(lab, (base, replace(base, name=PATCHED, series=series)))
+    return on_kernels(lab, (base, replace(base, name=PATCHED, series=series, accept=accept)))
 
 
 def on_tree(lab: Lab, tree: str) -> Lab:
@@ -69,6 +71,7 @@ def command(
     """
     words = ["./lab.py", "run", str(lab.path), "--tree", kernel.tree, "--name", kernel.name]
     words += ["--series", kernel.series] if kernel.series else []
+    words += [word for one in kernel.accept for word in ("--accept", one)]
     words += ["--onto", kernel.onto] if kernel.onto else []
     words += [word for fragment in config for word in ("--config", fragment)]
     words += [] if lab.audit else ["--no-audit"]
@@ -96,6 +99,8 @@ def _on_one_kernel(lab: Lab, options: LabOptions) -> Lab:
     """Return the lab on its first kernel alone if the options give that a series or a name."""
     if options.onto and not options.series:
         raise UserError("--onto is what --series is on top of: name that, too")
+    if options.accept and not options.series:
+        raise UserError("--accept speaks of --series: name that, too")
     if not (options.series or options.name):
         return lab
     first = lab.kernels[0]
@@ -104,7 +109,7 @@ def _on_one_kernel(lab: Lab, options: LabOptions) -> Lab:
         raise UserError(f"--name: {name!r} can be no kernel's name")
     kernel = replace(first, name=name)
     if options.series:
-        kernel = replace(kernel, series=options.series, onto=options.onto)
+        kernel = replace(kernel, series=options.series, onto=options.onto, accept=options.accept)
     return on_kernels(lab, (kernel,))
 
 

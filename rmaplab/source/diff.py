@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rmaplab import proc
@@ -24,6 +26,9 @@ _HUNK = re.compile(rb"^@@ -", re.M)
 # The version that git format-patch ends a mail with. A hunk's lines begin with a blank, +, - or a
 # backslash, so the version's digit is no part of one.
 _SIGNATURE = re.compile(rb"^-- \n\d[^\n]*\s*\Z", re.M)
+
+
+_APPLY = ("apply", "--whitespace=nowarn", "-p1")
 
 
 class DiffError(ValueError):
@@ -56,18 +61,64 @@ def files(diff: bytes) -> tuple[str, ...]:
             for options in ((), ("--reverse",))
             for name in _numstat(diff, Path(scratch), options)
         }
+    _check(found)
+    return tuple(sorted(found))
+
+
+def files_of(diffs: Sequence[bytes]) -> list[tuple[str, ...]]:
+    """Return for each of several diffs what files() returns; raises DiffError if it would.
+
+    Git reads all of them at once, with a diff of a name that nobody can know between two.
+    """
+    mark = f"rmaplab-{secrets.token_hex(16)}"
+    between = f"diff --git a/{mark} b/{mark}\nold mode 100644\nnew mode 100755\n".encode()
+    found: list[set[str]] = [set() for _ in diffs]
+    with tempfile.TemporaryDirectory(prefix="rmaplab-diff-") as scratch:
+        folder = Path(scratch)
+        (folder / "mark").write_bytes(between)
+        names = [f"{number}" for number in range(len(diffs))]
+        for name, diff in zip(names, diffs, strict=True):
+            (folder / name).write_bytes(diff)
+        paths = [path for name in names for path in (name, "mark")]
+        for options in ((), ("--reverse",)):
+            done = git.run((*_APPLY, "--numstat", "-z", *options, *paths), folder, b"")
+            if not done.ok:
+                raise DiffError(f"git does not read them: {done.complaint}")
+            _sort_out(done.stdout, mark, found)
+    for names_found in found:
+        _check(names_found)
+    return [tuple(sorted(some)) for some in found]
+
+
+def _sort_out(said: bytes, mark: str, found: list[set[str]]) -> None:
+    """Add the names that git prints of several diffs to the diffs' own."""
+    number = 0
+    for name in _names(said):
+        if name == mark:
+            number += 1
+        else:
+            found[number].add(name)
+    if number != len(found):
+        raise DiffError("git read another number of diffs than there are")
+
+
+def _names(said: bytes) -> list[str]:
+    lines = said.decode("utf-8", "surrogateescape").split("\0")
+    return [line.split("\t", 2)[2] for line in lines if line]
+
+
+def _check(found: set[str]) -> None:
+    """Raise DiffError for a path that may not be changed."""
     for name in sorted(found):
         if why := _unsafe(name):
             raise DiffError(f"it changes {name!r}, {why}")
-    return tuple(sorted(found))
 
 
 def _numstat(diff: bytes, scratch: Path, options: tuple[str, ...]) -> list[str]:
     done = apply(diff, scratch, "--numstat", "-z", *options)
     if not done.ok:
         raise DiffError(f"git does not read it: {done.complaint.removeprefix('error: ')}")
-    lines = done.stdout.decode("utf-8", "surrogateescape").split("\0")
-    return [line.split("\t", 2)[2] for line in lines if line]
+    return _names(done.stdout)
 
 
 def _unsafe(name: str) -> str:
@@ -84,7 +135,7 @@ def _unsafe(name: str) -> str:
 
 def apply(diff: bytes, tree: Path, *options: str) -> proc.Finished:
     """Run git apply on a diff in a folder."""
-    return git.run(("apply", "--whitespace=nowarn", "-p1", *options, "-"), tree, diff)
+    return git.run((*_APPLY, *options, "-"), tree, diff)
 
 
 def entry(root: Path, name: str) -> Path | None:

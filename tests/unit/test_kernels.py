@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rmaplab.build import kernel as build_kernel
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import BuildError, InfraError, UserError
 from rmaplab.model import Build, Kernel, Patch, ResolvedKernel
-from rmaplab.pipeline import holding
+from rmaplab.pipeline import holding, labs
 from rmaplab.pipeline.kernels import KernelBuilder, facts_of, save_series
 from rmaplab.source import debian, diff
 from rmaplab.source import series as series_source
@@ -58,6 +59,20 @@ def patched(repo: Path) -> Kernel:
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     return RunFolder.create(tmp_path / "reports", "tiny")
+
+
+def test_what_is_accepted_of_a_series_comes_with_its_kernel(
+    builder: KernelBuilder, repo: Path, tmp_path: Path
+) -> None:
+    part = tmp_path / "part.patch"
+    part.write_text(git(repo, "format-patch", "--stdout", "-1", "--start-number=2", "-N", "main~1")
+                    .replace("[PATCH]", "[PATCH 2/7]"), encoding="utf-8")  # fmt: skip
+    asked = kernel("patched", tree=f"dir:{repo}", series=str(part))
+    with pytest.raises(UserError, match="missing"):
+        builder.resolve(asked)
+    assert len(builder.resolve(replace(asked, accept=("2/7",))).series.patches) == 1
+    words = labs.command(lab(), replace(asked, accept=("2/7", "v1")), "tcg")
+    assert " --accept 2/7 --accept v1 " in f"{' '.join(words)} "
 
 
 # -- mistakes ----------------------------------------------------------------------------------

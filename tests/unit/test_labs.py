@@ -39,13 +39,17 @@ def test_the_options_are_those_of_the_command_line(monkeypatch: pytest.MonkeyPat
              "--config", "debuginfo", "--jobs", "2", "--accel", "tcg", "--filter", "guest=q35",
              "--sample", "pairwise", "--output", "out"]  # fmt: skip
     CliRunner().invoke(runs.run, [str(RMAP), *words, "--exact"])
-    CliRunner().invoke(runs.ab, [str(RMAP), "--series", "s", *words])
+    accept = ["--accept", "a@example.org", "--accept", "v2"]
+    CliRunner().invoke(runs.ab, [str(RMAP), "--series", "s", *accept, *words])
     one, both = asked
     assert one.options == LabOptions(
         tree="dir:x", config=("debuginfo",), repeat=3, exact=True, no_audit=True, no_ledger=True,
         memories=2,
     )  # fmt: skip
-    assert both.options == replace(one.options, series="s", compared=True, exact=False)
+    assert both.options == replace(
+        one.options, series="s", accept=("a@example.org", "v2"), compared=True, exact=False
+    )
+    assert [kernel.accept for kernel in both.lab.kernels] == [(), ("a@example.org", "v2")]
     assert (one.filter, one.sample, one.jobs) == ("guest=q35", "pairwise", 2)
     assert (one.accelerator, str(one.output)) == ("tcg", "out")
     assert (one.comparison, both.comparison) == (None, ("base", "patched"))

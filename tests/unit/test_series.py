@@ -15,6 +15,7 @@ import pytest
 
 from rmaplab.errors import UserError
 from rmaplab.model import Series
+from rmaplab.source import mail, mailbox
 from rmaplab.source import series as series_source
 from rmaplab.source.series import load
 
@@ -237,8 +238,9 @@ def test_the_numbers_order_the_patches_of_a_plain_mbox(repo: Path, tmp_path: Pat
 def test_a_patchs_number_is_read_from_its_own_subject(
     subject: str, number: tuple[int, int] | None
 ) -> None:
-    mail = f"From: x <x@example.com>\nSubject: {subject}\n\nbody\n".encode()
-    assert series_source._numbering(mail) == number
+    text = f"From: x <x@example.com>\nSubject: {subject}\n\nbody\n".encode()
+    heading = mail.read("x", text).heading
+    assert (heading.number, heading.length) == (number or (None, None))
 
 
 def test_patches_without_numbers_are_a_series(repo: Path, tmp_path: Path) -> None:
@@ -298,10 +300,10 @@ def test_a_damaged_archive_is_the_users_mistake(
 def test_an_archive_that_grows_without_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(series_source, "MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr(mailbox, "MAX_BYTES", 1 << 20)
     path = tmp_path / "bomb.mbox.gz"
     path.write_bytes(gzip.compress(b"From \n" + b"x" * (2 << 20)))
-    with pytest.raises(UserError, match="more than 1 MB"):
+    with pytest.raises(UserError, match="at most 1 MB"):
         load(str(path), tmp_path)
 
 
