@@ -88,7 +88,11 @@ def _judge(
     for known in matching:
         if _as_known(known, seen, ended, verdict):
             return Judgement(verdict, reason, known.verdict, True, known.reason)
-    known = matching[0]
+    demanded = [known for known in matching if known.demands(cell.kernel)]
+    if verdict is Verdict.PASS and not demanded:
+        # Known of the kernel that this one is built on: its series may have mended it.
+        return Judgement(verdict, reason, Verdict.PASS, True)
+    known = (demanded or matching)[0]
     return Judgement(verdict, _surprise(known, reason), known.verdict, False)
 
 

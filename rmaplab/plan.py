@@ -13,6 +13,7 @@ from rmaplab.model import (
     NO_DEVICE,
     Cell,
     Exclusion,
+    Expectation,
     Guest,
     HugepageSettings,
     Inclusion,
@@ -123,7 +124,8 @@ def plan(lab: Lab) -> Plan:
 def on_kernels(lab: Lab, kernels: tuple[Kernel, ...]) -> Lab:
     """Return the lab on other kernels, to be compared: all get the rows of its first one.
 
-    An exclusion or inclusion that names the first kernel, or one of the new ones, holds for all.
+    An exclusion or inclusion that names the first kernel, or one of the new ones, holds for all; an
+    expectation for the first kernel is one for what it is called now, and for what is built on it.
     """
     names = [lab.kernels[0].name, *(kernel.name for kernel in kernels)]
     exclusions = [one for one in lab.exclusions if any(matches(n, one.kernel) for n in names)]
@@ -133,7 +135,38 @@ def on_kernels(lab: Lab, kernels: tuple[Kernel, ...]) -> Lab:
         kernels=kernels,
         exclusions=tuple(replace(one, kernel=("*",)) for one in exclusions),
         inclusions=tuple(replace(one, kernel=("*",)) for one in inclusions),
+        expectations=inherit(lab.expectations, kernels, lab.kernels[0]),
     )
+
+
+def inherit(
+    expectations: Iterable[Expectation], kernels: Sequence[Kernel], renamed: Kernel | None = None
+) -> tuple[Expectation, ...]:
+    """Return the expectations with the kernels that inherit them.
+
+    ``renamed`` is a kernel that is among ``kernels`` by another name, or that they are built on.
+    """
+    return tuple(_inherited(one, kernels, renamed) for one in expectations)
+
+
+def _inherited(
+    known: Expectation, kernels: Sequence[Kernel], renamed: Kernel | None
+) -> Expectation:
+    named = [kernel for kernel in kernels if known.demands(kernel.name)]
+    parents = list(named)
+    if renamed is not None and known.demands(renamed.name):
+        parents.append(renamed)
+        same = [one for one in kernels if replace(one, name=renamed.name) == renamed]
+        if same and not named:
+            known, named = replace(known, kernel=same[0].name), same[:1]
+    if not known.inherited:
+        return replace(known, heirs=())
+    heirs = [
+        kernel.name
+        for kernel in kernels
+        if kernel not in named and any(kernel.is_built_on(parent) for parent in parents)
+    ]
+    return replace(known, heirs=tuple(heirs))
 
 
 def _product(lab: Lab) -> Iterator[_Combination]:

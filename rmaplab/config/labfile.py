@@ -31,7 +31,7 @@ from rmaplab.model import (
     Outcome,
     Verdict,
 )
-from rmaplab.plan import plan
+from rmaplab.plan import inherit, plan
 from rmaplab.text import near_miss
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
     _check_architectures(document, lab)
     _check_rows(document, lab)
     document.check()
-    return lab
+    return replace(lab, expectations=inherit(lab.expectations, lab.kernels))
 
 
 def _kernel_names(document: Document) -> list[str]:
@@ -280,6 +280,7 @@ def _expectations(
                 subtests=tuple(entry.subtests),
                 reason=entry.reason,
                 line=document.line(("expect", number)),
+                inherited=entry.inherited,
             )
             for pattern in patterns
         ]

@@ -75,6 +75,7 @@ class ExpectEntry(_Model):
     outcome: Literal["completed", "splat", "panic", "hang", "timeout", "boot-failed"] = "completed"
     splat: str = ""
     subtests: list[Pattern] = []
+    inherited: bool = True
     reason: Annotated[str, Field(min_length=1)]
 
 

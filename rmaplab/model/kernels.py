@@ -106,6 +106,13 @@ class Kernel:
     arch: str = DEFAULT
     accept: tuple[str, ...] = ()
 
+    def is_built_on(self, other: Kernel) -> bool:
+        """Return whether the kernel is another one with a series on top."""
+        same = (self.tree, self.arch) == (other.tree, other.arch)
+        below = other.series in {"", self.onto} and other.onto == ""
+        more = set(self.fragments) >= set(other.fragments)
+        return bool(self.series) and same and below and more and self.series != other.series
+
     @property
     def architecture(self) -> Architecture:
         """The row of the kernel's architecture. Raises UserError if there is none."""

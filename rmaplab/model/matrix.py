@@ -120,6 +120,9 @@ class Expectation:
     The name fields are shell patterns. ``outcome``, ``splat`` (a regular expression over splat
     titles) and ``subtests`` (patterns; empty means any of the workload's own) pin *how* the cell
     fails: a panic does not hide behind a known wrong mapcount.
+
+    ``heirs`` are the kernels that are built on one that ``kernel`` matches: they may fail as well,
+    and need not. There are none if the entry is not ``inherited``.
     """
 
     kernel: str
@@ -133,17 +136,23 @@ class Expectation:
     reason: str
     line: int
     device: str = "*"
+    inherited: bool = True
+    heirs: tuple[str, ...] = ()
 
     @property
     def patterns(self) -> dict[str, tuple[str, ...]]:
         """The shell patterns by field, for ``selects``."""
         return {
-            "kernel": (self.kernel,),
+            "kernel": (self.kernel, *self.heirs),
             "guest": (self.guest,),
             "settings": (self.settings,),
             "device": (self.device,),
             "testcase": (self.testcase,),
         }
+
+    def demands(self, kernel: str) -> bool:
+        """Return whether a kernel has to fail like that: not one that is built on another."""
+        return fnmatch.fnmatchcase(kernel, self.kernel)
 
 
 @dataclass(frozen=True, slots=True)

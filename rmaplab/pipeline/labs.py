@@ -48,7 +48,10 @@ def read(path: Path, catalogue: Catalogue, options: LabOptions = _AS_THE_FILE_SA
 def ab_lab(lab: Lab, series: str, accept: tuple[str, ...] = ()) -> Lab:
     """Return the lab on its first kernel, as ``base``, and on that with a series, ``patched``."""
     base = replace(lab.kernels[0], name=BASE)
-    return on_kernels(lab, (base, replace(base, name=PATCHED, series=series, accept=accept)))
+    if base.onto:
+        raise UserError(f"{lab.path}: its first kernel has two series already: no third fits on it")
+    patched = replace(base, name=PATCHED, series=series, onto=base.series, accept=accept)
+    return on_kernels(lab, (base, patched))
 
 
 def on_tree(lab: Lab, tree: str) -> Lab:

@@ -191,6 +191,21 @@ def test_an_expectation_applies_where_all_its_patterns_match(known: object, does
     assert applies(known, cell()) is does  # type: ignore[arg-type]
 
 
+def test_a_kernel_built_on_the_expected_one_may_fail_so_and_may_be_mended() -> None:
+    known = [replace(expectation(kernel="base"), heirs=("patched",))]
+    on_it = cell(kernel="patched")
+    fails = judge(on_it, observation(failed()), known)
+    assert (fails.expected, fails.as_expected, fails.known) == (Verdict.FAIL, True, "known")
+    mended = judge(on_it, observation(passed()), known)
+    assert (mended.verdict, mended.reason, mended.as_expected) == (Verdict.PASS, "", True)
+    dies = judge(on_it, observation(outcome=Outcome.PANIC, detail="x"), known)
+    assert not dies.as_expected
+    assert "fails in another way than expected" in dies.reason
+    assert not judge(cell(), observation(passed()), known).as_expected
+    other = judge(cell(kernel="other"), observation(failed()), known)
+    assert not other.as_expected
+
+
 def test_an_expectation_that_speaks_of_no_cell_is_found() -> None:
     stale = expectation("exclusive/gone")
     assert unmatched([expectation(), stale], [cell()]) == (stale,)

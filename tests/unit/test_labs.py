@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -12,14 +13,16 @@ from click.testing import CliRunner
 from rmaplab.build import programs
 from rmaplab.cli import runs
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.model import Lab, LabOptions
+from rmaplab.errors import UserError
+from rmaplab.model import Expectation, Lab, LabOptions
 from rmaplab.mutants import MutantBase
 from rmaplab.pipeline import holding, labs
 from rmaplab.pipeline import mutants as mutants_pipeline
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.run import RunRequest
+from rmaplab.plan import inherit
 
-from .builders import expectation, lab, record
+from .builders import expectation, kernel, lab, record
 from .builders import testcase as make_testcase
 from .repositories import write
 from .test_mutants import mutant
@@ -121,3 +124,56 @@ def test_the_project_in_another_folder_is_no_difference(monkeypatch: pytest.Monk
     assert list(holding.of_lab(saved, Catalogue())) == []
     monkeypatch.setattr(labs, "read", lambda *words: replace(there, repeat=2))
     assert list(holding.of_lab(saved, Catalogue())) == [f"{__file__}: repeat: was 1, is 2"]
+
+
+# -- expectations of kernels that are built on others ------------------------------------------
+
+
+def known_of(kernel_name: str, **changes: Any) -> Expectation:
+    return replace(expectation(kernel=kernel_name), **changes)
+
+
+@pytest.mark.parametrize("name", ["base", "v6.12", "v6*"])
+def test_an_abs_expectations_follow_the_base_whatever_its_name(name: str) -> None:
+    first = "base" if name == "base" else "v6.12"
+    wanted = labs.ab_lab(lab(kernels=[kernel(first)], expectations=[known_of(name)]), "patches/x")
+    (known,) = wanted.expectations
+    assert known.demands("base")
+    assert known.heirs == ("patched",)
+
+
+def test_an_expectation_that_is_not_inherited_speaks_of_its_kernel_alone() -> None:
+    alone = known_of("base", inherited=False)
+    (known,) = labs.ab_lab(lab(expectations=[alone]), "patches/x").expectations
+    assert (known.demands("base"), known.heirs) == (True, ())
+
+
+def test_an_expectation_for_the_second_kernel_of_a_lab_is_no_base_of_an_ab() -> None:
+    both = lab(kernels=[kernel("base"), kernel("other")], expectations=[known_of("other")])
+    (known,) = labs.ab_lab(both, "patches/x").expectations
+    assert (known.demands("base"), known.heirs) == (False, ())
+
+
+def test_only_a_kernel_with_a_series_on_the_same_tree_inherits() -> None:
+    kernels = [
+        kernel("base"),
+        kernel("patched", series="patches/x"),
+        kernel("elsewhere", tree="dir:/other", series="patches/x"),
+        replace(kernel("more", series="patches/x"), fragments=("guest", "mm")),
+        replace(kernel("top", series="patches/y"), onto="patches/x"),
+        kernel("again"),
+    ]
+    (known,) = inherit([known_of("base")], kernels)
+    assert known.heirs == ("patched", "more", "top")
+    (known,) = inherit([known_of("patched")], kernels)
+    assert known.heirs == ("top",)
+
+
+def test_an_abs_patched_kernel_is_built_on_base_with_its_series() -> None:
+    wanted = labs.ab_lab(lab(kernels=[kernel("base", series="patches/x")]), "patches/y")
+    base, patched = wanted.kernels
+    assert (base.series, patched.onto, patched.series) == ("patches/x", "patches/x", "patches/y")
+    assert patched.is_built_on(base)
+    twice = replace(kernel("base", series="patches/x"), onto="patches/w")
+    with pytest.raises(UserError, match="two series already"):
+        labs.ab_lab(lab(kernels=[twice]), "patches/y")
