@@ -137,19 +137,13 @@ def _again() -> tuple[str, ...]:
 
 def _show(evaluation: Evaluation, form: str) -> int:
     if form == "json":
-        pieces = results.render(
-            evaluation.results,
-            evaluation.comparison,
-            evaluation.build_errors,
-            cellfiles.reader(evaluation.folder),
-            evaluation.record.part,
-        )
+        pieces = results.render(evaluation.run, cellfiles.reader(evaluation.folder))
         for piece in pieces:
             log.json(piece)
         return evaluation.exit_code
     if evaluation.comparison is not None:
         terminal.show_comparison(evaluation.comparison)
-        log.stdout.print(terminal.tally(evaluation.results))
+        log.stdout.print(evaluation.summary.cells)
     else:
         terminal.show_cells(evaluation.results)
         terminal.show_allowed(evaluation.results)
@@ -164,6 +158,7 @@ def _show(evaluation: Evaluation, form: str) -> int:
     for remark in evaluation.remarks:
         log.warn(remark)
     log.stdout.print(f"report: {evaluation.folder.path / 'report.html'}", markup=False)
+    terminal.show_answer(evaluation.summary)
     return evaluation.exit_code
 
 

@@ -18,34 +18,58 @@ from rmaplab.model import (
     Expectation,
     FindingKind,
     Observation,
+    Summary,
     Unstable,
-    Verdict,
 )
 from rmaplab.pipeline import holding
 from rmaplab.pipeline.postrun import PostRunEvidence
 from rmaplab.plan import plan
-from rmaplab.report import html, junit, results, summary
+from rmaplab.report import html, junit, results
+from rmaplab.report import summary as summary_page
+from rmaplab.report.reported import ReportedRun
 from rmaplab.stability import unstable
 from rmaplab.store import cellfiles
 from rmaplab.store.runfolder import RunFolder, RunRecord, planned
+from rmaplab.summarize import RunEnd, summarize
 
 _RUN_AGAIN = "lab.py resume runs the cell again"
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A run with everything that follows from its evidence."""
+    """A run's folder with everything that follows from its evidence.
+
+    ``stale`` are the expectations that speak of no cell.
+    """
 
     folder: RunFolder
-    record: RunRecord
-    results: tuple[CellResult, ...]
-    comparison: Comparison | None
+    run: ReportedRun
     stale: tuple[Expectation, ...]
-    remarks: tuple[str, ...] = ()
-    """Warnings besides the verdicts, a line each.
 
-    Entries of ``allow`` that do nothing, kernels that complained before any test ran, and so on.
-    """
+    @property
+    def record(self) -> RunRecord:
+        """The request, and how it was carried out."""
+        return self.run.record
+
+    @property
+    def results(self) -> tuple[CellResult, ...]:
+        """The results of the cells that were run."""
+        return self.run.results
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The comparison of an A/B."""
+        return self.run.comparison
+
+    @property
+    def summary(self) -> Summary:
+        """The run's answer."""
+        return self.run.summary
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Warnings besides the verdicts, a line each."""
+        return self.run.remarks
 
     @property
     def unstable(self) -> tuple[Unstable, ...]:
@@ -55,33 +79,12 @@ class Evaluation:
     @property
     def build_errors(self) -> dict[str, str]:
         """The kernels that were not built, and why."""
-        return {name: f.error for name, f in self.record.kernels.items() if f.error}
+        return self.record.not_built
 
     @property
     def exit_code(self) -> ExitCode:
-        """The command's exit code; the gravest reason decides."""
-        if self.build_errors:
-            return ExitCode.BUILD
-        if not self.record.is_whole:
-            return ExitCode.INTERRUPTED
-        return self._of_cells() if self.comparison is None else self._of_rows(self.comparison)
-
-    def _of_cells(self) -> ExitCode:
-        surprised = [r.judgement.verdict for r in self.results if not r.judgement.as_expected]
-        if self.unstable or any(verdict is not Verdict.ERROR for verdict in surprised):
-            return ExitCode.REGRESSION
-        # Where all was skipped nothing was tested, and that is no good news.
-        tested = any(r.judgement.verdict is not Verdict.SKIP for r in self.results)
-        return ExitCode.INFRA if surprised or not tested else ExitCode.OK
-
-    def _of_rows(self, comparison: Comparison) -> ExitCode:
-        if comparison.new_splats:
-            return ExitCode.REGRESSION
-        bad = [row for row in comparison.rows if row.change.is_bad]
-        if self.unstable or any(Verdict.ERROR not in {row.base, row.patched} for row in bad):
-            return ExitCode.REGRESSION
-        errors = any(r.judgement.verdict is Verdict.ERROR for r in self.results)
-        return ExitCode.INFRA if bad or errors or not comparison.rows else ExitCode.OK
+        """The command's exit code."""
+        return self.summary.exit_code
 
 
 @dataclass(slots=True)
@@ -118,7 +121,7 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
     journal = folder.read_journal()
     if not record.is_whole:
         cells = tuple(cell for cell in cells if cell.id in journal.finished)
-    if any(facts.error for facts in record.kernels.values()):
+    if record.not_built:
         cells = ()
     spoilt = folder.spoilt(journal, [c.id for c in cells if c.id not in known.observations])
     judged = []
@@ -151,7 +154,22 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
         *journal.remarks,
         *holding.of_folder(folder, record),
     )
-    return Evaluation(folder, record, tuple(judged), comparison, stale, remarks)
+    summary = summarize(_end(record), judged, comparison)
+    return Evaluation(
+        folder, ReportedRun(record, tuple(judged), comparison, summary, remarks), stale
+    )
+
+
+def _end(record: RunRecord) -> RunEnd:
+    """Return how a run ended, apart from its cells."""
+    return RunEnd(
+        name=record.lab.name,
+        asked=len(record.cells),
+        is_whole=record.is_whole,
+        not_built=record.not_built,
+        failure=record.failure,
+        failure_code=record.failure_code,
+    )
 
 
 def _allowlist_remarks(
@@ -209,16 +227,12 @@ def _list_remarks(judged: Sequence[CellResult]) -> list[str]:
 
 def write_reports(evaluation: Evaluation) -> None:
     """Write every report of a run."""
-    folder, record = evaluation.folder, evaluation.record
-    judged, comparison = evaluation.results, evaluation.comparison
+    folder, run = evaluation.folder, evaluation.run
     counters = cellfiles.reader(folder)
     for name, text in (
-        (
-            "results.json",
-            results.render(judged, comparison, evaluation.build_errors, counters, record.part),
-        ),
-        ("junit.xml", junit.pieces(judged, record.kernels, counters, comparison)),
-        ("summary.md", summary.render(record, judged, comparison, evaluation.remarks)),
-        ("report.html", html.render(record, judged, comparison)),
+        ("results.json", results.render(run, counters)),
+        ("junit.xml", junit.pieces(run)),
+        ("summary.md", summary_page.render(run)),
+        ("report.html", html.render(run)),
     ):
         folder.write(name, text, derived=True)

@@ -40,7 +40,8 @@ class CellProgress:
         cell = f"{result.cell.id} {result.observation.duration_s:.1f} s"
         reason = printable(judgement.reason)[:160]
         if self._bar is None:
-            line = f"{count} {judgement.verdict} {cell} {reason}".rstrip()
+            known = " (known)" if judgement.known else ""
+            line = f"{count} {judgement.verdict}{known} {cell} {reason}".rstrip()
             log.stderr.print(line, markup=False)
             return
         if not judgement.as_expected or log.verbose:

@@ -14,6 +14,7 @@ from pathlib import Path
 from rmaplab import proc
 from rmaplab.build import initramfs, programs
 from rmaplab.errors import (
+    ExitCode,
     InfraError,
     Interrupted,
     KernelError,
@@ -145,7 +146,7 @@ def resume(folder: RunFolder, builder: KernelBuilder, jobs: int) -> Evaluation:
         done = journal.finished - spoilt.keys()
         waiting = tuple(cell for cell in cells if cell.id not in done)
         log.info(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before")
-        record.interrupted, record.ended = False, ""
+        record.interrupted, record.ended, record.failure = False, "", ""
         going = _Run(folder, record, whole, kernels, builder, Observations(cells), jobs)
         going.note()
         return _to_the_end(going, waiting)
@@ -405,6 +406,9 @@ def _keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterat
         yield
     except KernelError as error:
         _keep_failed_log(folder, record, error)
+        if not record.not_built:
+            record.interrupted = True
+            _note_failure(record, error)
         finish(folder, record, seen)
         raise
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
@@ -414,13 +418,27 @@ def _keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterat
             f"interrupted; what was measured is in {folder.path}",
             hint=f"go on with: lab.py resume {folder.path}",
         ) from error
-    except (RmaplabError, OSError) as error:
+    except Exception as error:
+        if isinstance(error, OSError):
+            told: Exception = InfraError(f"{error.filename or folder.path}: {error.strerror}")
+        else:
+            told = error
         record.interrupted = True
+        _note_failure(record, told)
         with contextlib.suppress(RmaplabError, OSError):
             finish(folder, record, seen)  # on a full disk, the evidence so far is what there is
-        if isinstance(error, OSError):
-            raise InfraError(f"{error.filename or folder.path}: {error.strerror}") from error
+        if told is not error:
+            raise told from error
         raise
+
+
+def _note_failure(record: RunRecord, error: Exception) -> None:
+    """Note the error that ends a run, so that every report says it."""
+    if isinstance(error, RmaplabError):
+        record.failure, record.failure_code = error.message, error.exit_code
+    else:  # a bug of the lab's, whose traceback goes to the terminal
+        record.failure = f"{type(error).__name__}: {error}".rstrip(": ")
+        record.failure_code = ExitCode.INFRA
 
 
 def _keep_failed_log(folder: RunFolder, record: RunRecord, error: KernelError) -> None:
@@ -458,6 +476,7 @@ def _keep_build(folder: RunFolder, build: Build) -> None:
 
 def _host() -> dict[str, str]:
     return {
+        "name": platform.node(),
         "system": platform.platform(),
         "cores": str(len(os.sched_getaffinity(0))),
     }

@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import jinja2
 
-from rmaplab.model import CellResult, Change, Comparison, ComparisonRow
+from rmaplab.model import Change, ComparisonRow
 from rmaplab.report import numbers
-from rmaplab.report.terminal import comparison_tally, tally
+from rmaplab.report.reported import ReportedRun
 from rmaplab.stability import unstable
-from rmaplab.store.runfolder import RunRecord
+from rmaplab.summarize import comparison_tally, tally
 from rmaplab.text import printable_lines
 
 
-def render(record: RunRecord, results: Sequence[CellResult], comparison: Comparison | None) -> str:
+def render(run: ReportedRun) -> str:
     """Return the page's text, which follows from the evidence alone."""
+    record, results, comparison = run.record, run.results, run.comparison
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rmaplab.report"),
         autoescape=True,
@@ -29,6 +28,7 @@ def render(record: RunRecord, results: Sequence[CellResult], comparison: Compari
         results=results,
         comparison=comparison,
         rows=sorted(comparison.rows, key=_order) if comparison else (),
+        summary=run.summary,
         tally=tally(results),
         unstable=unstable(results),
         comparison_tally=comparison_tally(comparison) if comparison else "",

@@ -1,31 +1,42 @@
 # SPDX-License-Identifier: GPL-2.0
-"""junit.xml: one suite per kernel x guest x device x settings, through junit-xml.
+"""junit.xml: a case for each item of a run's summary, through junit-xml.
 
-The kernel's fault is a ``<failure>``, the lab's an ``<error>``. A known failure is ``<skipped>``,
-so that a lab on an unpatched kernel can be green; one that ends otherwise than expected is a
-``<failure>`` again, and so is a case that stands for the repeats of a testcase that differ.
+In an A/B a case is a row, in a plain run a cell: what is red is red here, and nothing else is. The
+kernel's fault is a ``<failure>``, the lab's an ``<error>``; a known failure and a skip are
+``<skipped>``. A suite is a testcase, on each kernel of a plain run.
+
+The file is valid by the junit-10.xsd of Jenkins' xunit plugin. What junit-xml does otherwise is
+mended in one place, ``_by_schema``.
 """
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
 
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
-from rmaplab.model import CellResult, Comparison, Splat, Unstable, Verdict
-from rmaplab.stability import unstable
-from rmaplab.store.cellfiles import ReadCounters
-from rmaplab.store.runfolder import KernelFacts
+from rmaplab.model import (
+    CellResult,
+    ComparedSplat,
+    ComparisonRow,
+    Item,
+    ItemKind,
+    RowKey,
+    Splat,
+    Standing,
+    Verdict,
+)
+from rmaplab.report.reported import ReportedRun
+from rmaplab.store.runfolder import KernelFacts, RunRecord
 from rmaplab.text import printable_lines
 
-_Text = tuple[dict[str, str], str]
-_AT_ONCE = 100
-_TOTALS = frozenset({"disabled", "errors", "failures", "skipped", "tests", "time"})
-_ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
+MAX_OUTPUT = 64 << 10
+"""Characters of the output of a case; the evidence has all of it."""
+_TOTALS = ("tests", "failures", "errors")
 
 
 def clean(text: str) -> str:
@@ -33,223 +44,224 @@ def clean(text: str) -> str:
     return printable_lines(text)
 
 
-def render(
-    results: Sequence[CellResult],
-    kernels: Mapping[str, KernelFacts],
-    counters: ReadCounters,
-    comparison: Comparison | None = None,
-) -> str:
+def render(run: ReportedRun) -> str:
     """Return the file's text, which follows from the evidence byte for byte."""
-    return "".join(pieces(results, kernels, counters, comparison))
+    return "".join(pieces(run))
 
 
-def pieces(
-    results: Sequence[CellResult],
-    kernels: Mapping[str, KernelFacts],
-    counters: ReadCounters,
-    comparison: Comparison | None = None,
-) -> Iterator[str]:
-    """Yield the file's text in pieces, so that counters of thousands of cells fit into memory.
-
-    ``counters`` reads a cell's counters by its id.
-    """
-    grouped: dict[tuple[str, str, str], list[CellResult]] = {}
-    for result in results:
-        cell = result.cell
-        grouped.setdefault((cell.kernel, cell.place, cell.settings.name), []).append(result)
-    with _spool() as body:
-        sums: dict[str, str] = {}
-        for key, members in grouped.items():
-            sums = _sum(sums, _write_suite(body, ".".join(key), members, kernels, counters))
-        for name, facts in kernels.items():
-            if facts.error and not any(key[0] == name for key in grouped):
-                attributes, text = _as_text(_unbuilt(name, facts))
-                sums = _sum(sums, attributes)
-                body.write(text)
-        if comparison is not None and comparison.new_splats:
-            attributes, text = _as_text(_new_splats(comparison))
-            sums = _sum(sums, attributes)
-            body.write(text)
-        if not sums:
-            yield str(to_xml_report_string([], prettyprint=True))
-            return
-        root = " ".join(f'{name}="{value}"' for name, value in sums.items() if name in _TOTALS)
-        yield f'<?xml version="1.0" ?>\n<testsuites {root}>'
-        yield from _content(body)
+def pieces(run: ReportedRun) -> Iterator[str]:
+    """Yield the file's text in pieces: the suites of thousands of cells are long."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as body:
+        totals = dict.fromkeys(_TOTALS, 0)
+        seconds = 0.0
+        for suite in _suites(run):
+            element = _by_schema(suite)
+            for name in _TOTALS:
+                totals[name] += int(element.get(name, "0"))
+            seconds += float(element.get("time", "0"))
+            _write(body, element)
+        sums = " ".join(f'{name}="{count}"' for name, count in totals.items())
+        name = quoteattr(clean(f"rmaplab {run.record.lab.name}"))
+        yield '<?xml version="1.0" encoding="UTF-8"?>\n'
+        yield f'<testsuites name={name} {sums} time="{seconds:.3f}">\n'
+        body.seek(0)
+        while piece := body.read(1 << 16):
+            yield piece
         yield "</testsuites>\n"
 
 
-def _spool() -> IO[str]:
-    return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
+def _write(body: IO[str], element: ElementTree.Element) -> None:
+    ElementTree.indent(element, "\t", 1)
+    body.write(f"\t{ElementTree.tostring(element, 'unicode').rstrip()}\n")
 
 
-def _content(spool: IO[str]) -> Iterator[str]:
-    spool.seek(0)
-    while piece := spool.read(1 << 16):
-        yield piece
+def _by_schema(suite: TestSuite) -> ElementTree.Element:
+    """Return the suite as an element that the schema allows.
 
-
-def _write_suite(
-    body: IO[str],
-    name: str,
-    members: Sequence[CellResult],
-    kernels: Mapping[str, KernelFacts],
-    counters: ReadCounters,
-) -> dict[str, str]:
-    """Write a suite and return its totals.
-
-    It is put together from small ones: as elements they take far more memory than as text.
+    junit-xml writes ``disabled``, which the schema does not have, and numbers that may have an
+    exponent; it writes nothing for a time of 0.
     """
-    sums: dict[str, str] = {}
-    last = (len(members) - 1) // _AT_ONCE
-    with _spool() as properties, _spool() as cases:
-        for number in range(last + 1):
-            some = members[number * _AT_ONCE : (number + 1) * _AT_ONCE]
-            more = unstable(members) if number == last else ()
-            part = TestSuite(
-                clean(name),
-                [*(_case(result) for result in some), *(_unstable(one) for one in more)],
-                properties=(_identity(members, kernels) if not number else {})
-                | _moved(some, counters),
-            )
-            attributes, inner = _opened("testsuite", _as_text(part)[1])
-            sums = _sum(sums, attributes)
-            own, rest = _opened_properties(inner)
-            properties.write(own)
-            cases.write(rest)
-        head = " ".join(f'{key}="{value}"' for key, value in sums.items())
-        body.write(f"\n\t<testsuite {head}>\n\t\t<properties>")
-        body.writelines(_content(properties))
-        body.write("\n\t\t</properties>")
-        body.writelines(_content(cases))
-        body.write("\n\t</testsuite>\n")
-    return sums
-
-
-def _opened(tag: str, text: str) -> tuple[dict[str, str], str]:
-    """Return the attributes of the only element of a name, and the element's content."""
-    root = re.search(rf"<{tag} ([^>]*[^/>])>", text)
-    assert root is not None
-    return dict(_ATTRIBUTE.findall(root[1])), text[root.end() : text.rindex(f"</{tag}>")]
-
-
-def _opened_properties(inner: str) -> tuple[str, str]:
-    """Return a suite's properties and the text behind them, both stripped at the end."""
-    start, end = inner.find("<properties>"), inner.find("</properties>")
-    if start < 0:
-        return "", inner.rstrip()
-    own = inner[start + len("<properties>") : end].rstrip()
-    return own, inner[end + len("</properties>") :].rstrip()
-
-
-def _sum(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
-    """Add the counts and times of two elements' attributes; the others are the second's."""
-    found = dict(other)
-    for name in _TOTALS & one.keys() & other.keys():
-        number = float(one[name]) + float(other[name])
-        found[name] = str(number if name == "time" else int(number))
-    return found
-
-
-def _as_text(suite: TestSuite) -> _Text:
-    """Return a report of one suite: the attributes of its root element, and its content."""
-    # Not printed pretty by junit-xml: it would have minidom make each element once more.
     root = ElementTree.fromstring(to_xml_report_string([suite], prettyprint=False))
-    ElementTree.indent(root, "\t")
-    return _opened("testsuites", ElementTree.tostring(root, "unicode"))
+    (element,) = root
+    element.attrib.pop("disabled", None)
+    for one in (element, *element.iter("testcase")):
+        one.set("time", f"{float(one.get('time', '0')):.3f}")
+    return element
 
 
-def _new_splats(comparison: Comparison) -> TestSuite:
-    """Return a suite with a failure for each splat of B that A has not, also where both fail."""
-    name = f"new splats: {comparison.a} -> {comparison.b}"
-    cases = []
-    for splat in comparison.new_splats:
-        case = TestCase(clean(f"{splat.title} [{splat.fingerprint}]"), classname=clean(name))
-        rows = [" ".join(filter(None, row)) for row in splat.rows]
-        text = "\n".join([f"in {splat.seen} cells:", *rows, "", splat.excerpt])
-        case.add_failure_info(
-            message=clean(splat.title), output=clean(text), failure_type=splat.kind
+def _suites(run: ReportedRun) -> Iterator[TestSuite]:
+    """Yield the suites: of the run and its kernels, of each testcase, of the new splats."""
+    cases = _Cases(run)
+    suites: dict[tuple[str, str], list[Item]] = {}
+    for item in run.summary.items:
+        suites.setdefault(_suite_of(item), []).append(item)
+    sources = {one.name: str(one.source) for one in run.record.lab.every_testcase}
+    for (kernel, name), items in suites.items():
+        shown = f"{kernel}.{name}" if kernel else name
+        source = sources.get(name, "")
+        yield TestSuite(
+            clean(shown),
+            [cases.of(item) for item in items],
+            hostname=clean(run.record.host.get("name", "")) or None,
+            timestamp=run.record.began.partition("+")[0] or None,
+            file=clean(_below_testcases(source)) or None,
+            properties=_identity(run.record, kernel),
         )
-        cases.append(case)
-    return TestSuite(clean(name), cases)
 
 
-def _unbuilt(name: str, facts: KernelFacts) -> TestSuite:
-    """Return a suite with the error of a kernel that was not built and so has no cells."""
-    case = TestCase("build", classname=clean(name))
-    case.add_error_info(
-        message=clean(_first_line(facts.error)), output=clean(facts.error), error_type="build"
-    )
-    return TestSuite(clean(name), [case])
+def _suite_of(item: Item) -> tuple[str, str]:
+    """Return the kernel and the name of an item's suite."""
+    match item.kind:
+        case ItemKind.RUN | ItemKind.KERNEL:
+            return "", "rmaplab"
+        case ItemKind.SPLAT:
+            return "", f"new splats: {item.base} -> {item.patched}"
+    return item.kernel, item.name
 
 
-def _identity(members: Sequence[CellResult], kernels: Mapping[str, KernelFacts]) -> dict[str, str]:
-    """Return the properties that tell what a suite ran on."""
-    cell = members[0].cell
-    facts = kernels.get(cell.kernel)
-    found = {"kernel": cell.kernel, "guest": cell.guest.name, "settings": cell.settings.name,
-             "device": cell.devices}  # fmt: skip
-    if facts is not None:
-        found |= {
-            "tree": facts.tree,
-            "origin": facts.origin,
-            "series": facts.series,
-            "build": facts.key,
-            "release": facts.release,
-        }
+def _below_testcases(source: str) -> str:
+    """Return a testcase's source relative to the project, whatever host the run was on."""
+    _, found, rest = source.rpartition("/testcases/")
+    return f"testcases/{rest}" if found else ""
+
+
+def _identity(record: RunRecord, kernel: str) -> dict[str, str]:
+    """Return the properties that tell what a suite ran on; of an A/B's for each kernel."""
+    kernels = {kernel: record.kernels[kernel]} if kernel in record.kernels else record.kernels
+    found: dict[str, str] = {"accelerator": record.accelerator}
+    for name, facts in kernels.items():
+        of = "" if kernel else f"{name}."
+        found |= {f"{of}{key}": value for key, value in _facts(name, facts).items()}
     return {clean(key): clean(value) for key, value in found.items()}
 
 
-def _moved(members: Sequence[CellResult], counters: ReadCounters) -> dict[str, str]:
-    """Return the counters of some cells that changed.
-
-    junit-xml has properties for suites only, so a counter's name begins with its testcase's.
-    """
+def _facts(name: str, facts: KernelFacts) -> dict[str, str]:
     return {
-        clean(f"{_name(result)}: {name}"): f"{change['before']} -> {change['after']} ({delta:+d})"
-        for result in members
-        for name, change in counters(result.cell.id).items()
-        if (delta := change["delta"])
+        "kernel": name,
+        "tree": facts.tree,
+        "origin": facts.origin,
+        "series": facts.series,
+        "build": facts.key,
+        "release": facts.release,
     }
 
 
-def _name(result: CellResult) -> str:
-    cell = result.cell
-    return cell.testcase.name + (f" #{cell.repeat}" if cell.repeat > 1 else "")
+class _Cases:
+    """Make the case of an item, with what its cells showed."""
+
+    def __init__(self, run: ReportedRun) -> None:
+        self._results = {result.cell.id: result for result in run.results}
+        comparison = run.comparison
+        self._rows: Mapping[RowKey, ComparisonRow] = {}
+        self._splats: Mapping[str, ComparedSplat] = {}
+        if comparison is not None:
+            self._rows = {(r.testcase, r.settings, r.guest, r.device): r for r in comparison.rows}
+            self._splats = {splat.fingerprint: splat for splat in comparison.new_splats}
+
+    def of(self, item: Item) -> TestCase:
+        """Return the case: the item's standing decides its colour."""
+        results = [self._results[cell] for cell in item.cells if cell in self._results]
+        if item.kind is ItemKind.REPEATS:
+            results = []  # each has a case of its own
+        case = TestCase(
+            clean(_name(item)),
+            classname=clean(_class(item)),
+            elapsed_sec=sum(result.observation.duration_s for result in results),
+            stdout=self._output(item, results) or None,
+        )
+        _colour(case, item, self._type(item, results), self._text(item, results))
+        return case
+
+    def _type(self, item: Item, results: Sequence[CellResult]) -> str:
+        """Return the type of a failure: a row's change, a cell's outcome, a splat's kind."""
+        match item.kind:
+            case ItemKind.KERNEL:
+                return "build"
+            case ItemKind.REPEATS:
+                return "unstable"
+            case ItemKind.SPLAT:
+                return self._splats[item.fingerprint].kind
+            case ItemKind.CELL:
+                return str(results[0].outcome)
+        return item.what
+
+    def _output(self, item: Item, results: Sequence[CellResult]) -> str:
+        lines = [f"{item.base} -> {item.patched}: {item.what}"] if item.base else []
+        lines += [item.why] if item.why and not item.standing.is_red else []
+        row = self._rows.get((item.name, item.settings, item.guest, item.device))
+        if item.kind is ItemKind.ROW and row is not None:
+            lines += [counter.phrase for counter in row.counters]
+            lines += [cost.phrase for cost in row.costs if cost.differs]
+            lines += [value.phrase for value in row.values]
+        for result in results:
+            lines += ["", f"{result.cell.id}:"] if len(results) > 1 else []
+            lines += _shown(result)
+            lines += [f"evidence: cells/{result.cell.id}/"]
+        return _cut(clean("\n".join(lines).strip()))
+
+    def _text(self, item: Item, results: Sequence[CellResult]) -> str:
+        """Return the text of a failure: the reason, then the splats of the cells."""
+        lines = [item.why]
+        if item.kind is ItemKind.SPLAT:
+            new = self._splats[item.fingerprint]
+            rows = [" ".join(filter(None, row)) for row in new.rows]
+            lines = [f"in {new.seen} cells:", *rows, "", new.excerpt]
+        if item.kind is ItemKind.REPEATS:
+            lines += item.cells
+        seen: set[str] = set()
+        for result in reversed(results):  # of an A/B patched's first
+            for splat, allowed in result.splats:
+                if splat.fingerprint not in seen:
+                    seen.add(splat.fingerprint)
+                    lines += ["", f"{result.cell.id}:", _splat(splat, allowed)]
+        return _cut(clean("\n".join(lines)))
 
 
-def _case(result: CellResult) -> TestCase:
-    cell, seen, judgement = result.cell, result.observation, result.judgement
-    case = TestCase(
-        clean(_name(result)),
-        classname=clean(f"{cell.kernel}.{cell.place}.{cell.settings.name}"),
-        elapsed_sec=seen.duration_s,
-        stdout=clean(_output(result)),
-    )
-    message = clean(_first_line(judgement.reason))
-    text = clean(
-        "\n".join([judgement.reason, *(_splat(splat, allowed) for splat, allowed in result.splats)])
-    )
-    match judgement.verdict:
-        case Verdict.SKIP:
+def _colour(case: TestCase, item: Item, of_type: str, text: str) -> None:
+    """Make a case what its item's standing says; one that stays as it is passed."""
+    message = clean(_first_line(item.why) or item.what)
+    match item.standing:
+        case Standing.ERROR:
+            case.add_error_info(message=message, output=text, error_type=clean(of_type))
+        case Standing.BAD:
+            if item.change is not None:
+                message = f"{item.change}: {message}"
+            case.add_failure_info(message=message, output=text, failure_type=clean(of_type))
+        case Standing.KNOWN:
+            known = clean(_first_line(item.known)) or "base fails, too"
+            case.add_skipped_info(message=f"known failure: {known}", output=text)
+        case Standing.SKIPPED:
             case.add_skipped_info(message=message)
-        case Verdict.ERROR:
-            case.add_error_info(message=message, output=text, error_type=str(result.outcome))
-        case _ if not judgement.as_expected:
-            case.add_failure_info(message=message, output=text, failure_type=str(result.outcome))
-        case Verdict.FAIL:
-            case.add_skipped_info(message=clean(f"known failure: {judgement.known}"), output=text)
-    return case
 
 
-def _unstable(one: Unstable) -> TestCase:
-    """Return a failed case for repeats that differ, even if each of them is as expected."""
-    classname = f"{one.kernel}.{one.place}.{one.settings}"
-    case = TestCase(f"{clean(one.testcase)} repeats", classname=clean(classname))
-    case.add_failure_info(
-        message=f"unstable: {one.detail}", output="\n".join(one.cells), failure_type="unstable"
-    )
-    return case
+def _name(item: Item) -> str:
+    """Return a case's name, the same in each run; repeats have a number."""
+    match item.kind:
+        case ItemKind.KERNEL:
+            return f"build of {item.name}"
+        case ItemKind.RUN:
+            return "the run comes to its end"
+        case ItemKind.SPLAT:
+            return f"{item.name} [{item.fingerprint}]"
+    number = f" #{item.repeat}" if item.repeat > 1 else ""
+    repeats = " repeats" if item.kind is ItemKind.REPEATS else ""
+    return f"{item.name} [{item.where}]{number}{repeats}"
+
+
+def _class(item: Item) -> str:
+    """Return a case's class: its testcase, with the group as the package."""
+    match item.kind:
+        case ItemKind.RUN | ItemKind.KERNEL:
+            return "rmaplab.run"
+        case ItemKind.SPLAT:
+            return "rmaplab.new-splats"
+    return item.name.replace("/", ".")
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MAX_OUTPUT:
+        return text
+    return f"{text[:MAX_OUTPUT]}\n({len(text) - MAX_OUTPUT} more characters in results.json)"
 
 
 def _first_line(text: str) -> str:
@@ -262,15 +274,16 @@ def _splat(splat: Splat, allowed: str) -> str:
     return f"{splat.title}{note}\n{frames}\n\n{splat.excerpt}"
 
 
-def _output(result: CellResult) -> str:
-    """Return the verdict, the outcome and each subtest with its diagnostics, as text."""
-    lines = [f"verdict: {result.judgement.verdict}", f"outcome: {result.outcome}"]
+def _shown(result: CellResult) -> Iterator[str]:
+    """Yield the verdict, the outcome and each subtest with its diagnostics."""
+    yield f"verdict: {result.judgement.verdict}, outcome: {result.outcome}"
     for subtest in result.observation.results:
-        lines.append(f"{subtest.verdict}: {subtest.name}")
-        lines += [f"  {line}" for line in subtest.detail.splitlines()]
+        yield f"{subtest.verdict}: {subtest.name}"
+        if subtest.verdict is not Verdict.PASS:
+            yield from (f"  {line}" for line in subtest.detail.splitlines())
     # A case that is green shows nowhere else what it was allowed to complain about.
-    lines += [f"allowed splat: {s.title}: {why}" for s, why in result.splats if why]
+    yield from (f"allowed splat: {s.title}: {why}" for s, why in result.splats if why)
     memory = result.observation.memory
     if memory is not None:
-        lines += [memory.phrase, *memory.report.splitlines()]
-    return "\n".join(lines)
+        yield memory.phrase
+        yield from memory.report.splitlines()

@@ -15,7 +15,7 @@ from rich.table import Table
 from rmaplab.errors import ExitCode
 from rmaplab.log import log
 from rmaplab.mutants import Detection, MutantReport, MutantResult, MutantVerdict
-from rmaplab.report import summary
+from rmaplab.report.markdown import escape as escape_markdown
 from rmaplab.text import printable
 
 SCHEMA_VERSION = 1
@@ -174,12 +174,12 @@ def markdown(results: Sequence[MutantResult], command: Sequence[str]) -> str:
         "",
         f"| {' | '.join(titles)} |",
         f"|{'---|' * len(titles)}",
-        *(f"| {' | '.join(summary.escape(c) for c in _cells(result))} |" for result in results),
+        *(f"| {' | '.join(escape_markdown(c) for c in _cells(result))} |" for result in results),
         "",
         f"{tally(results)}.",
     ]
     notes = [
-        f"- {summary.escape(f'{result.mutant.title}: {remark}')}"
+        f"- {escape_markdown(f'{result.mutant.title}: {remark}')}"
         for result in results
         for remark in remarks(result)
     ]

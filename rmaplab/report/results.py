@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from rmaplab.model import CellResult, ComparedSplat, Comparison, SavedMemory
+from rmaplab.model import CellResult, ComparedSplat, SavedMemory, Summary
+from rmaplab.report.reported import ReportedRun
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
 from rmaplab.store.cellfiles import ReadCounters
@@ -16,22 +17,17 @@ from rmaplab.store.cellfiles import ReadCounters
 SCHEMA_VERSION = 1
 
 
-def render(
-    results: Sequence[CellResult],
-    comparison: Comparison | None,
-    build_errors: Mapping[str, str],
-    counters: ReadCounters,
-    part: str = "",
-) -> Iterator[str]:
+def render(run: ReportedRun, counters: ReadCounters) -> Iterator[str]:
     """Yield the file's text in pieces; it follows from the evidence byte for byte.
 
-    ``counters`` reads a cell's counters by its id. ``build_errors`` are the errors of kernels that
-    were not built, which have no cells. ``part`` tells which part of the lab was not asked for.
+    ``counters`` reads a cell's counters by its id.
     """
+    comparison, results = run.comparison, run.results
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "build_errors": dict(build_errors),
-        "not_run": part,
+        "summary": summary_facts(run.summary),
+        "build_errors": run.record.not_built,
+        "not_run": run.record.part,
     }
     content["unstable"] = [dataclasses.asdict(one) for one in unstable(results)]
     if comparison is not None:
@@ -48,6 +44,19 @@ def render(
     for number, result in enumerate(results):
         yield f"{',' if number else ''}\n  {json.dumps(cell_facts(result, counters))}"
     yield "\n ]\n}\n"
+
+
+def summary_facts(summary: Summary) -> dict[str, Any]:
+    """Return the run's answer; of its items those that speak against the kernel or the run."""
+    return {
+        "state": summary.state,
+        "answer": summary.answer,
+        "exit_code": int(summary.exit_code),
+        "headline": summary.headline,
+        "why": list(summary.why),
+        "counts": dataclasses.asdict(summary.counts),
+        "red": [{**dataclasses.asdict(item), "phrase": item.phrase} for item in summary.red],
+    }
 
 
 def cell_facts(result: CellResult, counters: ReadCounters) -> dict[str, Any]:

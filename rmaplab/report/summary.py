@@ -1,101 +1,110 @@
 # SPDX-License-Identifier: GPL-2.0
-"""summary.md: a run on one page, to paste into a mail or a merge request."""
+"""summary.md: a run on one page, for a job summary or a note on a merge request."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from rmaplab.model import CellResult, Change, Comparison, Verdict
+from rmaplab.model import CellResult, Comparison, Item, ItemKind, Standing
 from rmaplab.report import numbers
-from rmaplab.report.terminal import comparison_tally, tally
+from rmaplab.report.markdown import code, escape, folded, page, shortened, table
+from rmaplab.report.reported import ReportedRun
 from rmaplab.stability import ends, unstable
 from rmaplab.store.runfolder import RunRecord
-from rmaplab.text import printable
+
+EXCERPT_LINES = 60
+"""Lines of a splat that the page folds in."""
 
 
-def render(
-    record: RunRecord,
-    results: Sequence[CellResult],
-    comparison: Comparison | None,
-    remarks: Sequence[str] = (),
-) -> str:
-    """Return the page as Markdown, which follows from the evidence alone."""
-    lines = [f"# rmaplab: {escape(record.lab.name)}", "", *_kernels(record), ""]
-    if not record.is_whole:
-        lines += ["**Interrupted**: not every cell was run.", ""]
+def render(run: ReportedRun) -> str:
+    """Return the page as Markdown, the worst first, which follows from the evidence alone."""
+    return page(_blocks(run), "report.html and results.json of the run have the rest.")
+
+
+def _blocks(run: ReportedRun) -> Iterator[list[str]]:
+    record, summary = run.record, run.summary
+    yield [f"# rmaplab: {escape(record.lab.name)}", "", f"**{escape(summary.headline)}**", ""]
     if record.part:
-        lines += [f"**Part of the lab**: {escape(record.part)}.", ""]
-    if comparison is not None:
-        lines += [f"{comparison.a} -> {comparison.b}: {comparison_tally(comparison)}", ""]
-        lines += _comparison(comparison)
-        lines += _splats(comparison)
-        lines += _numbers(comparison)
-    lines += [tally(results), ""]
-    lines += _unstable(results)
-    lines += _repeats(record, results)
-    lines += _failures(results)
-    lines += _allowed(results)
-    lines += ["", *(f"- {escape(remark)}" for remark in remarks)] if remarks else []
-    return "\n".join(lines) + "\n"
+        yield [f"**Part of the lab**: {escape(record.part)}.", ""]
+    yield _red(run)
+    if run.comparison is not None:
+        yield from _splats(run.comparison)
+    yield _by_standing(run, Standing.FIXED, "fixed")
+    yield _by_standing(run, Standing.KNOWN, "known to fail")
+    if run.comparison is not None:
+        yield _numbers(run.comparison)
+    yield [f"{summary.cells}.", ""]
+    yield _unstable(run.results)
+    yield _repeats(record, run.results)
+    yield _allowed(run.results)
+    yield _kernels(record)
+    yield [*(f"- {escape(remark)}" for remark in run.remarks), ""] if run.remarks else []
 
 
-def _kernels(record: RunRecord) -> list[str]:
-    lines = ["| kernel | tree | series | config | build |", "|---|---|---|---|---|"]
-    for name, facts in record.kernels.items():
-        cells = (name, facts.origin, facts.series or "-", " ".join(facts.config), facts.key)
-        lines.append("| " + " | ".join(escape(cell) for cell in cells) + " |")
-    lines += ["", f"Accelerator: {escape(record.accelerator or 'none ran')}."]
-    return lines
+def _red(run: ReportedRun) -> list[str]:
+    """Return the table of what speaks against the kernel or the run, those alike in a row."""
+    red = [item for item in run.summary.red if item.kind is not ItemKind.SPLAT]
+    if not red:
+        return []
+    sides = run.summary.compared or ("expected", "verdict")
+    titles = ("what", "testcase", *sides, "where", "why")
+    return table(titles, (_line(run, some) for some in _alike(red)))
 
 
-def _comparison(comparison: Comparison) -> list[str]:
-    lines = [
-        f"| testcase | settings | guest | {comparison.a} | {comparison.b} | change | detail |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in comparison.rows:
-        if row.change is not Change.SAME_PASS:
-            cells = (row.testcase, row.settings, row.place, row.base, row.patched, row.change,
-                     row.detail)  # fmt: skip
-            lines.append("| " + " | ".join(escape(str(cell)) for cell in cells) + " |")
-    return [*lines, ""]
+def _alike(items: Iterable[Item]) -> list[list[Item]]:
+    """Group items of one testcase that say the same, in the order of the first."""
+    groups: dict[tuple[object, ...], list[Item]] = {}
+    for item in items:
+        key = (item.kind, item.name, item.kernel, item.what, item.base, item.patched)
+        groups.setdefault(key, []).append(item)
+    return list(groups.values())
 
 
-def _unstable(results: Sequence[CellResult]) -> list[str]:
-    found = unstable(results)
+def _line(run: ReportedRun, some: Sequence[Item]) -> tuple[str, ...]:
+    first = some[0]
+    if first.kind is ItemKind.CELL:
+        judged = {r.cell.id: r.judgement for r in run.results}[first.cells[0]]
+        sides = (str(judged.expected), str(judged.verdict))
+    else:
+        sides = (first.base, first.patched)
+    whys = list(dict.fromkeys(item.why for item in some if item.why))
+    more = f" (and {len(whys) - 1} more reasons)" if len(whys) > 1 else ""
+    return first.what, first.name, *sides, _where(some), shortened(whys[0] if whys else "") + more
+
+
+def _where(some: Sequence[Item]) -> str:
+    places = list(dict.fromkeys(item.where for item in some if item.where))
+    more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+    return ", ".join(places[:3]) + more
+
+
+def _splats(comparison: Comparison) -> Iterator[list[str]]:
+    """Yield a table of the splats, then each new one with its text, folded."""
+    yield table(
+        ("splat", "kind", "change", "rows", "allowed"),
+        ((s.title, s.kind, s.change, len(s.rows), s.allowed) for s in comparison.splats),
+    )
+    for splat in comparison.new_splats:
+        lines = splat.excerpt.splitlines()
+        cut = [f"({len(lines) - EXCERPT_LINES} more lines in report.html)"]
+        text = "\n".join(lines[:EXCERPT_LINES] + (cut if len(lines) > EXCERPT_LINES else []))
+        where = ", ".join(sorted({row[0] for row in splat.rows}))
+        yield folded(f"new splat: {splat.title} [{where}]", code(text))
+
+
+def _by_standing(run: ReportedRun, standing: Standing, word: str) -> list[str]:
+    """Return the items of one standing, folded, those of a testcase in a row."""
+    found = [item for item in run.summary.items if item.standing is standing]
     if not found:
         return []
-    lines = ["| unstable testcase | kernel | guest | settings | repeats |", "|---|---|---|---|---|"]
-    for one in found:
-        cells = (one.testcase, one.kernel, one.place, one.settings, one.detail)
-        lines.append("| " + " | ".join(escape(cell) for cell in cells) + " |")
-    return [*lines, ""]
-
-
-def _repeats(record: RunRecord, results: Sequence[CellResult]) -> list[str]:
-    """Return the table of how each testcase's repeats ended; empty if nothing was repeated."""
-    found = ends(results)
-    if not found:
-        return []
-    kernels = [kernel.name for kernel in record.lab.kernels]
-    lines = [f"| repeats of | {' | '.join(kernels)} |", "|---" * (len(kernels) + 1) + "|"]
-    for testcase in sorted(found):
-        cells = (testcase, *(", ".join(found[testcase].get(kernel, ["-"])) for kernel in kernels))
-        lines.append("| " + " | ".join(escape(cell) for cell in cells) + " |")
-    return [*lines, ""]
-
-
-def _splats(comparison: Comparison) -> list[str]:
-    if not comparison.splats:
-        return []
-    lines = ["| splat | kind | change | rows | allowed |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {escape(splat.title)} | {splat.kind} | {splat.change} | {len(splat.rows)} | "
-        f"{escape(splat.allowed)} |"
-        for splat in comparison.splats
+    noun = {ItemKind.ROW: "rows", ItemKind.CELL: "cells"}[found[0].kind]
+    rows = [
+        (some[0].name, some[0].what, len(some), shortened(some[0].why), some[0].known)
+        for some in _alike(found)
     ]
-    return [*lines, ""]
+    lines = table(("testcase", "what", noun, "why", "known as"), rows)
+    return folded(f"{len(found)} {noun} {word}", lines)
 
 
 def _numbers(comparison: Comparison) -> list[str]:
@@ -103,38 +112,44 @@ def _numbers(comparison: Comparison) -> list[str]:
     found = numbers.lines(comparison)
     if not found:
         return []
-    lines = [f"{numbers.title(found)}:", ""]
-    lines += [f"- {escape(line.phrase)}" for line in found[: numbers.SHOWN]]
+    lines = [f"- {escape(line.phrase)}" for line in found[: numbers.SHOWN]]
     if len(found) > numbers.SHOWN:
         lines.append(f"- {len(found) - numbers.SHOWN} more in report.html")
-    return [*lines, ""]
+    return folded(numbers.title(found), [*lines, ""])
+
+
+def _unstable(results: Sequence[CellResult]) -> list[str]:
+    rows = [(u.testcase, u.kernel, u.place, u.settings, u.detail) for u in unstable(results)]
+    return table(("unstable testcase", "kernel", "guest", "settings", "repeats"), rows)
+
+
+def _repeats(record: RunRecord, results: Sequence[CellResult]) -> list[str]:
+    """Return the table of how each testcase's repeats ended; empty if nothing was repeated."""
+    found = ends(results)
+    kernels = [kernel.name for kernel in record.lab.kernels]
+    rows = [
+        (testcase, *(", ".join(found[testcase].get(kernel, ["-"])) for kernel in kernels))
+        for testcase in sorted(found)
+    ]
+    return table(("repeats of", *kernels), rows)
 
 
 def _allowed(results: Sequence[CellResult]) -> list[str]:
     """Return the table of the splats that failed no cell."""
     counts = Counter((s.title, why) for result in results for s, why in result.splats if why)
-    if not counts:
-        return []
-    lines = ["", "| allowed splat | cells | reason |", "|---|---|---|"]
-    return lines + [f"| {escape(t)} | {n} | {escape(why)} |" for (t, why), n in counts.items()]
+    rows = [(title, cells, why) for (title, why), cells in counts.items()]
+    return table(("allowed splat", "cells", "reason"), rows)
 
 
-def _failures(results: Sequence[CellResult]) -> list[str]:
-    bad = [result for result in results if not result.judgement.as_expected]
-    if not bad:
-        return [] if unstable(results) else ["Every cell ended as expected."]
-    lines = ["| cell | verdict | why |", "|---|---|---|"]
-    lines += [
-        f"| {result.cell.id} | {result.judgement.verdict} | {escape(result.judgement.reason)} |"
-        for result in bad
-        if result.judgement.verdict is not Verdict.PASS or not result.judgement.as_expected
+def _kernels(record: RunRecord) -> list[str]:
+    rows = [
+        (name, facts.origin, facts.series or "-", " ".join(facts.config), facts.key)
+        for name, facts in record.kernels.items()
     ]
-    return lines
-
-
-def escape(text: str) -> str:
-    """Escape text of unknown origin for a Markdown table cell."""
-    safe = printable(" ".join(text.split()))
-    for char in "\\`*_{}[]<>|":
-        safe = safe.replace(char, "\\" + char)
-    return safe
+    lines = table(("kernel", "tree", "series", "config", "build"), rows)
+    for name, facts in record.kernels.items():
+        if facts.patches:
+            lines += [f"Patches of {escape(name)}:", ""]
+            lines += [f"{n}. {escape(subject)}" for n, subject in enumerate(facts.patches, 1)]
+            lines += [""]
+    return [*lines, f"Accelerator: {escape(record.accelerator or 'none ran')}.", ""]

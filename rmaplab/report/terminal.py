@@ -12,10 +12,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from rmaplab.log import log
-from rmaplab.model import CellResult, Change, Comparison, ComparisonRow, Unstable, Verdict
+from rmaplab.model import (
+    Answer,
+    CellResult,
+    Change,
+    Comparison,
+    ComparisonRow,
+    Summary,
+    Unstable,
+    Verdict,
+)
 from rmaplab.report import numbers
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
+from rmaplab.summarize import comparison_tally, tally
 from rmaplab.text import printable
 
 _CHANGE_STYLE = {
@@ -55,6 +65,12 @@ def show_cells(results: Sequence[CellResult]) -> None:
     log.stdout.print(tally(results))
 
 
+def show_answer(summary: Summary) -> None:
+    """Print the answer in one line, the last one of a run."""
+    style = {Answer.GOOD: "good", Answer.BAD: "bad"}.get(summary.answer, "odd")
+    log.stdout.print(f"[{style}]{escape(printable(summary.headline))}[/]")
+
+
 def show_unstable(results: Sequence[CellResult]) -> None:
     """Show the testcases whose repeats differ, with counts, a line for each way."""
     groups: dict[tuple[str, str, str], list[Unstable]] = {}
@@ -92,20 +108,6 @@ def _fine(result: CellResult) -> bool:
 
 def _known(result: CellResult) -> bool:
     return result.judgement.verdict is Verdict.FAIL and result.judgement.as_expected
-
-
-def tally(results: Sequence[CellResult]) -> str:
-    """Return the cells' verdicts as ``40 cells: 30 pass, 8 fail (8 known), 2 skip``."""
-    counts = Counter(result.judgement.verdict for result in results)
-    known = sum(_known(result) for result in results)
-    parts = []
-    for verdict in Verdict:
-        if counts[verdict]:
-            note = f" ({known} known)" if verdict is Verdict.FAIL and known else ""
-            parts.append(f"{counts[verdict]} {verdict}{note}")
-    differ = len(unstable(results))
-    note = f"; {differ} unstable" if differ else ""
-    return f"{len(results)} cells: {', '.join(parts) or 'none'}{note}"
 
 
 def show_comparison(comparison: Comparison) -> None:
@@ -204,9 +206,3 @@ def _where(rows: Sequence[ComparisonRow], everything: Sequence[ComparisonRow]) -
     if len(rows) == whole:
         return ""
     return escape(" [" + ", ".join(f"{row.place} {row.settings}" for row in rows) + "]")
-
-
-def comparison_tally(comparison: Comparison) -> str:
-    """Return the rows' changes as ``12 rows: 8 fixed, 4 same-pass``."""
-    parts = [f"{comparison.count(c)} {c}" for c in Change if comparison.count(c)]
-    return f"{len(comparison.rows)} rows: {', '.join(parts) or 'none'}"

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import filelock
 import pydantic
 
-from rmaplab.errors import InfraError, UserError
+from rmaplab.errors import ExitCode, InfraError, UserError
 from rmaplab.model import Allowlist, Cell, Lab, LabOptions
 from rmaplab.store import cellseal
 from rmaplab.store.cache import remove
@@ -103,7 +103,8 @@ class RunRecord:
     whole lab has (0 in a record that does not say), ``narrowed`` the options that chose some.
     ``options`` are those by which ``lab`` was made of the lab file, ``programs`` what its guests
     run; None in a record that does not say. ``directory`` is the folder where
-    the command was given.
+    the command was given. ``failure`` is the error that ended the run before its end, with the exit
+    code ``failure_code``; empty for an interruption, and for a kernel that was not built.
     """
 
     lab: Lab
@@ -122,6 +123,8 @@ class RunRecord:
     options: LabOptions | None = None
     programs: Programs | None = None
     directory: str = ""
+    failure: str = ""
+    failure_code: ExitCode = ExitCode.INFRA
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -136,6 +139,11 @@ class RunRecord:
         if others <= 0:
             return ""
         return f"{others} of the lab's {self.lab_cells} cells were not run: {self.narrowed}"
+
+    @property
+    def not_built(self) -> dict[str, str]:
+        """The kernels that were not built, and why."""
+        return {name: facts.error for name, facts in self.kernels.items() if facts.error}
 
     @property
     def allowlist(self) -> Allowlist:

@@ -15,6 +15,7 @@ from rmaplab.model import (
     FREE,
     Cell,
     CellResult,
+    Comparison,
     CounterChange,
     Device,
     Dimm,
@@ -43,9 +44,11 @@ from rmaplab.model import (
     Write,
     place,
 )
+from rmaplab.report.reported import ReportedRun
 from rmaplab.store import cellfiles
 from rmaplab.store.cellfiles import ReadCounters
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord
+from rmaplab.summarize import RunEnd, summarize
 
 _LIMITS = Limits(15, 5, 5)
 _NEEDS_NOTHING = Requirements()
@@ -423,6 +426,33 @@ def record(wanted: Lab, cells: Sequence[str], **changes: Any) -> RunRecord:
     for name, value in changes.items():
         setattr(made, name, value)
     return made
+
+
+def reported(
+    results: Sequence[CellResult],
+    comparison: Comparison | None = None,
+    *,
+    asked: int | None = None,
+    remarks: Sequence[str] = (),
+    **changes: Any,
+) -> ReportedRun:
+    """A run as the reports get it; ``changes`` are those of its record."""
+    names = tuple(dict.fromkeys(one.cell.kernel for one in results)) or ("base",)
+    if comparison is not None:
+        names = (comparison.a, comparison.b)
+        changes.setdefault("comparison", names)
+    wanted = lab(kernels=[kernel(name) for name in names])
+    made = record(wanted, [one.cell.id for one in results], **changes)
+    end = RunEnd(
+        made.lab.name,
+        len(results) if asked is None else asked,
+        made.is_whole,
+        made.not_built,
+        made.failure,
+        made.failure_code,
+    )
+    summary = summarize(end, results, comparison)
+    return ReportedRun(made, tuple(results), comparison, summary, tuple(remarks))
 
 
 def run_folder(

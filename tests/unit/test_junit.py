@@ -29,13 +29,13 @@ from rmaplab.report import junit
 
 from .builders import (
     cell,
-    counters,
     facts,
     failed,
     guest,
     judgement,
     observation,
     passed,
+    reported,
     result,
     splat,
     testcase,
@@ -64,13 +64,13 @@ def parsed(text: str, folder: Path) -> tuple[junitparser.JUnitXml, ET.Element]:
 
 
 def render(results: Sequence[CellResult]) -> str:
-    return junit.render(results, {"base": facts()}, counters(*results))
+    return junit.render(reported(results))
 
 
 def one(found: CellResult, folder: Path) -> ET.Element:
-    """The only testcase of the file."""
+    """The only testcase of the file, besides that of a run in which nothing was tested."""
     _, root = parsed(render([found]), folder)
-    (case,) = root.iter("testcase")
+    (case,) = (one for one in root.iter("testcase") if one.get("classname") != "rmaplab.run")
     return case
 
 
@@ -78,7 +78,7 @@ def children(case: ET.Element) -> list[str]:
     return [child.tag for child in case if child.tag != "system-out"]
 
 
-def test_there_is_a_suite_for_each_kernel_guest_and_settings(tmp_path: Path) -> None:
+def test_there_is_a_suite_for_each_kernel_and_testcase(tmp_path: Path) -> None:
     results = [
         result(cell=cell(kernel=kernel, guest=guest(name), settings=hugepage_settings(under)))
         for kernel in ("base", "patched")
@@ -87,18 +87,31 @@ def test_there_is_a_suite_for_each_kernel_guest_and_settings(tmp_path: Path) -> 
     ]
     other = cell(testcase=testcase("migrate/numa"))
     suites, _ = parsed(render([*results, result(cell=other)]), tmp_path)
-    names = [suite.name for suite in suites]
-    assert len(names) == len(set(names)) == 8
-    assert names[0] == "base.q35.thp-never"
-    assert [suite.tests for suite in suites] == [2, 1, 1, 1, 1, 1, 1, 1]
+    assert [(suite.name, suite.tests) for suite in suites] == [
+        ("base.exclusive/mapcount", 4),
+        ("patched.exclusive/mapcount", 4),
+        ("base.migrate/numa", 1),
+    ]
 
 
 def test_a_pass_is_a_case_without_anything_else(tmp_path: Path) -> None:
     case = one(result(), tmp_path)
     assert children(case) == []
-    assert case.get("name") == "exclusive/mapcount"
-    assert case.get("classname") == "base.q35.thp-never"
+    assert case.get("name") == "exclusive/mapcount [base q35 thp-never]"
+    assert case.get("classname") == "exclusive.mapcount"
     assert float(case.get("time", "0")) == 1.5
+
+
+def test_a_suite_says_when_where_and_in_which_file(tmp_path: Path) -> None:
+    source = Path("/home/you/rmaplab/testcases/exclusive/mapcount.c")
+    run = reported([result()], host={"name": "runner-7"})
+    wanted = replace(run.record.lab, testcases=(replace(testcase(), source=source),))
+    run.record.lab = wanted
+    _, root = parsed(junit.render(run), tmp_path)
+    (suite,) = root
+    assert suite.get("timestamp") == "2025-01-01T00:00:00"
+    assert suite.get("hostname") == "runner-7"
+    assert suite.get("file") == "testcases/exclusive/mapcount.c"
 
 
 def test_the_kernels_fault_is_a_failure_with_splat_and_frames(tmp_path: Path) -> None:
@@ -140,33 +153,27 @@ def test_repeats_are_told_apart_by_their_names(tmp_path: Path) -> None:
     results = [result(cell=cell(repeat=number)) for number in (1, 2)]
     _, root = parsed(render(results), tmp_path)
     assert [case.get("name") for case in root.iter("testcase")] == [
-        "exclusive/mapcount", "exclusive/mapcount #2"
-    ]  # fmt: skip
+        "exclusive/mapcount [base q35 thp-never]",
+        "exclusive/mapcount [base q35 thp-never] #2",
+    ]
 
 
-def test_the_counters_that_moved_are_properties(tmp_path: Path) -> None:
-    moved = {
-        "vmstat.moved": CounterChange(1, 4),
-        "vmstat.still": CounterChange(2, 2),
-        "vmstat.gone": CounterChange(2, None),
-    }
+def test_the_properties_of_a_suite_are_the_identity_of_its_kernel_alone(tmp_path: Path) -> None:
+    moved = {"vmstat.moved": CounterChange(1, 4)}
     suites, _ = parsed(render([result(observation(passed(), counters=moved))]), tmp_path)
     (suite,) = suites
     found = {one.name: one.value for one in suite.properties()}  # type: ignore[no-untyped-call]
-    assert found["exclusive/mapcount: vmstat.moved"] == "1 -> 4 (+3)"
     assert found["kernel"] == "base"
     assert found["build"] == "0123456789abcdef"
-    assert not any("still" in name or "gone" in name for name in found)
+    assert not any("moved" in name for name in found)
 
 
 def test_a_kernel_that_was_not_built_is_an_error_and_not_silence(tmp_path: Path) -> None:
-    text = junit.render(
-        [], {"base": facts(), "patched": facts(error="mm/rmap.c:3: error: \x07")}, counters()
-    )
-    suites, root = parsed(text, tmp_path)
-    assert [suite.name for suite in suites] == ["patched"]
+    kernels = {"base": facts(), "patched": facts(error="mm/rmap.c:3: error: \x07")}
+    suites, root = parsed(junit.render(reported([], kernels=kernels)), tmp_path)
+    assert [suite.name for suite in suites] == ["rmaplab"]
     (error,) = root.iter("error")
-    assert error.get("message") == "mm/rmap.c:3: error: \\x07"
+    assert error.get("message") == "was not built: mm/rmap.c:3: error: \\x07"
     assert error.get("type") == "build"
 
 
@@ -231,14 +238,14 @@ def test_a_new_splat_is_a_failure_of_its_own_with_its_text(tmp_path: Path) -> No
         allowed="",
         excerpt="WARNING: CPU: 1\x00 ]]>",
     )
-    same = replace(new, change=SplatChange.SAME)
-    allowed = replace(new, allowed="known")
+    same = replace(new, change=SplatChange.SAME, fingerprint="1")
+    allowed = replace(new, allowed="known", fingerprint="2")
     compared = Comparison("base", "patched", (), (new, same, allowed))
-    text = junit.render([result()], {"base": facts()}, counters(result()), compared)
-    xml, root = parsed(text, tmp_path)
+    xml, root = parsed(junit.render(reported([result()], compared)), tmp_path)
     assert xml.failures == 1
     (failure,) = root.iter("failure")
-    assert failure.get("message") == "WARNING in demo_unmap"
+    assert failure.get("message") == "new splat in exclusive/mapcount thp-never q35"
+    assert failure.get("type") == "warning"
     assert "exclusive/mapcount thp-never q35" in (failure.text or "")
     assert "WARNING: CPU: 1\\x00" in (failure.text or "")
 

@@ -22,7 +22,7 @@ from rmaplab.log import log
 from rmaplab.model import Change, ComparedSplat, Comparison, ComparisonRow, SplatChange, Verdict
 from rmaplab.report import html, summary, terminal
 
-from .builders import cell, facts, failed, judgement, lab, observation, record, result, splat
+from .builders import facts, failed, judgement, observation, reported, result, splat
 
 PACKAGE = Path(rmaplab.__file__).parent
 # Clears the screen, sets the title, makes a link, reorders what follows; rich's markup and emoji.
@@ -92,11 +92,8 @@ def test_the_tables_of_a_run_show_what_a_guest_wrote_as_escapes(
     assert said.count("\\x1b]0;owned\\x07") >= 4
     assert harmless(said)
     kernels = {"base": replace(facts(), origin=HOSTILE, series=HOSTILE)}
-    of_lab = record(lab(), [cell().id], kernels=kernels)
-    for page in (
-        summary.render(of_lab, [bad], comparison, [HOSTILE]),
-        html.render(of_lab, [bad], comparison),
-    ):
+    run = reported([bad], comparison, remarks=[HOSTILE], kernels=kernels)
+    for page in (summary.render(run), html.render(run)):
         assert "owned" in page
         assert harmless(page)
 

@@ -27,6 +27,7 @@ from rmaplab.model import (
 from rmaplab.report import html as html_report
 from rmaplab.report import numbers, summary, terminal
 from rmaplab.report import results as results_report
+from rmaplab.summarize import comparison_tally, tally
 
 from .builders import (
     cell,
@@ -34,14 +35,15 @@ from .builders import (
     failed,
     finding,
     judgement,
-    kernel,
-    lab,
     observation,
     passed,
-    record,
+    reported,
     result,
     settings,
     splat,
+)
+from .builders import (
+    facts as facts_of_kernel,
 )
 
 EVIL = "<script>alert(1)</script>|[x](http://e)\x1b[2J\x00\ud800&lt;{{ 7*7 }}\n# Forged"
@@ -66,7 +68,7 @@ ALWAYS = settings("thp-always")
 
 def facts(results: list[CellResult]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(
-        "".join(results_report.render(results, None, {}, counters(*results)))
+        "".join(results_report.render(reported(results), counters(*results)))
     )
     return found
 
@@ -114,7 +116,7 @@ def test_a_comparison_has_its_rows() -> None:
     after = [result(cell=cell(kernel="patched"))]
     comparison = compare("base", "patched", before, after)
     both = [*before, *after]
-    found = json.loads("".join(results_report.render(both, comparison, {}, counters(*both))))
+    found = json.loads("".join(results_report.render(reported(both, comparison), counters(*both))))
     (row,) = found["comparison"]["rows"]
     assert row.keys() >= {
         "testcase", "settings", "guest", "base", "patched", "change", "detail"
@@ -123,13 +125,14 @@ def test_a_comparison_has_its_rows() -> None:
 
 
 def test_a_kernel_that_was_not_built_says_why() -> None:
-    text = "".join(results_report.render([], None, {"patched": "mm/rmap.c:3: error"}, counters()))
+    run = reported([], kernels={"patched": facts_of_kernel(error="mm/rmap.c:3: error")})
+    text = "".join(results_report.render(run, counters()))
     assert json.loads(text)["build_errors"] == {"patched": "mm/rmap.c:3: error"}
 
 
 def test_hostile_text_stays_json_of_plain_characters() -> None:
     found = evil_results()
-    text = "".join(results_report.render(found, None, {}, counters(*found)))
+    text = "".join(results_report.render(reported(found), counters(*found)))
     assert text.isascii()
     assert json.loads(text)["cells"][0]["reason"] == EVIL
 
@@ -147,9 +150,8 @@ class _Tags(html.parser.HTMLParser):
 
 
 def page(results: list[CellResult]) -> str:
-    wanted = record(lab(kernels=[kernel("base"), kernel("patched")]), [])
     comparison = compare("base", "patched", results[:1], results[1:])
-    return html_report.render(wanted, results, comparison)
+    return html_report.render(reported(results, comparison))
 
 
 def test_the_page_escapes_everything_and_loads_nothing() -> None:
@@ -165,8 +167,7 @@ def test_the_page_escapes_everything_and_loads_nothing() -> None:
 
 def test_every_report_of_hostile_text_can_be_written() -> None:
     results = evil_results()
-    wanted = record(lab(kernels=[kernel("base"), kernel("patched")]), [])
-    for text in (page(results), summary.render(wanted, results, None)):
+    for text in (page(results), summary.render(reported(results))):
         assert text.encode("utf-8")
         assert "\x1b" not in text
         assert "\x00" not in text
@@ -174,9 +175,8 @@ def test_every_report_of_hostile_text_can_be_written() -> None:
 
 def test_a_summarys_table_cannot_be_broken() -> None:
     results = evil_results()
-    wanted = record(lab(kernels=[kernel("base"), kernel("patched")]), [])
     comparison = compare("base", "patched", results[:1], results[1:])
-    lines = summary.render(wanted, results, comparison).splitlines()
+    lines = summary.render(reported(results, comparison)).splitlines()
     assert "# Forged" not in lines
     rows = [line for line in lines if "alert" in line]
     assert rows
@@ -187,9 +187,9 @@ def test_a_summarys_table_cannot_be_broken() -> None:
 
 
 def test_a_summary_says_when_it_is_not_the_whole_run() -> None:
-    wanted = record(lab(), [], interrupted=True)
-    assert "Interrupted" in summary.render(wanted, [result()], None)
-    assert "Interrupted" in html_report.render(wanted, [result()], None)
+    run = reported([result()], asked=2, interrupted=True)
+    for text in (summary.render(run), html_report.render(run)):
+        assert "partial run: interrupted after 1 of 2 cells" in text
 
 
 def test_a_page_has_the_splats_of_a_comparison_without_an_unstable_testcase() -> None:
@@ -221,7 +221,9 @@ def moved(count: int) -> tuple[list[CellResult], Comparison]:
 
 def test_results_have_the_numbers_of_each_row() -> None:
     results, comparison = moved(1)
-    found = json.loads("".join(results_report.render(results, comparison, {}, counters(*results))))
+    found = json.loads(
+        "".join(results_report.render(reported(results, comparison), counters(*results)))
+    )
     (row,) = found["comparison"]["rows"]
     assert row["counters"] == [{"name": "vmstat.thp_0", "base": [0], "patched": [3]}]
     assert row["values"][0]["direction"] == "worse"
@@ -233,17 +235,16 @@ def test_every_report_shows_the_worst_numbers_and_how_many_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     results, comparison = moved(30)
-    wanted = record(lab(kernels=[kernel("base"), kernel("patched")]), [])
     terminal.show_comparison(comparison)
     out = capsys.readouterr().out
     assert "31 numbers differ, 1 for the worse:" in out
     assert "4 -> 0 of 8 (worse)" in "".join(out.split("\n"))
     assert f"({31 - numbers.SHOWN} more in report.html)" in out
     assert "\x1b[2J" not in out
-    text = summary.render(wanted, results, comparison)
+    text = summary.render(reported(results, comparison))
     assert text.count("vmstat.thp") + text.count("vmstat.thp\\_") >= numbers.SHOWN - 1
     assert f"{31 - numbers.SHOWN} more in report.html" in text
-    whole = html_report.render(wanted, results, comparison)
+    whole = html_report.render(reported(results, comparison))
     assert whole.count("vmstat.thp_") == 30
     assert "<script>" not in whole
 
@@ -271,8 +272,8 @@ def test_a_tally_counts_verdicts_and_known_failures() -> None:
         result(observation(failed()), judged=known),
         result(observation(skip="x")),
     ]
-    assert terminal.tally(results) == "4 cells: 1 pass, 2 fail (1 known), 1 skip; 1 unstable"
-    assert terminal.tally([]) == "0 cells: none"
+    assert tally(results) == "4 cells: 1 pass, 2 fail (1 known), 1 skip; 1 unstable"
+    assert tally([]) == "0 cells: none"
 
 
 def test_a_guest_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
@@ -301,7 +302,7 @@ def test_a_comparison_shows_what_is_no_plain_pass(capsys: pytest.CaptureFixture[
     terminal.show_comparison(comparison)
     shown = capsys.readouterr().out
     assert "fixed" in shown
-    assert terminal.comparison_tally(comparison) == "2 rows: 1 fixed, 1 same-pass"
+    assert comparison_tally(comparison) == "2 rows: 1 fixed, 1 same-pass"
 
 
 def test_passes_alone_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

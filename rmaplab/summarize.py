@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Sum up a run: its state, its answer, and each item that decides it. Pure.
+
+Exit code, terminal, junit.xml, summary.md, report.html, results.json and the other formats render
+this one Summary, so that none can contradict another. An item is red, or the run exits with 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rmaplab.errors import ExitCode
+from rmaplab.model import (
+    Answer,
+    CellResult,
+    Change,
+    Comparison,
+    ComparisonRow,
+    Counts,
+    Item,
+    ItemKind,
+    RowKey,
+    RunState,
+    Standing,
+    Summary,
+    Verdict,
+)
+from rmaplab.stability import unstable
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended, apart from its cells.
+
+    ``asked`` is how many cells it was asked for, ``is_whole`` whether it came to its end.
+    ``not_built`` are the kernels that were not built, and why. ``failure`` is the error that ended
+    it before its end, with the exit code that the command had then.
+    """
+
+    name: str
+    asked: int
+    is_whole: bool = True
+    not_built: Mapping[str, str] = field(default_factory=dict)
+    failure: str = ""
+    failure_code: ExitCode = ExitCode.INFRA
+
+
+def summarize(end: RunEnd, results: Sequence[CellResult], comparison: Comparison | None) -> Summary:
+    """Return the answer of a run, from its results and how it ended."""
+    items = list(_kernels(end))
+    measured = list(_cells(results) if comparison is None else _rows(results, comparison))
+    items += measured
+    items += _run(end, results, measured)
+    counts = _counts(end, results, comparison, items)
+    state = _state(end, results)
+    code = _exit_code(end, items)
+    answer = {ExitCode.OK: Answer.GOOD, ExitCode.REGRESSION: Answer.BAD}.get(code, Answer.NONE)
+    why = tuple(_why(items))
+    compared = () if comparison is None else (comparison.a, comparison.b)
+    rows = "" if comparison is None else comparison_tally(comparison)
+    cells = tally(results)
+    return Summary(
+        state, answer, code, _headline(state, answer, why, rows or cells), why, counts,
+        tuple(items), compared, cells, rows,
+    )  # fmt: skip
+
+
+def tally(results: Sequence[CellResult]) -> str:
+    """Return the cells' verdicts as ``40 cells: 30 pass, 8 fail (8 known), 2 skip``."""
+    counts = Counter(result.judgement.verdict for result in results)
+    known = sum(_is_known(result) for result in results)
+    parts = []
+    for verdict in Verdict:
+        if counts[verdict]:
+            note = f" ({known} known)" if verdict is Verdict.FAIL and known else ""
+            parts.append(f"{counts[verdict]} {verdict}{note}")
+    differ = len(unstable(results))
+    note = f"; {differ} unstable" if differ else ""
+    return f"{len(results)} cells: {', '.join(parts) or 'none'}{note}"
+
+
+def comparison_tally(comparison: Comparison) -> str:
+    """Return the rows' changes as ``12 rows: 8 fixed, 4 same-pass``."""
+    parts = [f"{comparison.count(c)} {c}" for c in Change if comparison.count(c)]
+    return f"{len(comparison.rows)} rows: {', '.join(parts) or 'none'}"
+
+
+# -- items ---------------------------------------------------------------------------------------
+
+
+def standing_of_cell(result: CellResult) -> Standing:
+    """Return what a cell of a plain run says."""
+    judged = result.judgement
+    if judged.verdict is Verdict.ERROR:
+        return Standing.ERROR
+    if not judged.as_expected:
+        return Standing.BAD
+    return {Verdict.PASS: Standing.PASSED, Verdict.FAIL: Standing.KNOWN}.get(
+        judged.verdict, Standing.SKIPPED
+    )
+
+
+def standing_of_row(row: ComparisonRow) -> Standing:
+    """Return what a row of an A/B says, whatever its two sides say by themselves."""
+    if "mixed" in {row.base, row.patched}:
+        return Standing.BAD
+    if row.change.is_bad:
+        return Standing.ERROR if Verdict.ERROR in {row.base, row.patched} else Standing.BAD
+    return _OF_CHANGE[row.change]
+
+
+_OF_CHANGE = {
+    Change.FIXED: Standing.FIXED,
+    Change.SAME_PASS: Standing.PASSED,
+    Change.SAME_FAIL: Standing.KNOWN,
+    Change.GONE_SPLAT: Standing.KNOWN,
+}
+
+
+def _is_known(result: CellResult) -> bool:
+    return result.judgement.verdict is Verdict.FAIL and result.judgement.as_expected
+
+
+def _kernels(end: RunEnd) -> Iterator[Item]:
+    for name, error in end.not_built.items():
+        yield Item(ItemKind.KERNEL, Standing.ERROR, name, f"was not built: {error}", kernel=name)
+
+
+def _cells(results: Sequence[CellResult]) -> Iterator[Item]:
+    for result in results:
+        cell, judged = result.cell, result.judgement
+        yield Item(
+            ItemKind.CELL, standing_of_cell(result), cell.testcase.name, judged.reason,
+            kernel=cell.kernel, guest=cell.guest.name, settings=cell.settings.name,
+            device=cell.device, repeat=cell.repeat, known=judged.known, cells=(cell.id,),
+        )  # fmt: skip
+    for one in unstable(results):
+        yield Item(
+            ItemKind.REPEATS, Standing.BAD, one.testcase, f"unstable: {one.detail}",
+            kernel=one.kernel, guest=one.guest, settings=one.settings, device=one.device,
+            cells=one.cells,
+        )  # fmt: skip
+
+
+def _rows(results: Sequence[CellResult], comparison: Comparison) -> Iterator[Item]:
+    members: dict[RowKey, list[CellResult]] = {}
+    for result in results:
+        members.setdefault(result.cell.row, []).append(result)
+    rows = {(row.testcase, row.settings, row.guest, row.device): row for row in comparison.rows}
+    for key in dict.fromkeys((*members, *rows)):
+        testcase, settings, guest, device = key
+        some, row = members.get(key, []), rows.get(key)
+        cells = tuple(result.cell.id for result in some)
+        known = next((r.judgement.known for r in some if r.judgement.known), "")
+        if row is None:  # both sides skip it
+            why = next((r.judgement.reason for r in some), "")
+            yield Item(
+                ItemKind.ROW, Standing.SKIPPED, testcase, why, guest=guest, settings=settings,
+                device=device, base="skip", patched="skip", cells=cells,
+            )  # fmt: skip
+        else:
+            yield Item(
+                ItemKind.ROW, standing_of_row(row), testcase, row.detail, guest=guest,
+                settings=settings, device=device, change=row.change, base=row.base,
+                patched=row.patched, known=known, cells=cells,
+            )  # fmt: skip
+    for splat in comparison.new_splats:
+        where = "; ".join(" ".join(filter(None, row)) for row in splat.rows[:3])
+        more = f" and {len(splat.rows) - 3} more" if len(splat.rows) > 3 else ""
+        yield Item(
+            ItemKind.SPLAT, Standing.BAD, splat.title, f"new splat in {where}{more}",
+            base=comparison.a, patched=comparison.b, fingerprint=splat.fingerprint,
+        )  # fmt: skip
+
+
+def _run(end: RunEnd, results: Sequence[CellResult], measured: Sequence[Item]) -> Iterator[Item]:
+    """Yield what is red about the run itself: it did not come to its end, or tested nothing."""
+    of = f"{len(results)} of {_number(end.asked, 'cell')}"
+    if end.failure:
+        yield Item(ItemKind.RUN, Standing.ERROR, end.name, f"{end.failure} (after {of})")
+    elif end.not_built:
+        return
+    elif not end.is_whole:
+        yield Item(ItemKind.RUN, Standing.ERROR, end.name, f"interrupted after {of}")
+    elif all(item.standing is Standing.SKIPPED for item in measured):
+        why = "every cell was skipped" if results else "no cell was run"
+        yield Item(ItemKind.RUN, Standing.ERROR, end.name, f"nothing was tested: {why}")
+
+
+# -- what follows from them ----------------------------------------------------------------------
+
+
+def _state(end: RunEnd, results: Sequence[CellResult]) -> RunState:
+    if end.not_built or not results:
+        return RunState.ABORTED
+    return RunState.COMPLETE if end.is_whole and not end.failure else RunState.PARTIAL
+
+
+def _exit_code(end: RunEnd, items: Iterable[Item]) -> ExitCode:
+    """Return the command's exit code; the gravest reason decides."""
+    if end.not_built:
+        return ExitCode.BUILD
+    if end.failure:
+        return end.failure_code
+    if not end.is_whole:
+        return ExitCode.INTERRUPTED
+    standings = {item.standing for item in items}
+    if Standing.BAD in standings:
+        return ExitCode.REGRESSION
+    return ExitCode.INFRA if Standing.ERROR in standings else ExitCode.OK
+
+
+def _counts(
+    end: RunEnd,
+    results: Sequence[CellResult],
+    comparison: Comparison | None,
+    items: Iterable[Item],
+) -> Counts:
+    verdicts = Counter(result.judgement.verdict for result in results)
+    changes = Counter(row.change for row in comparison.rows) if comparison is not None else {}
+    standings = Counter(item.standing for item in items)
+    return Counts(
+        asked=end.asked,
+        cells={verdict: verdicts[verdict] for verdict in Verdict if verdicts[verdict]},
+        known=sum(_is_known(result) for result in results),
+        unstable=len(unstable(results)),
+        rows={change: changes[change] for change in Change if changes.get(change)},
+        new_splats=len(comparison.new_splats) if comparison is not None else 0,
+        standings={one: standings[one] for one in Standing if standings[one]},
+    )
+
+
+def _why(items: Sequence[Item]) -> Iterator[str]:
+    """Yield the reasons of the answer: of the run, then counts of what is red."""
+    for kind in (ItemKind.RUN, ItemKind.KERNEL):
+        for item in items:
+            if item.kind is kind:
+                first = item.why.strip().splitlines()[0] if item.why.strip() else ""
+                yield f"kernel {item.name} {first}" if kind is ItemKind.KERNEL else first
+    red = [item for item in items if item.standing.is_red]
+    rows = Counter(item.change for item in red if item.kind is ItemKind.ROW and item.change)
+    for change in sorted(rows, key=lambda one: (-one.rank, one)):
+        yield f"{_number(rows[change], 'row')} {change}"
+    cells = Counter(item.standing for item in red if item.kind is ItemKind.CELL)
+    if count := cells[Standing.BAD]:
+        yield f"{_number(count, 'cell')} not as expected"
+    if count := cells[Standing.ERROR]:
+        yield f"{_number(count, 'cell')} without a verdict"
+    for kind, noun in ((ItemKind.REPEATS, "unstable testcase"), (ItemKind.SPLAT, "new splat")):
+        if count := sum(item.kind is kind for item in red):
+            yield _number(count, noun)
+
+
+def _headline(state: RunState, answer: Answer, why: Sequence[str], counted: str) -> str:
+    """Return the answer in one line."""
+    because = ", ".join(why)
+    if state is not RunState.COMPLETE:
+        return f"no answer, {state} run: {because}; {counted}"
+    if answer is Answer.GOOD:
+        return f"good: {counted}"
+    return f"{'bad' if answer is Answer.BAD else 'no answer'}: {because}; {counted}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
