@@ -28,7 +28,7 @@ def source_of(tree: Tree, series: Series, cache: Cache, onto: Series | None = No
     ``onto`` is what the series begins with. Of the files that it touches the folder has copies of
     its own, so that whoever builds can give them the times that a build of ``onto`` has seen.
     Raises PatchError that names patch, file and hunk if one does not apply, and for a series that
-    changes what its patches do not name or makes a link that leads out of the tree.
+    changes what its patches do not name, or makes a submodule or a link that leads out of the tree.
     """
     if not series.patches:
         return tree.path
@@ -103,6 +103,11 @@ def _check(before: Path, copy: Path, series: Series) -> None:
             raise PatchError(
                 f"{series.name} makes {name!r} a link that leads out of the tree, "
                 f"to {str(path.readlink())!r}"
+            )
+        if path is not None and path.is_dir() and not any(path.iterdir()):
+            raise PatchError(
+                f"{series.name} makes {name!r} a submodule, of which nothing is built",
+                hint="put its files into the series",
             )
 
 
