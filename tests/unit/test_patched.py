@@ -81,7 +81,10 @@ def conflicting(repo: Path, tmp_path: Path, files: dict[str, str | None]) -> Pat
 def test_a_patch_that_does_not_apply_names_patch_file_and_hunk(repo: Path, tmp_path: Path) -> None:
     error = conflicting(repo, tmp_path, {"mm/rmap.c": RMAP.replace("line 6\n", "line six\n")})
     assert error.exit_code is ExitCode.BUILD
-    assert "patch 1/2 does not apply: 0001 (mm/rmap: change a line)" in error.message
+    assert (
+        "patch 1/2 does not apply: repo#base..main, mail 1 (mm/rmap: change a line)"
+        in error.message
+    )
     assert "mm/rmap.c: hunk #1 at line 2" in error.message
 
 
@@ -99,7 +102,10 @@ def test_a_second_patch_that_does_not_apply_is_the_one_that_is_named(
     repo: Path, tmp_path: Path
 ) -> None:
     error = conflicting(repo, tmp_path, {"mm/new.c": "int already;\n"})
-    assert "patch 2/2 does not apply: 0002 (mm: replace old by new)" in error.message
+    assert (
+        "patch 2/2 does not apply: repo#base..main, mail 2 (mm: replace old by new)"
+        in error.message
+    )
     assert "mm/new.c: already exists" in error.message
 
 
