@@ -27,6 +27,11 @@ from rmaplab.model import (
 )
 from rmaplab.text import near_miss
 
+MAX_COMBINATIONS = 500_000
+MAX_CELLS = 200_000
+"""Cells of a plan: days of the fastest machine, and a hundred times the largest lab here."""
+_MAX_COMPARED = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
@@ -99,8 +104,10 @@ def plan(lab: Lab) -> Plan:
 
     The product less the exclusions, and then the rows of the inclusions, each row once. A
     testcase under settings that make no sense for it is left out. One whose requirements the guest
-    cannot meet stays a cell with ``skip`` set, so that the report shows the gap.
+    cannot meet stays a cell with ``skip`` set, so that the report shows the gap. Raises UserError
+    for a lab of more cells than can be run, before any is made.
     """
+    _check_size(lab)
     rows: dict[str, Row] = {}
     left_out: dict[str, LeftOut] = {}
     for one in _product(lab):
@@ -119,6 +126,38 @@ def plan(lab: Lab) -> Plan:
                 left_out.pop(row.first.id, None)
                 rows.setdefault(row.first.id, row)
     return Plan(tuple(rows.values()), tuple(left_out.values()))
+
+
+def _check_size(lab: Lab) -> None:
+    """Raise UserError for a lab whose cells are too many to be listed."""
+    axes = [
+        (lab.kernels, lab.guests, lab.devices or ("",), lab.settings, lab.testcases),
+        *(
+            (lab.kernels, one.guests, one.devices, one.settings, one.testcases)
+            for one in lab.inclusions
+        ),
+    ]
+    combinations, rows, cells = 0, 0, 0
+    for kernels, guests, devices, settings, testcases in axes:
+        places = len(kernels) * len(guests) * len(devices)
+        combinations += places * len(settings) * len(testcases)
+        if combinations > MAX_COMBINATIONS:
+            break
+        chosen = [one.name for one in settings]
+        for testcase in testcases:
+            some = places * sum(name in testcase.settings for name in chosen)
+            rows += some
+            cells += some * max(1, lab.repeats_of(testcase))
+    for count, most, noun in (
+        (combinations, MAX_COMBINATIONS, "combinations"),
+        (cells, MAX_CELLS, "cells"),
+        (rows * len(lab.exclusions), _MAX_COMPARED, "comparisons of cells with exclude entries"),
+    ):
+        if count > most:
+            raise UserError(
+                f"{lab.path}: the lab has at least {count} {noun}: at most {most} can be run",
+                hint="take fewer guests, settings, testcases or repeats, or make several labs",
+            )
 
 
 def on_kernels(lab: Lab, kernels: tuple[Kernel, ...]) -> Lab:

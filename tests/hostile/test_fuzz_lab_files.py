@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Lab files of strangers, spoilt for a minute: each is read, or refused with its name."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rmaplab.config import labfile
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.errors import UserError
+
+from ..unit.foreign_yaml import spoilt
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60
+
+
+@pytest.mark.family("fuzz: lab files")
+@pytest.mark.whole
+def test_spoilt_lab_files(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    catalogue = Catalogue()
+    labs = [path.read_text("utf-8") for path in sorted((ROOT / "configs").glob("*.yaml"))]
+    path = tmp_path / "lab.yaml"
+    first = random.SystemRandom().randrange(1 << 40)
+    tried, end = 0, time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        seed = first + tried
+        rng = random.Random(seed)
+        path.write_bytes(spoilt(rng, rng.choice(labs)))
+        try:
+            labfile.read(path, catalogue)
+        except UserError as error:
+            assert str(path) in error.message, f"seed {seed}"
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error!r}") from error
+        tried += 1
+    assert tried > 100
+    record_property("tried", tried)
