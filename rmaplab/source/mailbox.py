@@ -197,7 +197,10 @@ def quilt_files(path: Path) -> list[Path] | None:
                 f"{where}: patches are applied with -p1, not with {' '.join(words[1:])}",
                 hint="write the patch anew: quilt refresh -p1",
             )
-        file = (path / words[0]).resolve()
+        try:
+            file = (path / words[0]).resolve()
+        except (RuntimeError, ValueError) as error:  # a loop of links, a NUL
+            raise UserError(f"{where}: {words[0]!r} is no file: {error}") from error
         if not file.is_relative_to(path) or not file.is_file():
             raise UserError(f"{where}: there is no patch {words[0]!r} in this folder")
         if file in found:

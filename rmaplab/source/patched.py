@@ -99,7 +99,7 @@ def _check(before: Path, copy: Path, series: Series) -> None:
     root = copy.resolve()
     for name in series.files:
         path = diff.entry(copy, name)
-        if path is not None and path.is_symlink() and not path.resolve().is_relative_to(root):
+        if path is not None and path.is_symlink() and _leads_out(path, root):
             raise PatchError(
                 f"{series.name} makes {name!r} a link that leads out of the tree, "
                 f"to {str(path.readlink())!r}"
@@ -109,6 +109,14 @@ def _check(before: Path, copy: Path, series: Series) -> None:
                 f"{series.name} makes {name!r} a submodule, of which nothing is built",
                 hint="put its files into the series",
             )
+
+
+def _leads_out(link: Path, root: Path) -> bool:
+    """Return whether a link's target is outside a folder; a loop of links has no target."""
+    try:
+        return not link.resolve().is_relative_to(root)
+    except RuntimeError:
+        return False
 
 
 def _unshare(copy: Path, name: str) -> None:

@@ -95,6 +95,8 @@ OUT = (
     _refused("a folder that becomes a link", _moved("rename", RMAP, "rmap.c")
              + _moved("rename", "mm/ksm.c", "ksm.c") + _moved("rename", "mm/Kconfig", "Kc"),
              link("mm", "@home@"), says="leads out of the tree"),
+    _either("a link to itself", link("mm/loop", "loop"), GOOD),
+    _either("links in a circle", link("a", "b"), link("b", "a"), new("mm/x.c")),
     _refused("a link over a file", b"diff --git a/mm/ksm.c b/mm/ksm.c\nold mode 100644\n"
              b"new mode 120000\n"),
     _refused("a file of git's", new(".git/hooks/post-checkout", "#!/bin/sh\ntouch @home@/x\n")),
