@@ -73,8 +73,13 @@ def text(folder: Path, name: str, *, limit: int = TEXT_BYTES) -> str:
 
     Raises BuildError if there is no such file.
     """
+    return data(folder, name, limit=limit).decode("utf-8", "replace")
+
+
+def data(folder: Path, name: str, *, limit: int) -> bytes:
+    """Return the bytes of a file of at most ``limit`` bytes. Raises BuildError if there is none."""
     with _opened(folder, name, os.O_RDONLY, limit) as file, os.fdopen(os.dup(file), "rb") as source:
-        return source.read(limit).decode("utf-8", "replace")
+        return source.read(limit)
 
 
 def modified(folder: Path, name: str) -> float | None:

@@ -14,10 +14,10 @@ is.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import os
-import resource
 import select
 import shutil
 import signal
@@ -30,8 +30,10 @@ from pathlib import Path
 
 import rmaplab
 from rmaplab import proc
+from rmaplab.build import bubblewrap
+from rmaplab.build.bubblewrap import Box, Form
 from rmaplab.errors import InfraError
-from rmaplab.model import ARCHITECTURES, Architecture
+from rmaplab.model import Architecture
 
 SOURCE = "/kernel/source"
 BUILD = "/kernel/build"
@@ -39,7 +41,7 @@ BUILD = "/kernel/build"
 # A fixed time and builder make two builds of one input byte-identical
 # (Documentation/kbuild/reproducible-builds.rst).
 ENVIRONMENT: Mapping[str, str] = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+    "PATH": bubblewrap.PATH,
     "LC_ALL": "C",
     "HOME": "/nonexistent",
     "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 1970",
@@ -47,16 +49,6 @@ ENVIRONMENT: Mapping[str, str] = {
     "KBUILD_BUILD_HOST": "rmaplab",
     "KBUILD_BUILD_VERSION": "1",
 }
-
-# Folders with programs and libraries, on a host of any architecture; one that this host does not
-# have is left out.
-_ROOT_FOLDERS = tuple(
-    dict.fromkeys(
-        ["bin", "sbin", *(name for row in ARCHITECTURES.values() for name in row.library_folders)]
-    )
-)
-_ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "debian_version")
-
 
 BUILD_UID = 61000
 """The user of foreign code if the lab is root: an id that neither Debian nor systemd gives away.
@@ -68,38 +60,15 @@ STEP_LIMIT_S = 2 * 3600.0
 """The time that a step of a build may take, in seconds."""
 TOOL_LIMIT_S = 600.0
 """The time that a tool may take to read something, in seconds."""
-PROCESSES = 5000
-"""The processes at once of a command: make -j of the largest host needs a fifth."""
-FILE_BYTES = 32 << 30
 FULL_DISK_BYTES = 16 << 20
 """With less than this free a disk is full, and what runs is ended."""
 BUILD_BYTES = 64 << 30
 """The size from which on a build folder fills the disk by its own fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A way to run foreign code, by what the host allows.
-
-    ``uid`` is the user of the foreign code outside the sandbox, None for the lab's own. With
-    ``userns`` the code is in a user namespace in which no other one can be made.
-    """
-
-    uid: int | None
-    userns: bool
-
-    @property
-    def text(self) -> str:
-        """The form in words, for ``doctor``."""
-        user = "the lab's own user" if self.uid is None else f"user {self.uid}"
-        spaces = "no new user namespaces" if self.userns else "user namespaces as the host allows"
-        return f"{user}, {spaces}"
-
-
 def forms() -> tuple[Form, ...]:
     """Return the ways to run foreign code for this user, the best first."""
-    own = (Form(None, True), Form(None, False))
-    return (Form(BUILD_UID, True), Form(BUILD_UID, False), *own) if os.geteuid() == 0 else own
+    return bubblewrap.forms(BUILD_UID)
 
 
 @functools.cache
@@ -109,14 +78,11 @@ def best_form() -> Form:
     for one in forms():
         with tempfile.TemporaryDirectory(prefix="rmaplab-sandbox-") as scratch:
             pieces: list[bytes] = []
-            source, build = Path(scratch, "source"), Path(scratch, "build")
-            source.mkdir()
+            build = Path(scratch, "build")
             build.mkdir()
+            box = Box({}, {BUILD: build}, BUILD)
             try:
-                done = _run(
-                    ["true"], pieces.append, form=one, source=source, build=build,
-                    limit_s=TOOL_LIMIT_S, writable=True, over={},
-                )  # fmt: skip
+                done = run_in(box, ["true"], pieces.append, limit_s=TOOL_LIMIT_S, form=one)
             except InfraError as error:
                 said = error.message.encode()
                 continue
@@ -129,31 +95,21 @@ def best_form() -> Form:
     )
 
 
-def command(
-    argv: Sequence[str],
-    *,
-    source: Path,
-    build: Path,
-    writable: bool = True,
-    root: Path = Path("/"),
-    over: Mapping[str, Path] | None = None,
-    form: Form = Form(None, True),
-    status_fds: Sequence[int] = (),
-) -> list[str]:
-    """Return the bwrap command line that runs ``argv`` in the build folder of the sandbox.
+def box_of(
+    source: Path, build: Path, *, writable: bool = True, over: Mapping[str, Path] | None = None
+) -> Box:
+    """Return the sandbox that has a source and a build folder, in which commands run.
 
-    ``writable`` says whether the command may write to the build folder. ``over`` are writable
-    folders by their paths in the sandbox, which hide the source's files there. ``root`` is the
-    host's root folder, of which only the links of a merged /usr are read. ``form`` is the form, and
-    ``status_fds`` are the descriptors to which the form's bwraps tell their status.
+    ``writable`` says whether commands may write to the build folder. ``over`` are writable folders
+    by their paths in the sandbox, which hide the source's files there.
     """
-    words = [*_begin(form, root, status_fds),
-             "--perms", "0755", "--dir", str(Path(SOURCE).parent),
-             "--ro-bind", str(source), SOURCE,
-             "--bind" if writable else "--ro-bind", str(build), BUILD]  # fmt: skip
-    for target, folder in (over or {}).items():
-        words += ["--bind", str(folder), target]
-    return [*words, "--chdir", BUILD, *_end(form, argv, status_fds)]
+    mounts = {BUILD: build}
+    return Box(
+        readable={SOURCE: source, **({} if writable else mounts)},
+        writable={**(mounts if writable else {}), **(over or {})},
+        workdir=BUILD,
+        environment=ENVIRONMENT,
+    )
 
 
 def reader(argv: Sequence[str], files: Sequence[Path], root: Path = Path("/")) -> list[str]:
@@ -166,79 +122,9 @@ def reader(argv: Sequence[str], files: Sequence[Path], root: Path = Path("/")) -
     form = Form(None, best_form().userns)
     python = [sys.prefix, sys.base_prefix, str(Path(rmaplab.__file__).parent)]
     places = dict.fromkeys([*python, *(str(file.absolute()) for file in files)])
-    words = _begin(form, root, ())
-    for place in places:
-        if not Path(place).is_relative_to("/usr"):
-            words += ["--ro-bind", place, place]
-    return [*words, "--chdir", "/", *_end(form, argv, ())]
-
-
-def _begin(form: Form, root: Path, status_fds: Sequence[int]) -> list[str]:
-    """Return the words that make a file system with the host's programs alone."""
-    words = ["bwrap", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    if form.uid is not None:
-        # Not --unshare-all: it makes a user namespace, which has no other user to change to.
-        words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
-                  "--unshare-cgroup-try", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID",
-                  "--cap-add", "CAP_SETPCAP"]  # fmt: skip
-    elif form.userns:
-        words += ["--unshare-all", "--unshare-user", "--disable-userns"]
-    else:
-        words += ["--unshare-all"]
-    if status_fds:
-        words += ["--json-status-fd", str(status_fds[0])]
-    words += ["--ro-bind", "/usr", "/usr"]
-    for name in _ROOT_FOLDERS:
-        place = root / name
-        if place.is_symlink():
-            words += ["--symlink", f"usr/{name}", f"/{name}"]
-        elif place.is_dir():
-            words += ["--ro-bind", f"/{name}", f"/{name}"]
-    # bwrap makes the folders that it is not asked for so that their owner alone may enter them.
-    words += ["--perms", "0755", "--dir", "/etc"]
-    for name in _ETC:
-        words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
-    if not _is_nested(form):
-        words += _READ_ONLY_SYSCTLS
-    return words
-
-
-# Root's user id alone may write most of them, whatever its capabilities.
-_READ_ONLY_SYSCTLS = ["--ro-bind", "/proc/sys", "/proc/sys"]
-
-
-def _is_nested(form: Form) -> bool:
-    return form.uid is not None and form.userns
-
-
-def _end(form: Form, argv: Sequence[str], status_fds: Sequence[int]) -> list[str]:
-    """Return the words that change the user, make the environment and the limits, and run."""
-    environment = ["--clearenv"]
-    for key, value in ENVIRONMENT.items():
-        environment += ["--setenv", key, value]
-    words = [*environment, "--"]
-    if form.uid is not None:
-        user = str(form.uid)
-        words += ["setpriv", "--reuid", user, "--regid", user, "--clear-groups",
-                  "--inh-caps=-all", "--bounding-set=-all", "--"]  # fmt: skip
-    if _is_nested(form):
-        words += ["bwrap", "--die-with-parent", "--unshare-user", "--disable-userns",
-                  "--cap-drop", "ALL", "--dev-bind", "/", "/", *_READ_ONLY_SYSCTLS]  # fmt: skip
-        if status_fds:
-            words += ["--json-status-fd", str(status_fds[1])]
-        words += ["--"]
-    limits = ["--core=0", f"--fsize={_at_most(resource.RLIMIT_FSIZE, FILE_BYTES)}"]
-    if form.userns or form.uid is not None:
-        # Without either, the processes that the user has elsewhere would count.
-        limits += [f"--nproc={_at_most(resource.RLIMIT_NPROC, PROCESSES)}"]
-    return [*words, "prlimit", *limits, "--", *argv]
-
-
-def _at_most(limit: int, wanted: int) -> int:
-    """Return a resource limit that the lab may set: not above its own hard limit."""
-    hard = resource.getrlimit(limit)[1]
-    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    seen = {place: Path(place) for place in places if not Path(place).is_relative_to("/usr")}
+    box = Box(seen, environment=ENVIRONMENT)
+    return bubblewrap.command(argv, box, form=form, root=root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,36 +156,44 @@ def run(
     writable: bool = True,
     over: Mapping[str, Path] | None = None,
 ) -> Ended:
-    """Run a command in the sandbox, with what it prints given to ``sink``, for ``limit_s`` seconds.
+    """Run a command in a sandbox that has a source and a build folder, as ``run_in`` does.
 
-    The arguments are those of ``command``. Raises InfraError if bwrap itself failed: bwrap tells a
-    descriptor that the command does not have whether the command was started, so that nothing that
-    the command prints can pass for bwrap's word.
+    The places are those of ``box_of``. A source that a strict umask made unreadable is made
+    readable first, for it is the lab's own.
     """
-    return _run(
-        argv, sink, form=best_form(), source=source, build=build,
-        limit_s=limit_s, writable=writable, over=over or {},
-    )  # fmt: skip
+    form = best_form()
+    if form.uid is not None:
+        _let_read_once(source)
+        if not writable:
+            _let_read(build)
+    box = box_of(source, build, writable=writable, over=over)
+    return run_in(box, argv, sink, limit_s=limit_s, form=form)
 
 
-def _run(
+def run_in(
+    box: Box,
     argv: Sequence[str],
     sink: Callable[[bytes], None],
     *,
-    form: Form,
-    source: Path,
-    build: Path,
     limit_s: float,
-    writable: bool,
-    over: Mapping[str, Path],
+    form: Form | None = None,
 ) -> Ended:
+    """Run a command in a sandbox, with what it prints given to ``sink``, for ``limit_s`` seconds.
+
+    What is writable becomes the foreign user's. ``form`` is the best one that works if none is
+    given. Raises InfraError if bwrap itself failed: bwrap tells a descriptor that the command does
+    not have whether the command was started, so that nothing that the command prints can pass for
+    bwrap's word.
+    """
+    form = form or best_form()
+    disks = list(box.writable.values())
     if os.geteuid() == 0:
-        _hand_over(source, build, [*over.values(), *([build] if writable else [])], form)
+        _hand_over(disks, form)
     full = False
 
     def watch(seconds: float) -> str:
         nonlocal full
-        full = full or shutil.disk_usage(build).free < FULL_DISK_BYTES
+        full = full or any(shutil.disk_usage(disk).free < FULL_DISK_BYTES for disk in disks)
         if full:
             return "the disk is full"
         return f"no end within {limit_s:g} s" if seconds > limit_s else ""
@@ -312,10 +206,9 @@ def _run(
         sink(chunk)
 
     with ExitStack() as stack:
-        pipes = [_pipe(stack) for _ in range(2 if _is_nested(form) else 1)]
+        pipes = [_pipe(stack) for _ in range(2 if form.is_nested else 1)]
         ends = [end for _, end in pipes]
-        words = command(argv, source=source, build=build, writable=writable, over=over,
-                        form=form, status_fds=ends)  # fmt: skip
+        words = bubblewrap.command(argv, box, form=form, status_fds=ends)
         done = proc.stream(words, keep, env={}, pass_fds=ends, owner=form.uid, watch=watch)
         facts = [_facts(begin) for begin, _ in pipes]
     _wait_for_init(facts[0])
@@ -385,22 +278,39 @@ def _wait_for_init(facts: Mapping[str, int]) -> None:
 _INIT_LIMIT_S = 60
 
 
-def _hand_over(source: Path, build: Path, writable: Sequence[Path], form: Form) -> None:
-    """Give folders of the cache to the user of a form, and let that user read the others."""
+def form_for(places: Sequence[Path]) -> Form:
+    """Return the form in which files that are not the lab's own are read, as they are.
+
+    It is the best one if everybody may read them. Otherwise it is their owner's, whose rights
+    reach nothing else in a sandbox: root's without capabilities if they are root's.
+    """
+    form = best_form()
+    if form.uid is None or not _unreadable(places):
+        return form
+    owner = places[0].stat().st_uid
+    return dataclasses.replace(form, uid=owner or None)
+
+
+def _unreadable(places: Sequence[Path]) -> bool:
+    """Return whether anything in some places is not for everybody to read."""
+    found = proc.run(["find", *places, *_UNREADABLE, "-print", "-quit"], check=False)
+    return bool(found.stdout or found.stderr)
+
+
+_UNREADABLE = ["(", "-type", "d", "!", "-perm", "-005", "-o", "-type", "f", "!", "-perm", "-004",
+               ")"]  # fmt: skip
+
+
+def _hand_over(writable: Sequence[Path], form: Form) -> None:
+    """Give folders of the lab's own to the user of a form."""
     user = form.uid or 0
     for folder in writable:
         proc.run(["chown", "--recursive", "--no-dereference", f"{user}:{user}", folder])
-    if form.uid is not None:
-        _let_read_once(source)
-        if build not in writable:
-            _let_read(build)
 
 
 def _let_read(folder: Path) -> None:
     """Let everybody read a folder of the cache, which a strict umask may have made unreadable."""
-    unreadable = ["(", "-type", "d", "!", "-perm", "-005", "-o", "-type", "f", "!", "-perm", "-004",
-                  ")"]  # fmt: skip
-    proc.run(["find", folder, *unreadable, "-exec", "chmod", "go+rX", "{}", "+"])
+    proc.run(["find", folder, *_UNREADABLE, "-exec", "chmod", "go+rX", "{}", "+"])
 
 
 _let_read_once = functools.cache(_let_read)

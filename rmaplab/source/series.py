@@ -11,11 +11,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from rmaplab import proc
 from rmaplab.errors import UserError
 from rmaplab.log import log
 from rmaplab.model import NO_PATCHES, Patch, Series
-from rmaplab.source import mailaccept, mailbox, mailpatch, mailreroll, mailthread
+from rmaplab.source import mailaccept, mailbox, mailpatch, mailreroll, mailthread, repository
 from rmaplab.source.mail import Mail
 from rmaplab.source.mailaccept import NOTHING, Accepted
 from rmaplab.source.mailbox import FORMS
@@ -145,15 +144,9 @@ def _from_git(spec: str) -> Series:
     if not hash_sign or ".." not in commits or commits.startswith("-"):
         raise UserError(f"not a git range: {spec!r}", hint="write git:REPO#A..B")
     place = Path(repo).expanduser().resolve()
-    made = proc.run(
-        ["git", "-C", place, "format-patch", "--stdout", "--signature=0", "--src-prefix=a/",
-         "--dst-prefix=b/", commits],
-        check=False,
-    )  # fmt: skip
-    if not made.ok:
-        raise UserError(f"{spec}: {made.complaint}")
-    if not made.stdout:
+    mails = repository.find(place).patches(commits)
+    if not mails:
         raise UserError(f"{spec}: there is no commit in this range")
     name = re.sub(r"[^a-z0-9]+", "-", commits.lower()).strip("-")
-    mailbox.check_size(spec, len(made.stdout))
-    return _series(name, spec, mailbox.split(spec, made.stdout), None)
+    mailbox.check_size(spec, len(mails))
+    return _series(name, spec, mailbox.split(spec, mails), None)

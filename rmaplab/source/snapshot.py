@@ -17,10 +17,10 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from rmaplab import proc
 from rmaplab.errors import UserError
 from rmaplab.log import log
 from rmaplab.model.digest import digest_of
+from rmaplab.source import repository
 from rmaplab.store.cache import Cache
 
 ATTEMPTS = 3
@@ -98,14 +98,8 @@ def _files(place: Path) -> Iterator[str]:
 
 
 def _names(place: Path) -> list[str]:
-    if (place / ".git").exists():
-        # fsmonitor would be a program of the repository's.
-        listed = proc.run(
-            ["git", "-C", place, "-c", "core.fsmonitor=false", "ls-files", "-z", "--cached",
-             "--others", "--exclude-standard"]
-        )  # fmt: skip
-        names = listed.stdout.decode("utf-8", "surrogateescape").split("\0")
-        return sorted(name for name in set(names) if name)
+    if repository.is_checkout(place):
+        return repository.find(place).files()
     found = [
         Path(where, name)
         for where, folders, files in os.walk(place)

@@ -17,7 +17,8 @@ from rmaplab.errors import InfraError, UserError
 from rmaplab.log import log
 from rmaplab.model import Tree
 from rmaplab.model.digest import digest_of
-from rmaplab.source import debian, download, snapshot
+from rmaplab.source import debian, download, git, repository, snapshot
+from rmaplab.source.repository import Repository
 from rmaplab.store.cache import Cache, sha256_of
 
 SCHEMES = "debian:PACKAGE, git:PATH_OR_URL#REF, dir:PATH, tar:PATH_OR_URL#sha256=HEX"
@@ -105,55 +106,41 @@ def _git(spec: str, rest: str, cache: Cache) -> Fetch:
     place, hash_sign, ref = rest.rpartition("#")
     if not hash_sign or not place or not ref or ref.startswith("-") or place.startswith("-"):
         raise UserError(f"not a git tree: {spec!r}", hint="write git:PATH_OR_URL#REF")
-    if "://" in place or re.match(r"[\w.-]+@", place):
+    local = place.removeprefix("file://")
+    if "://" in local or re.match(r"[\w.-]+@", local):
         return lambda: _exported(spec, place, *_fetched_commit(place, ref, cache), cache)
-    repo = Path(place).expanduser().resolve()
+    repo = Path(local).expanduser().resolve()
     if not repo.is_dir():
         raise UserError(f"{spec}: there is no folder {repo}")
-    commit = _commit(repo, ref, spec)
-    return lambda: _exported(spec, place, repo, commit, cache)
+    found = repository.find(repo)
+    commit = found.commit(ref)
+    return lambda: _exported(spec, place, found, commit, cache)
 
 
-def _exported(spec: str, place: str, repo: Path, commit: str, cache: Cache) -> Tree:
+def _exported(spec: str, place: str, repo: Repository, commit: str, cache: Cache) -> Tree:
     def make(folder: Path) -> None:
         with log.step(f"exporting {commit[:12]} of {place}"):
-            exported = folder / "tree.tar"
-            proc.run(["git", "-C", repo, "archive", "--format=tar", f"--output={exported}", commit])
-            (folder / "tree").mkdir()
-            proc.run(["tar", "-xf", exported, "-C", folder / "tree", "--no-same-owner"])
-            content = sha256_of(exported)
-            exported.unlink()
-        _remember(folder, f"commit {commit}", content)
+            tree = repo.export(commit, folder)
+        _remember(folder, f"commit {commit}", tree)
 
-    return _tree(spec, cache.entry(SECTION, digest_of("git", commit), make))
+    # Entries without "checked" are of versions that believed what a repository had for a commit.
+    return _tree(spec, cache.entry(SECTION, digest_of("git", "checked", commit), make))
 
 
-def _commit(repo: Path, ref: str, spec: str) -> str:
-    found = proc.run(
-        ["git", "-C", repo, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"], check=False
-    )
-    if not found.ok:
-        said = f": {found.complaint}" if found.complaint else ""
-        raise UserError(f"{spec}: {repo} has no commit {ref!r}{said}")
-    return found.text.strip()
-
-
-def _fetched_commit(url: str, ref: str, cache: Cache) -> tuple[Path, str]:
+def _fetched_commit(url: str, ref: str, cache: Cache) -> tuple[Repository, str]:
     """Return a bare repository in the cache that has the commit, and it, fetched shallowly."""
     name = f"git-{digest_of(url)}"
-    repo = cache.path("downloads", name)
+    place = cache.path("downloads", name)
     with cache.lock("downloads", name), log.step(f"fetching {ref} of {url}"):
-        if not (repo / "HEAD").exists():
-            proc.run(["git", "init", "--quiet", "--bare", repo])
-        fetched = proc.run(
-            ["git", "-C", repo, "fetch", "--quiet", "--depth=1", "--", url, ref], check=False
-        )
+        fetched = git.fetch(place, url, ref)
         if not fetched.ok:
             raise InfraError(
                 f"git fetch of {ref!r} from {url} failed: {fetched.complaint}",
-                hint="a commit has to be named by a branch or tag, or in full",
+                hint="a commit has to be named by a branch or tag, or in full; of a repository "
+                "that asks for a password make a clone, and name its folder",
             )
-        return repo, _commit(repo, "FETCH_HEAD", url)
+        found = repository.find(place)
+        return found, found.commit("FETCH_HEAD")
 
 
 def _dir(spec: str, rest: str, cache: Cache) -> Fetch:

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from rmaplab import proc
-from rmaplab.build import sandbox
+from rmaplab.build import bubblewrap, sandbox
+from rmaplab.build.bubblewrap import Form
 from rmaplab.build.buildlog import BoundedLog
-from rmaplab.build.sandbox import Ended, Form
+from rmaplab.build.sandbox import Ended
 from rmaplab.errors import InfraError
 from rmaplab.pipeline import doctor
 
@@ -174,7 +175,7 @@ def test_no_other_user_namespace_can_be_made(box: Box) -> None:
 
 
 def test_processes_are_limited(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "PROCESSES", 50)
+    monkeypatch.setattr(bubblewrap, "PROCESSES", 50)
     script = "n=0; while [ $n -lt 200 ]; do sleep 5 & n=$((n+1)); echo $n; done"
     ended = box.run(script)
     assert not ended.ok
@@ -183,7 +184,7 @@ def test_processes_are_limited(box: Box, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_size_of_a_file_is_limited(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "FILE_BYTES", 1 << 16)
+    monkeypatch.setattr(bubblewrap, "FILE_BYTES", 1 << 16)
     assert not box.run("head -c 100000 /dev/zero > big").ok
     assert (box.build / "big").stat().st_size == 1 << 16
 
@@ -309,7 +310,7 @@ def test_the_doctor_tries_each_protection(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_doctor_sees_a_protection_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "best_form", lambda: Form(None, False))
-    monkeypatch.setattr(sandbox, "_READ_ONLY_SYSCTLS", [])
+    monkeypatch.setattr(bubblewrap, "READ_ONLY_SYSCTLS", [])
     stream = proc.stream
 
     def with_environment(*words: Any, **more: Any) -> proc.Streamed:

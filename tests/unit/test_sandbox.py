@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rmaplab.build import sandbox
+from rmaplab.build import bubblewrap, sandbox
+from rmaplab.build.bubblewrap import Form
 from rmaplab.build.makelog import first_errors
 from rmaplab.model import X86_64
 
@@ -14,7 +15,8 @@ BUILD = Path("/somewhere/obj")
 
 
 def words(root: Path) -> list[str]:
-    return sandbox.command(["true"], source=SOURCE, build=BUILD, root=root)
+    box = sandbox.box_of(SOURCE, BUILD)
+    return bubblewrap.command(["true"], box, form=Form(None, True), root=root)
 
 
 def pairs(argv: list[str], option: str) -> list[tuple[str, str]]:

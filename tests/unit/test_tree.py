@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import signal
+import socket
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -163,12 +168,30 @@ def test_a_repository_is_exported_at_the_commit_that_was_named(
     assert old.digest != new.digest
 
 
-def test_a_repository_by_url_is_fetched(tmp_path: Path, cache: Cache) -> None:
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """The URL of a repository that a server of this host has."""
     repo = repository(tmp_path / "repo", FILES)
     commit(repo, "one")
-    remote = fetch(f"git:file://{repo}#main", cache)
-    local = fetch(f"git:{repo}#main", cache)
-    assert (remote.digest, remote.origin) == (local.digest, local.origin)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["git", "daemon", "--listen=127.0.0.1", f"--port={port}", "--export-all",
+             f"--base-path={tmp_path}", "--reuseaddr"]  # fmt: skip
+    with subprocess.Popen(words, start_new_session=True) as server:
+        for _ in range(1000):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.01)
+        yield f"git://127.0.0.1:{port}/repo"
+        os.killpg(server.pid, signal.SIGTERM)
+
+
+def test_a_repository_by_url_is_fetched(served: str, tmp_path: Path, cache: Cache) -> None:
+    remote = fetch(f"git:{served}#main", cache)
+    places = (str(tmp_path / "repo"), f"file://{tmp_path}/repo")
+    for place in places:
+        local = fetch(f"git:{place}#main", Cache(tmp_path / "other"))
+        assert (remote.digest, remote.origin) == (local.digest, local.origin)
 
 
 @pytest.mark.parametrize(
@@ -198,9 +221,9 @@ def test_a_folder_that_is_no_repository_is_the_users_mistake(
         fetch(f"git:{plain}/none#main", cache)
 
 
-def test_a_url_that_cannot_be_fetched_is_the_labs_fault(tmp_path: Path, cache: Cache) -> None:
+def test_a_url_that_cannot_be_fetched_is_the_labs_fault(cache: Cache) -> None:
     with pytest.raises(InfraError, match="git fetch of 'main'"):
-        fetch(f"git:file://{tmp_path}/none#main", cache)
+        fetch("git:git://127.0.0.1:1/none#main", cache)
 
 
 # -- debian: -----------------------------------------------------------------------------------
