@@ -28,6 +28,8 @@ static const struct {
 	{ "/sys/kernel/mm/ksm/run", "0" },
 	{ THP "/khugepaged/scan_sleep_millisecs", "3600000" },
 	{ THP "/khugepaged/alloc_sleep_millisecs", "3600000" },
+	/* Workloads lack the capability that it takes otherwise. */
+	{ "/proc/sys/vm/unprivileged_userfaultfd", "1" },
 	/* What a workload meets shall not depend on where its stack begins. */
 	{ "/proc/sys/kernel/randomize_va_space", "0" },
 	/* Our marks have to survive a workload that floods /dev/kmsg. */

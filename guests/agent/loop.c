@@ -8,7 +8,9 @@
 #include <poll.h>
 
 #include "audit.h"
+#include "console.h"
 #include "event.h"
+#include "init.h"
 #include "loop.h"
 #include "port.h"
 #include "protocol.h"
@@ -60,6 +62,16 @@ static void wait_for_events(void)
 	workload_child_event();
 }
 
+/*
+ * What the lab hears from now on, the agent has not said: so no end mark of the
+ * workload's may come any more.
+ */
+static void __noreturn give_up(void)
+{
+	kmsg_mark(MARK_GONE, NULL);
+	power_off(1);
+}
+
 void __noreturn loop_run(void)
 {
 	bool was_running;
@@ -67,6 +79,8 @@ void __noreturn loop_run(void)
 	for (;;) {
 		if (!workload_is_mute()) {
 			port_service();
+			if (port_is_gone())
+				give_up();
 			serve_requests();
 		}
 		was_running = workload_running();

@@ -24,6 +24,7 @@
 #include "loop.h"
 #include "mount.h"
 #include "port.h"
+#include "privilege.h"
 #include "protocol.h"
 #include "sizes.h"
 #include "workload.h"
@@ -87,6 +88,7 @@ int main(void)
 		give_up("signalfd");
 	if (!port_open())
 		give_up("no virtio port named " AGENT_PORT);
+	privilege_init();
 	audit_init();
 	touch_memory();
 	/* What the kernel says from here on is not the boot's any more. */

@@ -34,6 +34,7 @@ static char in_buf[MAX_REQUEST];
 static size_t in_len;
 static bool in_skip;		/* in the rest of a line that was too long */
 static bool in_too_long;
+static bool gone;		/* the device was taken away */
 
 static char out_buf[256 * 1024];
 static size_t out_len;
@@ -241,8 +242,10 @@ static void read_in(void)
 			in_skip = false;
 			return;
 		}
-		if (n < 0)
+		if (n < 0) {
+			gone = gone || errno == ENODEV;
 			return;
+		}
 		in_len += n;
 		if (in_skip)
 			skip_long_line();
@@ -278,6 +281,11 @@ void port_service(void)
 	epoll_wait(epoll_fd, &ev, 1, 0);
 	port_write();
 	read_in();
+}
+
+bool port_is_gone(void)
+{
+	return gone;
 }
 
 /* Take the first line that is wanted (NULL: any) out of the buffer. */

@@ -13,6 +13,11 @@ int port_poll_fd(void);
 /* Write and read what is possible without waiting. */
 void port_service(void);
 void port_write(void);
+/*
+ * Whether the device was taken away: by the host, or by a workload that unbound
+ * its driver.  Who opens the next one is not the agent.
+ */
+bool port_is_gone(void);
 /* To be asked before every sleep: there are bytes to read. */
 bool port_has_input(void);
 /* Bytes that can be put without waiting for the host. */

@@ -17,6 +17,7 @@
 #include "audit.h"
 #include "cell.h"
 #include "init.h"
+#include "privilege.h"
 #include "protocol.h"
 #include "sizes.h"
 #include "stage.h"
@@ -104,6 +105,8 @@ static void __noreturn child_wait(int go_read, int ready, int out, int err,
 		child_fail("descriptor for audits");
 	if (!cell_join())
 		child_fail("cgroup.procs");
+	if (!privilege_drop())
+		child_fail("privileges");
 	setsid();
 	close(ready);
 	child_exec(go_read, audit);

@@ -33,6 +33,7 @@
 #define MARK_READY		"ready"
 #define MARK_BEGIN		"begin"		/* and the program's path */
 #define MARK_END		"end"		/* the same */
+#define MARK_GONE		"gone"		/* the port: the guest powers off */
 #define MARK_SUBTEST		"subtest"	/* and the subtest's name */
 
 /* -- lines of a workload's standard output that are not a test's result --- */

@@ -25,6 +25,7 @@ MARK_PREFIX = "rmaplab: "
 MARK_READY = "ready"
 MARK_BEGIN = "begin"
 MARK_END = "end"
+MARK_GONE = "gone"
 MARK_SUBTEST = "subtest"
 
 # Lines of a workload's output that tell the lab something else than a test's result.

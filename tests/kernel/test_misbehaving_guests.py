@@ -18,6 +18,8 @@ KNOWN = {
     "selftest/leak": ("completed", "fail"),
     "selftest/oom": ("completed", "pass"),
     "selftest/panic": ("panic", "fail"),
+    "selftest/reach": ("completed", "pass"),
+    "selftest/rebind": ("lost", "fail"),
     "selftest/reset": ("lost", "fail"),
     "selftest/silent": ("completed", "error"),
     "selftest/stuck": ("hang", "fail"),
