@@ -34,6 +34,7 @@ from rmaplab.model import (
     Tree,
 )
 from rmaplab.source import patched
+from rmaplab.store import entryseal
 from rmaplab.store.cache import Cache, file_sha256, remove
 
 # Part of every key: raise it when the way kernels are built changes.
@@ -149,6 +150,7 @@ def build(
         try:
             _make(wanted, site, start)
             _keep(wanted, site, made, with_objects=keep or not wanted.series.patches)
+            _seal(half, image)
         except RmaplabError as error:
             error.evidence = keep_failed_log(site.log_file, cache)
             raise
@@ -170,16 +172,27 @@ def build(
 
 
 def _is_whole(folder: Path, image: str) -> bool:
-    """Return whether a cached build is there and its image has the recorded checksum.
+    """Return whether a cached build is there and its files are as they were made.
 
-    A build of an earlier version of the lab has no checksum and counts as whole.
+    A build of an earlier version of the lab has a checksum of its image alone, or nothing.
     """
-    found = file_sha256(folder / image)
     try:
         facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return found != "" and isinstance(facts, dict) and facts.get("sha256", found) == found
+    if not isinstance(facts, dict):
+        return False
+    if facts.get("sealed") and "sha256" in facts:
+        return not entryseal.broken(folder)
+    found = file_sha256(folder / image)
+    return found != "" and facts.get("sha256", found) == found
+
+
+def _seal(folder: Path, image: str) -> None:
+    """Seal what of a build is used later, but for the objects that other builds start from."""
+    names = [image, "config", "build.json", "build.log", "fragments.diff"]
+    names += [name for name in (VMLINUX, f"{OBJECTS}/{VMLINUX}") if harvest.is_file(folder, name)]
+    entryseal.seal(folder, names)
 
 
 def configure(wanted: ResolvedKernel, source: Path, folder: Path) -> None:
@@ -331,6 +344,7 @@ def _keep(wanted: ResolvedKernel, site: _BuildDir, began: float, *, with_objects
         "series": wanted.series.name,
         "toolchain": wanted.toolchain,
         "sha256": file_sha256(image),
+        "sealed": True,
         "seconds": round(time.monotonic() - began, 1),
     }
     (folder / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")

@@ -24,6 +24,7 @@ from rmaplab.log import log
 from rmaplab.model import ARCHITECTURES, Architecture, ResolvedKernel
 from rmaplab.model.digest import digest_of
 from rmaplab.source import diff, patched
+from rmaplab.store import entryseal
 from rmaplab.store.cache import Cache, file_sha256, remove
 
 # Part of every key: raise it when the way selftests are built changes.
@@ -113,7 +114,9 @@ def build(
                 except RmaplabError as error:
                     error.evidence = keep_failed_log(entry / _LOG, cache)
                     raise
-        (entry / "selftests.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        text = json.dumps({**facts, "sealed": True}, indent=1)
+        (entry / "selftests.json").write_text(text, encoding="utf-8")
+        entryseal.seal(entry, ["selftests.json"])
 
     entry = cache.entry("selftests", _key(wanted, source), make, is_whole=_is_whole)
     facts = json.loads((entry / "selftests.json").read_text(encoding="utf-8"))
@@ -151,10 +154,16 @@ def matters(name: str) -> bool:
 
 
 def _is_whole(entry: Path) -> bool:
+    """Return whether cached selftests are as they were made.
+
+    Those of an earlier version of the lab have no seal.
+    """
     try:
         facts = json.loads((entry / "selftests.json").read_text(encoding="utf-8"))
         programs: dict[str, str] = facts.get("programs", {})
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
+        return False
+    if facts.get("sealed") and entryseal.broken(entry):
         return False
     return all(file_sha256(entry / "programs" / name) == sha for name, sha in programs.items())
 

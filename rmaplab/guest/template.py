@@ -13,9 +13,7 @@ each hugepage settings, with those applied, read back and sampled.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -33,6 +31,7 @@ from rmaplab.guest.transcript import Transcript
 from rmaplab.guest.vm import GuestDied, LimitReached, Vm, running
 from rmaplab.model import Guest
 from rmaplab.model.digest import digest_of
+from rmaplab.store import entryseal
 
 # Part of every key: raise it when the way templates are made changes.
 RECIPE = "7"
@@ -40,7 +39,6 @@ STATE = "state"
 SETUP_RESULT = "settled.json"
 SETUP_TRANSCRIPT = "prologue.jsonl"
 REQUEST = "request"
-_SEAL = "seal.json"
 
 
 class BootFailed(KernelError):
@@ -190,23 +188,19 @@ async def _write_state(vm: Vm, path: Path) -> None:
 
 def _seal(folder: Path) -> None:
     """Record the hashes of a template's files, by which a later run checks that it is whole."""
-    sealed = {path.name: _digest(path) for path in _parts(folder)}
-    (folder / _SEAL).write_text(json.dumps(sealed), encoding="utf-8")
+    entryseal.seal(folder, [path.name for path in _parts(folder)])
 
 
 def broken(folder: Path) -> str:
     """Return what is wrong with a saved template; an empty string if it is as it was saved."""
     try:
-        sealed = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
-        parts = {path.name: path for path in _parts(folder)}
-    except (OSError, ValueError) as error:
+        sealed = entryseal.read(folder)
+        parts = {path.name for path in _parts(folder)}
+    except (OSError, ValueError, RecursionError) as error:
         return f"its seal cannot be read: {error}"
-    if set(sealed) != set(parts):
+    if set(sealed) != parts:
         return f"it should hold {', '.join(sorted(sealed))}"
-    for name, path in parts.items():
-        if sealed[name] != _digest(path):
-            return f"{name} is not as it was saved"
-    return ""
+    return entryseal.broken(folder)
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -215,29 +209,3 @@ def _parts(folder: Path) -> list[Path]:
         *sorted(folder.glob("node*.ram")), folder / STATE, folder / CONSOLE_LOG,
         *(path for path in optional if path.exists()),
     ]  # fmt: skip
-
-
-def _digest(path: Path) -> str:
-    """Return a hash of a file's size and content; the holes of a sparse file are not read."""
-    sha = hashlib.sha256()
-    size = path.stat().st_size
-    sha.update(str(size).encode())
-    with path.open("rb", buffering=0) as file:
-        at = 0
-        while at < size:
-            try:
-                start = os.lseek(file.fileno(), at, os.SEEK_DATA)
-            except OSError:
-                break  # ENXIO: the rest is a hole
-            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
-            os.lseek(file.fileno(), start, os.SEEK_SET)
-            at = start
-            while at < end:
-                chunk = file.read(min(1 << 20, end - at))
-                if not chunk:
-                    break
-                # Where data begins depends on the file system; zeros are as good as a hole.
-                if chunk.strip(b"\0"):
-                    sha.update(at.to_bytes(8, "big") + chunk)
-                at += len(chunk)
-    return sha.hexdigest()

@@ -15,20 +15,23 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rmaplab.build import initramfs
 from rmaplab.collect import counters, ledger, transcript
 from rmaplab.evidence.names import TRANSCRIPT
 from rmaplab.guest import cell
 from rmaplab.guest.cellsetup import CellSetup, LedgerSetup, TemplateState
+from rmaplab.log import log
 from rmaplab.model import Cell, Guest, HugepageSettings, Testcase
+from rmaplab.model.digest import digest_of
 from rmaplab.store.files import write_whole
 
 EMPTY = "control/empty"
 """The testcase that a calibration runs."""
 _FILE = "ledger.json"
 # Raise it when the rule changes that makes bounds of what was seen.
-_RECIPE = 3
+_RECIPE = 4
 AS_BOOTED = HugepageSettings("as-booted", "as the guest boots", ())
 """The settings that a calibration runs under."""
 
@@ -54,10 +57,23 @@ UNCALIBRATED = Calibration({})
 
 
 def read(folder: Path) -> Calibration | None:
-    """Return the calibration of the template in ``folder``; None without one that can be used."""
+    """Return the calibration of the template in ``folder``; None without one that can be used.
+
+    One that is not as it was saved is told.
+    """
+    path = folder / _FILE
+    if not path.exists():
+        return None
+    found = _read(path)
+    if found is None:
+        log.info(f"templates/{folder.name}/{_FILE} in the cache is damaged or old: making it again")
+    return found
+
+
+def _read(path: Path) -> Calibration | None:
     try:
-        saved = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        if saved["recipe"] != _RECIPE:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        if saved["recipe"] != _RECIPE or saved.pop("seal") != _seal(saved):
             return None
         bounds = {str(name): (int(low), int(high)) for name, (low, high) in saved["bounds"].items()}
         return Calibration(bounds, str(saved["error"]))
@@ -86,7 +102,11 @@ def _save(path: Path, found: Calibration, changes: list[ledger.Changes]) -> None
         "clones": len(changes),
         "seen": [ledger.measure(change) for change in changes],
     }
-    write_whole(path, json.dumps(facts, indent=1) + "\n")
+    write_whole(path, json.dumps({**facts, "seal": _seal(facts)}, indent=1) + "\n")
+
+
+def _seal(facts: Mapping[str, Any]) -> str:
+    return digest_of(json.dumps(facts, sort_keys=True))
 
 
 async def _run_all(

@@ -22,6 +22,7 @@ import platformdirs
 from rmaplab import proc
 from rmaplab.errors import InfraError
 from rmaplab.log import log
+from rmaplab.store.files import sync_all
 
 # The folders of the cache, with a phrase for each in the table of clean.
 SECTIONS = {
@@ -34,6 +35,9 @@ SECTIONS = {
     "templates": "guests, booted and saved",
     "history": "how long cells took",
 }
+
+# Seconds to make again, and their seals tell what a power cut did to them.
+_QUICKLY_MADE = frozenset({"initramfs", "templates"})
 
 
 def sha256_of(path: Path) -> str:
@@ -108,18 +112,18 @@ class Cache:
     ) -> Path:
         """Return an entry's folder; ``make`` fills an empty folder if there is none yet.
 
-        An entry that is not whole is dropped and made again. A ``make`` that raises leaves no
-        entry.
+        An entry that is not whole, or cannot be read, is dropped and made again. A ``make`` that
+        raises leaves no entry. What is made is on the disk before it is the entry.
         """
         final = self.path(section, name)
-        if final.is_dir() and is_whole(final):
+        if final.is_dir() and _believed(is_whole, final):
             os.utime(final)  # when it was used: what is used is not retired (store/inuse.py)
             return final
         with self.lock(section, name):
             half = final.with_name(f".{name}.half")
             remove(half)
             if final.is_dir():
-                if is_whole(final):
+                if _believed(is_whole, final):
                     return final
                 log.info(f"{section}/{name} in the cache is damaged: making it again")
                 final.rename(half)
@@ -130,6 +134,8 @@ class Cache:
             except BaseException:
                 remove(half)
                 raise
+            if section not in _QUICKLY_MADE:
+                sync_all(half)
             half.rename(final)
         return final
 
@@ -147,6 +153,14 @@ class Cache:
             for path in sorted(folder.iterdir()):
                 if not path.name.endswith(".lock"):
                     yield Entry(section, _owner(path.name), path, disk_usage(path))
+
+
+def _believed(is_whole: Callable[[Path], bool], entry: Path) -> bool:
+    """Return whether an entry is whole; one that cannot be read is not."""
+    try:
+        return is_whole(entry)
+    except (OSError, ValueError):
+        return False
 
 
 def _owner(name: str) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,6 +44,20 @@ def sync(path: Path) -> None:
         os.fsync(number)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(number)
+
+
+def sync_all(path: Path) -> None:
+    """Bring all of the file system to the disk that has a folder: for thousands of files at once.
+
+    Raises OSError.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(number):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(path))
     finally:
         os.close(number)
 

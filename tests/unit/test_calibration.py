@@ -76,3 +76,15 @@ def test_what_does_not_read_is_measured_again(tmp_path: Path, text: str) -> None
 
 def test_a_template_without_one_has_none(tmp_path: Path) -> None:
     assert calibration.read(tmp_path) is None
+
+
+def test_bounds_that_were_changed_are_not_believed_and_that_is_said(
+    tmp_path: Path, clones: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clones(dying=0)
+    measured(tmp_path)
+    path = tmp_path / "ledger.json"
+    path.write_text(path.read_text("utf-8").replace("-27", "-99"), encoding="utf-8")
+    assert calibration.read(tmp_path) is None
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("ledger.json in the cache is damaged") == 1
