@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from rmaplab.compare.blame import BaseFailures, uncovered
 from rmaplab.compare.limits import checked, exceeded, unmeasured
 from rmaplab.compare.news import (
     News,
@@ -34,6 +35,7 @@ from rmaplab.model import (
     ComparedValue,
     Comparison,
     ComparisonRow,
+    Expectation,
     Limit,
     RowKey,
     Verdict,
@@ -63,14 +65,16 @@ def compare(
     *,
     read: ReadDeltas | None = None,
     limits: Sequence[Limit] = (),
+    expectations: Sequence[Expectation] = (),
 ) -> Comparison:
     """Compare two kernels' results row by row: testcase x settings x guest x device.
 
     A row that both sides skipped is no row: there is nothing to compare. ``read`` gives the
-    counters of a cell, of one row at a time; without it none are compared. ``limits`` are the lab
-    file's. Raises what ``read`` raises.
+    counters of a cell, of one row at a time; without it none are compared. ``limits`` and
+    ``expectations`` are the lab file's. Raises what ``read`` raises.
     """
     base, patched = grouped(a_results), grouped(b_results)
+    known = BaseFailures(a, (one for some in base.values() for one in some), expectations)
     rows = []
     tally = SplatTally()
     idle = set(limits)
@@ -78,7 +82,7 @@ def compare(
         before, after = Side.of(base.get(key, ())), Side.of(patched.get(key, ()))
         tally.add(key, before, after)
         if _all_verdicts(before) | _all_verdicts(after) != {Verdict.SKIP}:
-            row = _row(key, before, after)
+            row = _row(key, before, after, known)
             numbers = _Numbers.of(before, after, read)
             idle -= numbers.limited(limits)
             rows.append(_within(limits, numbers, _with_numbers(row, numbers)))
@@ -154,10 +158,10 @@ def _verdicts(side: Side) -> set[Verdict]:
     return set(side.verdicts)
 
 
-def _row(key: RowKey, base: Side, patched: Side) -> ComparisonRow:
+def _row(key: RowKey, base: Side, patched: Side, known: BaseFailures) -> ComparisonRow:
     """Judge a row: what speaks against B counts, however little evidence there is besides."""
     testcase, settings, guest, device = key
-    change, detail = _decide(base, patched)
+    change, detail = _decide(base, patched, known)
     gap = _gap(base, patched)
     lost = not (base.results and patched.results)
     if gap and not change.is_bad:
@@ -191,7 +195,7 @@ def _why_none(side: Side) -> str:
     return errors[0].reason if errors else "was not run"
 
 
-def _decide(base: Side, patched: Side) -> Decision:
+def _decide(base: Side, patched: Side, known: BaseFailures) -> Decision:
     """Take the first rule that speaks of the row, in the order of docs/comparison.md."""
     for name, side in zip(_SIDES, (base, patched), strict=True):
         if not side.results:
@@ -206,6 +210,12 @@ def _decide(base: Side, patched: Side) -> Decision:
             return Change.MISSING, _with_splats(detail, base, patched)
     if patched.verdicts == {Verdict.PASS}:
         return _now_passes(base, patched)
+    return _now_fails(base, patched, known)
+
+
+def _now_fails(base: Side, patched: Side, known: BaseFailures) -> Decision:
+    if excuse := uncovered(base, patched, known):
+        return Change.MISSING, excuse
     if base.verdicts == {Verdict.PASS}:
         return Change.REGRESSED, _reason(patched)
     return _both_failed(base, patched)

@@ -142,6 +142,7 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
             [result for result in judged if result.cell.kernel == b],
             read=lambda result: _deltas(folder, result),
             limits=lab.limits,
+            expectations=lab.expectations,
         )
     whole = len(record.cells) == size and record.is_whole
     stale = unmatched(lab.expectations, cells) if whole and cells else ()

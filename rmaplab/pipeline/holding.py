@@ -20,7 +20,7 @@ from rmaplab.store.runfolder import SERIES, KernelFacts, RunFolder, RunRecord
 MAX_NAMED = 5
 """Differences of one kind that are named one by one."""
 # Where something stands in its file says nothing of it.
-_NOT_COMPARED = frozenset({"line", "path", "source"})
+_NOT_COMPARED = frozenset({"line", "path", "source", "heirs"})
 
 
 def of_kernel(name: str, facts: KernelFacts, now: ResolvedKernel) -> Iterator[str]:

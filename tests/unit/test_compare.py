@@ -28,7 +28,7 @@ from rmaplab.model import (
     Verdict,
 )
 
-from .builders import cell, failed, observation, passed, result, splat, testcase
+from .builders import cell, expectation, failed, observation, passed, result, splat, testcase
 
 PASS = observation(passed())
 FAIL = observation(failed())
@@ -76,6 +76,72 @@ def test_a_row_changes_as_its_verdicts_say(
     before: list[Observation], after: list[Observation], change: Change
 ) -> None:
     assert row(before, after).change is change
+
+
+def audited(about: str = "exclusive", mark: str = "end", amount: int = 64) -> Finding:
+    text = f"{amount} pages have another mapcount than entries that map them"
+    return Finding(FindingKind.AUDIT, Verdict.FAIL, text, mark=mark, about=about, amount=amount)
+
+
+INCONCLUSIVE = Subtest("swapoff", Verdict.SKIP, "", "inconclusive: reclaim does not swap")
+SWAPPED = observation(passed("swapoff"))
+NOT_SWAPPED = observation(INCONCLUSIVE, findings=[audited()])
+
+
+def uncovering(
+    after: Observation, before: Observation = SWAPPED, *, shows: bool = True, known: bool = False
+) -> ComparisonRow:
+    """The row of a testcase, where base shows a failure in another testcase, or is known for it."""
+    other = cell(testcase=testcase("exclusive/mapcount"))
+    seen = observation(failed("touch"), findings=[audited(mark="touch")])
+    place = cell(testcase=testcase("reclaim/swapoff", id="T7"))
+    base = [result(before, cell=place)] + ([result(seen, cell=other)] if shows else [])
+    patched = [result(after, cell=replace(place, kernel="patched"))]
+    expectations = [expectation(kernel="base", subtests=("lab: audit *: exclusive",))]
+    comparison = compare(
+        "base", "patched", base, patched, expectations=expectations if known else ()
+    )
+    return comparison.rows[0]
+
+
+def test_a_failure_of_base_that_a_lost_precondition_uncovers_is_no_regression() -> None:
+    found = uncovering(NOT_SWAPPED)
+    assert found.change is Change.MISSING
+    assert found.detail == (
+        "precondition lost on patched: swapoff: inconclusive: reclaim does not swap; "
+        "seen without it: lab: audit end: exclusive; "
+        "base shows lab: audit touch: exclusive in exclusive/mapcount"
+    )
+    expected = uncovering(NOT_SWAPPED, shows=False, known=True)
+    assert expected.change is Change.MISSING
+    assert "base is known for lab: audit end: exclusive (known)" in expected.detail
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(observation(passed("swapoff"), findings=[audited()]), id="nothing lost"),
+        pytest.param(
+            observation(INCONCLUSIVE, findings=[audited(about="count")]), id="unlike base's"
+        ),
+        pytest.param(
+            observation(INCONCLUSIVE, failed("data"), findings=[audited()]), id="a subtest fails"
+        ),
+        pytest.param(
+            observation(INCONCLUSIVE, passed("touch"), findings=[audited(mark="touch")]),
+            id="an audit of a subtest that ran",
+        ),
+        pytest.param(replace(NOT_SWAPPED, ended=Outcome.PANIC, fault=Fault.KERNEL), id="dies"),
+        pytest.param(replace(NOT_SWAPPED, tainted=512), id="taints itself"),
+    ],
+)
+def test_a_lost_precondition_excuses_nothing_else(after: Observation) -> None:
+    before = observation(passed("swapoff"), passed("data"), passed("touch"))
+    assert uncovering(after, before).change is Change.REGRESSED
+
+
+def test_a_lost_precondition_does_not_excuse_what_base_is_not_known_for() -> None:
+    assert uncovering(NOT_SWAPPED, shows=False).change is Change.REGRESSED
 
 
 def test_good_and_bad_changes_are_told_apart() -> None:
