@@ -236,13 +236,19 @@ def _row(lab: Lab, one: _Combination) -> Row:
         skip=unmet(one.testcase, guest),
         device=one.device,
     )
-    return Row(replace(first, id=_id(first)), lab.repeats_of(one.testcase))
+    return Row(replace(first, id=cell_id(first)), lab.repeats_of(one.testcase))
 
 
-def _id(cell: Cell) -> str:
+def cell_id(cell: Cell) -> str:
     """Return a cell's id, unique in its run and usable as a folder's name."""
     testcase = cell.testcase.name.replace("/", ".")
     return f"{cell.kernel}.{cell.place}.{cell.settings.name}.{testcase}.{cell.repeat}"
+
+
+def more_repeats(cell: Cell, count: int) -> tuple[Cell, ...]:
+    """Return the repeats of a cell that follow on it."""
+    found = (replace(cell, repeat=cell.repeat + number) for number in range(1, count + 1))
+    return tuple(replace(one, id=cell_id(one)) for one in found)
 
 
 def device_names(device_set: str) -> tuple[str, ...]:

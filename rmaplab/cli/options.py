@@ -105,6 +105,11 @@ _name_option = click.option(
 _ab_series_option = click.option(
     "--series", required=True, help="A folder of patches, an mbox, or git:REPO#A..B."
 )
+_confirm_option = click.option(
+    "--confirm", type=click.IntRange(0, 100), default=2, show_default=True, metavar="N",
+    help="Run a row that is worse on patched N times more, base and patched by turns, before it is "
+    "called regressed; 0 for never.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,7 @@ class RunOptions:
     expression: str
     sample: str
     form: str
+    confirm: int = 0
 
     def read(self, catalogue: Catalogue) -> Lab:
         """Return the lab that is asked for. Raises UserError as labs.read() does."""
@@ -136,6 +142,7 @@ class RunOptions:
             jobs=self.jobs,
             comparison=(labs.BASE, labs.PATCHED) if self.options.compared else None,
             options=self.options,
+            confirm=self.confirm,
         )
 
 
@@ -145,10 +152,11 @@ def _collected(function: Callable[[RunOptions], int], *, compared: bool) -> Call
     @functools.wraps(function)
     def verb(
         *, lab: Path, accel: str, output: Path, jobs: int, expression: str, sample: str, form: str,
-        postmortem: int | None, repeat: int | None, **of_lab: Any,
+        postmortem: int | None, repeat: int | None, confirm: int = 0, **of_lab: Any,
     ) -> int:  # fmt: skip
         options = LabOptions(compared=compared, memories=postmortem, repeat=repeat or 0, **of_lab)
-        return function(RunOptions(lab, options, accel, output, jobs, expression, sample, form))
+        asked = RunOptions(lab, options, accel, output, jobs, expression, sample, form, confirm)
+        return function(asked)
 
     return verb
 
@@ -162,7 +170,11 @@ def run_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
 def ab_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
     """Give a verb that compares two kernels its options, as one RunOptions."""
     return _with(
-        _collected(function, compared=True), *_RUN_OPTIONS, accept_option, _ab_series_option
+        _collected(function, compared=True),
+        *_RUN_OPTIONS,
+        _confirm_option,
+        accept_option,
+        _ab_series_option,
     )
 
 

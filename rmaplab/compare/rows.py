@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from rmaplab.compare.blame import BaseFailures, uncovered
+from rmaplab.compare.confirmed import counted
 from rmaplab.compare.limits import checked, exceeded, unmeasured
 from rmaplab.compare.news import (
     News,
@@ -166,6 +167,7 @@ def _row(key: RowKey, base: Side, patched: Side, known: BaseFailures) -> Compari
     lost = not (base.results and patched.results)
     if gap and not change.is_bad:
         change, detail, lost = Change.MISSING, _with_splats(gap, base, patched), True
+    detail = counted(change, detail, base, patched)
     of = _all_verdicts if lost else _verdicts
     shown = _shown(of(base)), _shown(of(patched))
     return ComparisonRow(testcase, settings, guest, *shown, change, detail, device)

@@ -165,7 +165,7 @@ def _end(record: RunRecord) -> RunEnd:
     """Return how a run ended, apart from its cells."""
     return RunEnd(
         name=record.lab.name,
-        asked=len(record.cells),
+        asked=len(record.cells) + len(record.again),
         is_whole=record.is_whole,
         not_built=record.not_built,
         failure=record.failure,

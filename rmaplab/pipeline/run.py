@@ -14,11 +14,7 @@ from pathlib import Path
 from rmaplab import proc
 from rmaplab.build import initramfs, programs
 from rmaplab.errors import (
-    ExitCode,
-    InfraError,
-    Interrupted,
     KernelError,
-    RmaplabError,
     UserError,
     is_fatal,
 )
@@ -26,13 +22,13 @@ from rmaplab.guest import accel, command
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
 from rmaplab.model import Architecture, Build, Cell, Lab, LabOptions, Observation, ResolvedKernel
-from rmaplab.pipeline import calibration, holding, postrun, setups, upstream, userspaces
+from rmaplab.pipeline import calibration, confirm, holding, postrun, setups, upstream, userspaces
+from rmaplab.pipeline.ending import finish, keeping
 from rmaplab.pipeline.evaluate import (
     Evaluation,
     Observations,
     evaluate,
     observe_cell,
-    write_reports,
 )
 from rmaplab.pipeline.executor import LocalExecutor
 from rmaplab.pipeline.hostmemory import available_mb
@@ -62,6 +58,7 @@ class RunRequest:
     """A run as the user asked for it; ``jobs`` 0 means as many guests as the host bears.
 
     ``options`` are those by which ``lab`` was made of its file, None if it was made otherwise.
+    ``confirm`` is how often a row of an A/B that is worse is run again.
     """
 
     lab: Lab
@@ -73,6 +70,7 @@ class RunRequest:
     jobs: int = 0
     comparison: tuple[str, str] | None = None
     options: LabOptions | None = None
+    confirm: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +168,7 @@ def _begin(
         lab_cells=whole.size,
         narrowed=narrowing(asked.filter, asked.sample),
         options=asked.options,
+        confirm=asked.confirm,
         directory=str(Path.cwd()),
     )
     for name, kernel in kernels.items():
@@ -224,7 +223,7 @@ def _retiring(cache: Cache) -> Iterator[None]:
 
 def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:
     """Run some cells, judge the run, write its reports, and learn how long its cells took."""
-    with _keeping(run.folder, run.record, run.seen):
+    with keeping(run.folder, run.record, run.seen):
         if cells:
             _carry_out(run, cells)
     evaluation = finish(run.folder, run.record, run.seen)
@@ -248,9 +247,28 @@ def _carry_out(run: _Run, cells: Sequence[Cell]) -> None:
         for name, build in builds.items()
     }
     _run_cells(run, cells, builds, launches, selftest_builds)
+    if again := _to_confirm(run):
+        _run_cells(run, again, builds, launches, selftest_builds, in_order=True)
     postrun.look(
         run.folder, run.kernels, builds, run.builder.cache, list(_with_traces(run.folder, run.seen))
     )
+
+
+def _to_confirm(run: _Run) -> tuple[Cell, ...]:
+    """Return more repeats of the rows that are worse on patched; a failure seen once may be luck.
+
+    They are in the record before the first is run, so that a run that is resumed has them.
+    """
+    record = run.record
+    if record.comparison is None or not record.confirm or record.again:
+        return ()
+    found = confirm.cells_again(evaluate(run.folder, run.seen).comparison, run.seen.cells, record)
+    if found:
+        record.again = tuple(cell.id for cell in found)
+        run.note()
+        run.seen.cells = (*run.seen.cells, *found)
+        log.info(f"running again what is worse on patched: {len(found)} cells")
+    return found
 
 
 def _build_kernels(run: _Run) -> dict[str, Build]:
@@ -326,8 +344,10 @@ def _run_cells(
     builds: dict[str, Build],
     launches: dict[str, Launch],
     selftest_builds: SelftestBuilds,
+    *,
+    in_order: bool = False,
 ) -> None:
-    """Boot and save the guests, then run the cells, the longest first."""
+    """Boot and save the guests, then run the cells, the longest first unless ``in_order``."""
     folder, record, builder = run.folder, run.record, run.builder
     jobs = run.jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
     configs = setups.configs_of(builds)
@@ -356,7 +376,7 @@ def _run_cells(
     )
     runner = Runner(folder, record, cell_setups, LocalExecutor(jobs), quota=quota, seen=run.seen)
     expected = History(builder.cache).expected(cells, record.accelerator)
-    ordered = order(cells, expected)
+    ordered = list(cells) if in_order else order(cells, expected)
     try:
         with reservation.reserved(len(cells) * CELL_BYTES, f"the evidence of {len(cells)} cells"):
             asyncio.run(runner.run_all(ordered, jobs, Remaining(ordered, expected, jobs)))
@@ -397,65 +417,6 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     else:
         yield error
-
-
-@contextlib.contextmanager
-def _keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterator[None]:
-    """Report what was measured if the block ends early, then raise its error as the lab's."""
-    try:
-        yield
-    except KernelError as error:
-        _keep_failed_log(folder, record, error)
-        if not record.not_built:
-            record.interrupted = True
-            _note_failure(record, error)
-        finish(folder, record, seen)
-        raise
-    except (KeyboardInterrupt, asyncio.CancelledError) as error:
-        record.interrupted = True
-        finish(folder, record, seen)
-        raise Interrupted(
-            f"interrupted; what was measured is in {folder.path}",
-            hint=f"go on with: lab.py resume {folder.path}",
-        ) from error
-    except Exception as error:
-        if isinstance(error, OSError):
-            told: Exception = InfraError(f"{error.filename or folder.path}: {error.strerror}")
-        else:
-            told = error
-        record.interrupted = True
-        _note_failure(record, told)
-        with contextlib.suppress(RmaplabError, OSError):
-            finish(folder, record, seen)  # on a full disk, the evidence so far is what there is
-        if told is not error:
-            raise told from error
-        raise
-
-
-def _note_failure(record: RunRecord, error: Exception) -> None:
-    """Note the error that ends a run, so that every report says it."""
-    if isinstance(error, RmaplabError):
-        record.failure, record.failure_code = error.message, error.exit_code
-    else:  # a bug of the lab's, whose traceback goes to the terminal
-        record.failure = f"{type(error).__name__}: {error}".rstrip(": ")
-        record.failure_code = ExitCode.INFRA
-
-
-def _keep_failed_log(folder: RunFolder, record: RunRecord, error: KernelError) -> None:
-    """Keep the log of a kernel that did not build, of which the cache has no entry."""
-    for facts in record.kernels.values():
-        if facts.error and error.evidence is not None and error.evidence.is_file():
-            text = error.evidence.read_text(encoding="utf-8", errors="replace")
-            error.evidence = folder.write(f"builds/{facts.key}/build.log", text)
-
-
-def finish(folder: RunFolder, record: RunRecord, seen: Observations) -> Evaluation:
-    """Note the end of a run, judge it and write its reports."""
-    record.ended = now()
-    folder.write_record(record)
-    evaluation = evaluate(folder, seen)
-    write_reports(evaluation)
-    return evaluation
 
 
 def default_jobs(guest_mb: int) -> int:

@@ -24,6 +24,7 @@ import pydantic
 
 from rmaplab.errors import ExitCode, InfraError, UserError
 from rmaplab.model import Allowlist, Cell, Lab, LabOptions
+from rmaplab.plan import more_repeats
 from rmaplab.store import cellseal
 from rmaplab.store.cache import remove
 from rmaplab.store.files import half_of, make_folder, sync, write_whole
@@ -105,6 +106,8 @@ class RunRecord:
     run; None in a record that does not say. ``directory`` is the folder where
     the command was given. ``failure`` is the error that ended the run before its end, with the exit
     code ``failure_code``; empty for an interruption, and for a kernel that was not built.
+    ``confirm`` is how often a row of an A/B that is worse is run again, ``again`` the ids of these
+    repeats, which are not among ``cells``.
     """
 
     lab: Lab
@@ -125,6 +128,8 @@ class RunRecord:
     directory: str = ""
     failure: str = ""
     failure_code: ExitCode = ExitCode.INFRA
+    confirm: int = 0
+    again: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -428,8 +433,8 @@ def _check_names(path: Path, record: RunRecord) -> None:
         for name in some:
             if not _NAME.fullmatch(name):
                 raise UserError(f"{path}: {name!r} can be no {noun} of a run")
-    repeats = max([lab.repeat, *lab.repeats.values()])
-    if repeats > MAX_CELLS or len(record.cells) > MAX_CELLS:
+    repeats = max([lab.repeat, record.confirm, *lab.repeats.values()])
+    if repeats > MAX_CELLS or len(record.cells) + len(record.again) > MAX_CELLS:
         raise UserError(f"{path}: a run has no {max(repeats, len(record.cells))} cells")
 
 
@@ -441,13 +446,16 @@ def _ends_whole(file: BinaryIO) -> bool:
 def planned(record: RunRecord, cells: Sequence[Cell]) -> tuple[Cell, ...]:
     """Return the cells of a plan that a record asks for, in the plan's order.
 
-    Raises UserError if the record asks for one that its lab does not plan: it would be left out of
-    every report without a word.
+    Behind them are the repeats of those that were run again. Raises UserError if the record asks
+    for one that its lab does not plan: it would be left out of every report without a word.
     """
     wanted = set(record.cells)
-    found = tuple(cell for cell in cells if cell.id in wanted)
-    if missing := sorted(wanted - {cell.id for cell in found}):
+    found = [cell for cell in cells if cell.id in wanted]
+    if record.again:
+        more = {one.id: one for cell in found for one in more_repeats(cell, record.confirm)}
+        found += [more[name] for name in record.again if name in more]
+    if missing := sorted({*record.cells, *record.again} - {cell.id for cell in found}):
         raise UserError(
             f"{RECORD} asks for {len(missing)} cells that its lab does not have: {missing[0]!r}"
         )
-    return found
+    return tuple(found)

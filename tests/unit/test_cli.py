@@ -171,9 +171,11 @@ def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
     monkeypatch.setattr(initramfs, "build", lambda *words: tmp_path / "initramfs")
     monkeypatch.setattr(run_pipeline, "_tools", lambda emulators: {})
 
-    def show(consoles: Mapping[str, bytes] | None = None, **evidence: Sequence[Any]) -> None:
+    def show(consoles: Mapping[str, bytes] | None = None, **evidence: Any) -> None:
         async def run(cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:
-            save(folder, evidence[cell.kernel], (consoles or {}).get(cell.kernel, WHOLE))
+            shown = evidence[cell.kernel]
+            shown = shown(cell) if callable(shown) else shown
+            save(folder, shown, (consoles or {}).get(cell.kernel, WHOLE))
 
         monkeypatch.setattr(guest_cell, "run", run)
 
@@ -258,6 +260,86 @@ def test_an_ab_ends_with_the_code_of_its_rows(
     assert row["change"] == change
 
 
+# -- what is worse is run again ------------------------------------------------------------------
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((folder / "results.json").read_bytes())["comparison"][
+        "rows"
+    ]
+    return found
+
+
+def test_a_regression_is_run_again_base_and_patched_by_turns(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    guests(base=PASS, patched=FAIL)
+    assert command("ab", lab_file, "--series", "x", "--accel", "tcg", "--jobs", "1").code == 1
+    folder = run_folder(tmp_path)
+    journal = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    ran = [one["cell"].split(".")[0] for one in journal if one["event"] == "cell"]
+    assert ran[2:] == ["base", "patched", "base", "patched"]
+    (row,) = rows_of(folder)
+    assert (row["change"], row["detail"].partition(": ")[0]) == (
+        "regressed", "3 of 3 against 0 of 3",
+    )  # fmt: skip
+    summed = json.loads((folder / "results.json").read_bytes())["summary"]
+    assert (summed["state"], summed["counts"]["asked"]) == ("complete", 6)
+    before = {name: (folder / name).read_bytes() for name in ("results.json", "junit.xml")}
+    assert command("report", folder).code == 1
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize(("times", "cells"), [("0", 2), ("1", 4)])
+def test_how_often_is_an_option(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path, times: str, cells: int
+) -> None:
+    guests(base=PASS, patched=FAIL)
+    words = ("--series", "x", "--accel", "tcg", "--confirm", times)
+    assert command("ab", lab_file, *words).code == 1
+    assert len(list(run_folder(tmp_path).glob("cells/*"))) == cells
+
+
+def test_what_is_not_seen_again_is_unstable_and_no_regression(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    guests(base=PASS, patched=lambda cell: FAIL if cell.repeat == 1 else PASS)
+    assert command("ab", lab_file, "--series", "x", "--accel", "tcg").code == 1
+    (row,) = rows_of(run_folder(tmp_path))
+    assert (row["change"], row["detail"]) == ("unstable", "patched: 2 pass, 1 fail")
+
+
+@pytest.mark.parametrize("patched", [PASS, FAIL])
+def test_what_is_not_worse_is_not_run_again(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path, patched: Any
+) -> None:
+    guests(base=FAIL, patched=patched)
+    assert command("ab", lab_file, "--series", "x", "--accel", "tcg").code == 0
+    assert len(list(run_folder(tmp_path).glob("cells/*"))) == 2
+
+
+def test_a_run_interrupted_while_it_confirms_goes_on_with_the_repeats(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    signals: list[str] = []
+
+    def patched(cell: Cell) -> Any:
+        if cell.repeat == 2 and not signals:
+            signals.append(cell.id)
+            signal.raise_signal(signal.SIGTERM)
+        return FAIL
+
+    guests(base=PASS, patched=patched)
+    words = ("--series", "x", "--accel", "tcg", "--jobs", "1")
+    assert command("ab", lab_file, *words).code == 130
+    folder = run_folder(tmp_path)
+    assert json.loads((folder / "results.json").read_bytes())["summary"]["state"] == "partial"
+    assert command("resume", folder).code == 1
+    (row,) = rows_of(folder)
+    assert row["detail"].startswith("3 of 3 against 0 of 3: ")
+    assert len(list(folder.glob("cells/*"))) == 6
+
+
 # -- splats ------------------------------------------------------------------------------------
 
 RSS = b"[    2.500000][   T77] BUG: Bad rss-counter state mm:00000000abcd type:MM_ANONPAGES val:1\n"
@@ -283,7 +365,7 @@ def test_an_ab_shows_a_new_splat_with_its_text_and_exits_1(
     assert "Bad rss-counter" in (folder / "report.html").read_text("utf-8")
     (splat,) = json.loads((folder / "results.json").read_text("utf-8"))["comparison"]["splats"]
     assert (splat["change"], splat["seen"], splat["rows"][0]["testcase"]) == (
-        "new", 1, "exclusive/mapcount",
+        "new", 3, "exclusive/mapcount",
     )  # fmt: skip
 
 

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The end of a run: whatever ends it, what was measured is judged and reported."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from rmaplab.errors import ExitCode, InfraError, Interrupted, KernelError, RmaplabError
+from rmaplab.pipeline.evaluate import Evaluation, Observations, evaluate, write_reports
+from rmaplab.store.runfolder import RunFolder, RunRecord, now
+
+
+@contextlib.contextmanager
+def keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterator[None]:
+    """Report what was measured if the block ends early, then raise its error as the lab's."""
+    try:
+        yield
+    except KernelError as error:
+        _keep_failed_log(folder, record, error)
+        if not record.not_built:
+            record.interrupted = True
+            _note_failure(record, error)
+        finish(folder, record, seen)
+        raise
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        record.interrupted = True
+        finish(folder, record, seen)
+        raise Interrupted(
+            f"interrupted; what was measured is in {folder.path}",
+            hint=f"go on with: lab.py resume {folder.path}",
+        ) from error
+    except Exception as error:
+        if isinstance(error, OSError):
+            told: Exception = InfraError(f"{error.filename or folder.path}: {error.strerror}")
+        else:
+            told = error
+        record.interrupted = True
+        _note_failure(record, told)
+        with contextlib.suppress(RmaplabError, OSError):
+            finish(folder, record, seen)  # on a full disk, the evidence so far is what there is
+        if told is not error:
+            raise told from error
+        raise
+
+
+def _note_failure(record: RunRecord, error: Exception) -> None:
+    """Note the error that ends a run, so that every report says it."""
+    if isinstance(error, RmaplabError):
+        record.failure, record.failure_code = error.message, error.exit_code
+    else:  # a bug of the lab's, whose traceback goes to the terminal
+        record.failure = f"{type(error).__name__}: {error}".rstrip(": ")
+        record.failure_code = ExitCode.INFRA
+
+
+def _keep_failed_log(folder: RunFolder, record: RunRecord, error: KernelError) -> None:
+    """Keep the log of a kernel that did not build, of which the cache has no entry."""
+    for facts in record.kernels.values():
+        if facts.error and error.evidence is not None and error.evidence.is_file():
+            text = error.evidence.read_text(encoding="utf-8", errors="replace")
+            error.evidence = folder.write(f"builds/{facts.key}/build.log", text)
+
+
+def finish(folder: RunFolder, record: RunRecord, seen: Observations) -> Evaluation:
+    """Note the end of a run, judge it and write its reports."""
+    record.ended = now()
+    folder.write_record(record)
+    evaluation = evaluate(folder, seen)
+    write_reports(evaluation)
+    return evaluation
