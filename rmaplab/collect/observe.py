@@ -57,6 +57,7 @@ _ENDS: dict[str, tuple[Outcome, Fault]] = {
     EndCause.UNUSABLE: (Outcome.INFRA, Fault.LAB),
     EndCause.LAB_ERROR: (Outcome.INFRA, Fault.LAB),
 }
+_FLAGS = re.compile(r"[0-9]{1,19}\n?")
 _INSTRUCTIONS = re.compile(r"# rmaplab: instructions ([0-9]{1,18})(?: .{1,100})?")
 
 _AT_BOOT = {EndCause.PANIC, EndCause.RESET, EndCause.POWEROFF, EndCause.BOOT_LIMIT}
@@ -198,7 +199,7 @@ def _missing_of_workload(saved: Saved, console: Console) -> Iterator[str]:
             yield f"the sample {label} the workload is missing"
             return
         shown[label] = (saved.samples[label].keys() | saved.unread[label]) - {FREE}
-        if counters.TAINTED_FILE not in saved.samples[label]:
+        if not _FLAGS.fullmatch(saved.samples[label].get(counters.TAINTED_FILE, "")):
             yield f"the sample {label} the workload does not have the kernel's taint flags"
     if other := shown[SampleLabel.BEFORE] ^ shown[SampleLabel.AFTER]:
         yield f"one of the two samples does not have {min(other)}"

@@ -109,7 +109,7 @@ REACH = (
     # The host's settings: asked whether they could be written, never written.
     _reach("write to /proc/sys", "test -w /proc/sys/kernel/core_pattern && echo HARM", root=True),
     _reach("write to /sys", "test -w /sys/kernel/mm/ksm/run && echo HARM", root=True),
-    # What make itself can do, before any recipe.
+    # Functions of make itself, before any recipe.
     _reach("make prints a file", makefile="$(info $(file < @home@/.netrc))\n"),
     _reach("make runs a program", makefile="$(info $(shell cat @home@/.netrc))\n"),
     _reach("make writes a file", makefile="$(file > @home@/evil,evil)\n", end=End.EITHER),
@@ -118,7 +118,7 @@ REACH = (
     _reach("make prints what it was started with",
            makefile="$(info $(MAKEFLAGS) $(shell tr '\\0' ' ' < /proc/$$PPID/environ))\n"),
 )  # fmt: skip
-"""What is not there: files, processes, sockets, settings of the host."""
+"""Ways to files, processes, sockets and settings of the host, which are not there."""
 
 
 def _call(name: str, numbers: str) -> HostileBuild:
@@ -158,7 +158,7 @@ ESCAPE = (
                  "perl -MSocket -e 'socket(S,AF_INET,SOCK_RAW,1) or exit 1' && echo HARM"),
     HostileBuild("use the terminal", "echo x > /dev/tty && echo HARM"),
 )  # fmt: skip
-"""What the sandbox itself must withstand. HARM is printed where it worked."""
+"""Ways out of the sandbox itself. HARM is printed where one worked."""
 
 _BUFFER = "my $b = qq(\\0) x 200"
 # Numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
@@ -215,7 +215,7 @@ EXHAUST = (
                  "ln -s / root; ln -s . loop; ln -s @home@ home; "
                  "perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => q(s), Listen => 1)'"),
 )  # fmt: skip
-"""What a build may use up, or leave in its folder, to hurt the lab later."""
+"""Builds that use up the host, or leave in their folder what hurts the lab later."""
 
 
 def _left(name: str, script: str, says: str = "", at: str = "bzImage") -> HostileBuild:
@@ -267,7 +267,7 @@ LEFT = (
     HostileBuild("an image with another name, too", f"ln {_IMAGE} $O/other", at="bzImage"),
     HostileBuild("an image of the year 2100", f"touch -d 2100-01-01 {_IMAGE}", at="bzImage"),
 )  # fmt: skip
-"""What is odd about the products. The message says what; the build is in no cache."""
+"""Odd products. The message says what is odd; the build is in no cache."""
 
 
 def _blame(name: str, script: str, end: End = End.FAULT, says: str = "failed") -> HostileBuild:
@@ -301,7 +301,7 @@ BLAME = (
     _blame("an error of another file", "echo '/etc/passwd:1:1: error: \\033[2Jroot'; false"),
     _blame("the words of the lab", "echo 'the build sandbox did not start'; false"),
 )
-"""Whose fault a failure is: always the kernel's, whatever is printed and whoever is killed."""
+"""Failures that are the kernel's fault, whatever is printed and whoever is killed."""
 
 FAMILIES: Mapping[str, tuple[HostileBuild, ...]] = {
     "reach": REACH, "escape": ESCAPE, "exhaust": EXHAUST, "left": LEFT, "blame": BLAME,

@@ -14,7 +14,7 @@ FALSE = "false_failures"
 
 @dataclass(frozen=True)
 class Figures:
-    """What became of the attempts of a family.
+    """Count what became of the attempts of a family.
 
     ``control`` are attempts without the protection, which have to do their harm. ``lost`` and
     ``repeated`` are results after a fault, ``false_failures`` failures of an innocent kernel.

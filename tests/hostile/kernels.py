@@ -67,7 +67,7 @@ class Tried:
 
     @property
     def message(self) -> str:
-        """What the user is told, empty if the kernel was built."""
+        """The words for the user, empty if the kernel was built."""
         return "" if self.error is None else f"{self.error.message}\n{self.error.hint}"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is around an attempt: secrets, services, files; and what of it was read, changed or left.
+"""Surround an attempt with secrets, services and files, and say which of them it reached.
 
 All of it is of the test's own: a made-up home folder, loopback ports, a process that sleeps. The
 folder is open to every user of this host, so that no permission bit does the sandbox's work.
@@ -87,12 +87,12 @@ class World:
 
     @property
     def secret(self) -> str:
-        """What the files of the home say."""
+        """The text in the files of the home."""
         return f"hunter2-{self.word}"
 
     @property
     def token(self) -> str:
-        """What a variable of the lab's environment says."""
+        """The value of a variable of the lab's environment."""
         return f"token-{self.word}"
 
     def filled(self, text: str) -> str:
