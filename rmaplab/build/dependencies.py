@@ -9,6 +9,7 @@ value of a ``$(...)`` macro is unknown, so an answer is a hint and never a verdi
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rmaplab.model import Architecture
 
 _FOLDERS = ("init", "mm", "kernel", "lib", "drivers", "fs", "crypto", "block", "net",
             "security", "virt", "sound", "certs", "io_uring", "usr", "rust")  # fmt: skip
+_ENTRY = re.compile(r"^(?:menu)?config\s+(\w+)\s*$", re.M)
 _TOKEN = re.compile(r'\s*(&&|\|\||!=|!|\(|\)|=|"[^"]*"|\$\([^()]*\)|[\w.-]+)')
 
 
@@ -35,7 +37,8 @@ def explain(symbol: str, tree: Path, config: Mapping[str, str], architecture: Ar
     """Explain in a line why a symbol is not as requested; an empty string if that is not clear."""
     definitions = list(_definitions(symbol, tree, architecture))
     if not definitions:
-        return "this tree has no such symbol"
+        near = difflib.get_close_matches(symbol, _names(tree, architecture), n=3)
+        return "this tree has no such symbol" + (f"; near it: {', '.join(near)}" if near else "")
     reasons = []
     for definition in definitions:
         unmet = [text for text in definition.depends if _evaluate(text, config) == "n"]
@@ -49,13 +52,12 @@ def explain(symbol: str, tree: Path, config: Mapping[str, str], architecture: Ar
 
 def declared(symbols: Iterable[str], tree: Path, architecture: Architecture) -> frozenset[str]:
     """Return those of the symbols that a tree's Kconfig files have an entry for."""
-    wanted = frozenset(symbols)
-    entry = re.compile(r"^(?:menu)?config\s+(\w+)\s*$", re.M)
+    return frozenset(symbols) & _names(tree, architecture)
+
+
+def _names(tree: Path, architecture: Architecture) -> frozenset[str]:
     return frozenset(
-        name
-        for _, text in _kconfig_files(tree, architecture)
-        for name in entry.findall(text)
-        if name in wanted
+        name for _, text in _kconfig_files(tree, architecture) for name in _ENTRY.findall(text)
     )
 
 

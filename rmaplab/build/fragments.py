@@ -2,15 +2,17 @@
 """Kconfig fragments: requested symbols, and whether they survived ``make olddefconfig``.
 
 A fragment holds ``CONFIG_X=y`` or ``# CONFIG_X is not set`` lines. ``# since 6.12`` after a symbol
-says which kernel brought it: trees before that do without. Silently losing a symbol is the classic
-way to test something else than was asked (tools/testing/kunit/kunit_kernel.py checks for it too).
+says which kernel brought it, ``# until 7.3`` which one is the first without it; other trees do
+without. ``# or Y`` names what a symbol is called in trees that have no X. Silently losing a symbol
+is the classic way to test something else than was asked (tools/testing/kunit/kunit_kernel.py checks
+for it too).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
@@ -20,14 +22,25 @@ from rmaplab.model.digest import digest_of
 _SET = re.compile(r'CONFIG_(\w+)=("[^"]*"|\S+?)\s*(?:#\s*(.*))?$')
 _NOT_SET = re.compile(r"# CONFIG_(\w+) is not set\s*$")
 _SINCE = re.compile(r"since (\d+(?:\.\d+)+)")
+_UNTIL = re.compile(r"until (\d+(?:\.\d+)+)")
+_OR = re.compile(r"^or ([A-Z0-9_]+)")
+
+Declared = Callable[[Iterable[str]], frozenset[str]]
+"""Says which of some symbols a tree has."""
 
 
-def read(paths: Iterable[Path], version: str, architecture: Architecture) -> Kconfig:
+def read(
+    paths: Iterable[Path],
+    version: str,
+    architecture: Architecture,
+    declared: Declared = frozenset,
+) -> Kconfig:
     """Return the request of several fragments for a kernel version; a later fragment wins.
 
-    What only an architecture has is in a file of the fragment's name in the architecture's folder
-    beside it, which is read after it. Raises DiagnosticsError with every line that is no Kconfig
-    request, UserError if a fragment cannot be read.
+    ``declared`` is asked for the symbols that have another name in other trees. What only an
+    architecture has is in a file of the fragment's name in the architecture's folder beside it,
+    which is read after it. Raises DiagnosticsError with every line that is no Kconfig request,
+    UserError if a fragment cannot be read.
     """
     symbols: dict[str, ConfigSymbol] = {}
     mistakes: list[Diagnostic] = []
@@ -43,11 +56,11 @@ def read(paths: Iterable[Path], version: str, architecture: Architecture) -> Kco
                 mistakes.append(
                     Diagnostic(path, number, f"not a Kconfig request: {line.strip()!r}")
                 )
-            elif symbol is not None and is_known_to(version, symbol.since):
+            elif symbol is not None and is_known_to(version, symbol.since, symbol.until):
                 symbols[symbol.name] = symbol
     if mistakes:
         raise DiagnosticsError(mistakes, hint="write CONFIG_X=y or # CONFIG_X is not set")
-    ordered = tuple(symbols.values())
+    ordered = tuple(_by_name_here(symbols.values(), declared))
     return Kconfig(
         fragments=tuple(path.stem for path in paths),
         symbols=ordered,
@@ -73,14 +86,30 @@ def _symbol(line: str, fragment: str, number: int) -> ConfigSymbol | None:
     if match := _NOT_SET.match(line):
         return ConfigSymbol(match[1], "n", fragment, number)
     if match := _SET.match(line):
-        since = _SINCE.search(match[3] or "")
-        return ConfigSymbol(match[1], match[2], fragment, number, since[1] if since else "")
+        since, until, other = (
+            found[1] if (found := mark.search(match[3] or "")) else ""
+            for mark in (_SINCE, _UNTIL, _OR)
+        )
+        return ConfigSymbol(match[1], match[2], fragment, number, since, until, other)
     return None
 
 
-def is_known_to(version: str, since: str) -> bool:
-    """Return whether a kernel version has a symbol that came ``since`` (empty: always)."""
-    return not since or version_numbers(version) >= version_numbers(since)
+def _by_name_here(symbols: Iterable[ConfigSymbol], declared: Declared) -> Iterator[ConfigSymbol]:
+    """Yield the symbols, each by the name that the tree has for it."""
+    symbols = list(symbols)
+    asked = [name for s in symbols if s.other for name in (s.name, s.other)]
+    here = declared(asked) if asked else frozenset()
+    for symbol in symbols:
+        renamed = symbol.other in here and symbol.name not in here
+        yield replace(symbol, name=symbol.other) if renamed else symbol
+
+
+def is_known_to(version: str, since: str, until: str = "") -> bool:
+    """Return whether a kernel version has a symbol that came ``since`` and went with ``until``."""
+    numbers = version_numbers(version)
+    return (not since or numbers >= version_numbers(since)) and (
+        not until or numbers < version_numbers(until)
+    )
 
 
 def as_config(kconfig: Kconfig) -> str:

@@ -95,7 +95,10 @@ def resolve(
     ``identity`` is that of the toolchain, asked for if it is empty. Raises DiagnosticsError for a
     broken fragment, InfraError for a missing tool.
     """
-    kconfig = fragments.read(config, tree.version, kernel.architecture)
+    declared = functools.partial(
+        dependencies.declared, tree=tree.path, architecture=kernel.architecture
+    )
+    kconfig = fragments.read(config, tree.version, kernel.architecture, declared)
     if virtme.FRAGMENT in kconfig.fragments:
         kconfig = virtme.extend(kconfig, tree.path, kernel.architecture)
     return ResolvedKernel(
@@ -284,7 +287,8 @@ def _configure(wanted: ResolvedKernel, site: _BuildDir) -> None:
     raise BuildError(
         f"kernel {wanted.kernel.name}: Kconfig dropped {len(lost)} requested "
         f"symbol{'s' if len(lost) > 1 else ''}:\n" + "\n".join(lines),
-        hint="request what they depend on too, or mark a symbol that came later: # since X.Y",
+        hint="request what they depend on too, or say which trees have a symbol: # since X.Y, "
+        "# until X.Y (the first without it), or # or NAME, another name of it",
     )
 
 

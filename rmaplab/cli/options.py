@@ -27,7 +27,7 @@ format_option = click.option(
 tree_option = click.option(
     "--tree", default="", metavar="TREE",
     help="Use this kernel source for every kernel of the lab: debian:PACKAGE, git:REPO#REF, "
-    "dir:PATH or tar:PLACE#sha256=HEX.",
+    "dir:PATH, deb:PATH or tar:PLACE#sha256=HEX.",
 )  # fmt: skip
 filter_option = click.option(
     "--filter", "expression", default="", metavar="EXPR",

@@ -60,7 +60,9 @@ class Series:
 class ConfigSymbol:
     """One requested Kconfig symbol, ``value`` as .config spells it (``y``, ``n``, ``"text"``).
 
-    ``since`` is the first kernel version that has the symbol, or empty: older trees do without.
+    ``since`` is the first kernel version that has the symbol, ``until`` the first that has it no
+    more, or empty: other trees do without. ``other`` is its name in trees that have none of the
+    first name.
     """
 
     name: str
@@ -68,6 +70,8 @@ class ConfigSymbol:
     fragment: str
     line: int
     since: str = ""
+    until: str = ""
+    other: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Kernel trees: from ``debian:``, ``git:``, ``dir:`` or ``tar:`` to an unpacked source.
+"""Kernel trees: from ``debian:``, ``deb:``, ``git:``, ``dir:`` or ``tar:`` to an unpacked source.
 
 A tree lies in the cache under the digest of where it came from and is read-only from then on:
 builds mount it, patched copies share its files by hardlink.
@@ -21,7 +21,10 @@ from rmaplab.source import debian, download, git, repository, snapshot
 from rmaplab.source.repository import Repository
 from rmaplab.store.cache import Cache, sha256_of
 
-SCHEMES = "debian:PACKAGE, git:PATH_OR_URL#REF, dir:PATH, tar:PATH_OR_URL#sha256=HEX"
+SCHEMES = (
+    "debian:PACKAGE, deb:PATH, git:PATH_OR_URL#REF, dir:PATH, tar:PATH_OR_URL#sha256=HEX "
+    "or deb:URL#sha256=HEX"
+)
 SECTION = "trees"
 """The section of the cache that trees are in."""
 _IDENTITY = "identity.json"
@@ -44,7 +47,7 @@ def find(spec: str, cache: Cache) -> Fetch:
     Raises UserError on a spec that names nothing, as far as this host knows without a network.
     """
     scheme, colon, rest = spec.partition(":")
-    finders = {"debian": _debian, "git": _git, "dir": _dir, "tar": _tar}
+    finders = {"debian": _debian, "deb": _deb, "git": _git, "dir": _dir, "tar": _tar}
     if not colon or scheme not in finders or not rest or "\0" in spec:
         raise UserError(f"not a kernel tree: {spec!r}", hint=f"a tree is one of: {SCHEMES}")
     return finders[scheme](spec, rest, cache)
@@ -68,16 +71,49 @@ def entry_of(tree: Tree) -> str:
     return tree.path.parent.name
 
 
-def _debian(spec: str, package: str, cache: Cache) -> Fetch:
-    version = debian.candidate(package)
-    key = digest_of("debian", package, version)
+def _debian(spec: str, rest: str, cache: Cache) -> Fetch:
+    wanted = debian.wanted(rest)
+
+    def entry(found: debian.Found) -> str:
+        return digest_of("debian", found.package, found.version)
+
+    def fetched() -> Tree:
+        found = debian.known(wanted, cache)
+        if found is None or not cache.path(SECTION, entry(found)).is_dir():
+            found = debian.look_up(wanted, cache)  # lists of another suite may have grown old
+        return _tree(spec, cache.entry(SECTION, entry(found), lambda folder: make(found, folder)))
+
+    def make(found: debian.Found, folder: Path) -> None:
+        with log.step(f"fetching {found.package} {found.version} from Debian"):
+            archive = debian.source_archive(found, cache)
+        _unpack(archive, folder / "tree")
+        _remember(folder, f"{found.package} {found.version}", sha256_of(archive))
+
+    return fetched
+
+
+def _deb(spec: str, rest: str, cache: Cache) -> Fetch:
+    place, hash_sign, given = rest.partition("#")
+    match = re.fullmatch(r"sha256=([0-9a-f]{64})", given)
+    if match is None and (hash_sign or download.is_remote(place)):
+        raise UserError(
+            f"package without its sha256: {spec!r}",
+            hint="write deb:URL#sha256=HEX, with the 64 hex digits of sha256sum",
+        )
+    path = None if download.is_remote(place) else Path(place).expanduser().resolve()
+    if path is not None and not path.is_file():
+        raise UserError(f"there is no package {path}")
+    sha256 = match[1] if match else sha256_of(path) if path else ""
+    key = digest_of("deb", sha256)
 
     def make(folder: Path) -> None:
-        with log.step(f"fetching {package} {version} from Debian"):
-            archive = debian.source_archive(package, version, cache)
+        package = download.archive(place, sha256, cache)
+        archive = debian.archive_of(package, f"deb-{sha256[:16]}", cache)
         _unpack(archive, folder / "tree")
-        _remember(folder, f"{package} {version}", sha256_of(archive))
+        _remember(folder, f"{Path(place).name} sha256 {sha256}", sha256_of(archive))
 
+    if path is not None:
+        download.archive(place, sha256, cache)  # it is the one that is meant
     return lambda: _tree(spec, cache.entry(SECTION, key, make))
 
 

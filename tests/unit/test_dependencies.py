@@ -81,6 +81,7 @@ MET = {"MMU": "y"}
         ("NUMBER", {**MET, "LEVEL": "3", "NAME": '"y"'}, ""),
         ("OUTSIDE", {}, ""),
         ("ABSENT", {}, "this tree has no such symbol"),
+        ("PLAINS", {}, "this tree has no such symbol; near it: PLAIN"),
     ],
 )  # fmt: skip
 def test_the_unmet_dependency_is_named(

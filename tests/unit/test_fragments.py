@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,49 @@ def test_a_symbol_that_came_later_is_not_asked_of_an_older_kernel(tmp_path: Path
 )
 def test_versions_compare_as_numbers(version: str, since: str, known: bool) -> None:
     assert fragments.is_known_to(version, since) is known
+
+
+def test_a_symbol_that_went_is_not_asked_of_a_newer_kernel(tmp_path: Path) -> None:
+    text = "CONFIG_OLD=y # until 7.3\nCONFIG_MIDDLE=y # since 6.7, until 7.3: it was a driver\n"
+    assert values(request(tmp_path, text, version="6.12.1")) == {"OLD": "y", "MIDDLE": "y"}
+    assert values(request(tmp_path, text, version="6.1.140")) == {"OLD": "y"}
+    assert values(request(tmp_path, text, version="7.3.0-rc1")) == {}
+
+
+@pytest.mark.parametrize(
+    ("tree", "name"),
+    [
+        ({"PROC_SYSCTL", "SYSCTL"}, "PROC_SYSCTL"),
+        ({"SYSCTL"}, "SYSCTL"),
+        (set(), "PROC_SYSCTL"),  # so that it is missed by the name that the fragment has first
+    ],
+)
+def test_a_symbol_with_another_name_is_asked_for_by_the_trees(
+    tmp_path: Path, tree: set[str], name: str
+) -> None:
+    path = tmp_path / "part.config"
+    path.write_text("CONFIG_PROC_SYSCTL=y # or SYSCTL, in 7.3\nCONFIG_A=y # for B or C\n", "utf-8")
+    asked: list[str] = []
+
+    def declared(names: Iterable[str]) -> frozenset[str]:
+        asked.extend(names)
+        return frozenset(tree) & frozenset(asked)
+
+    kconfig = fragments.read([path], "7.3.4", X86_64, declared)
+    assert [symbol.name for symbol in kconfig.symbols] == [name, "A"]
+    assert asked == ["PROC_SYSCTL", "SYSCTL"]
+
+
+def test_the_request_of_the_kernels_that_are_known_stays_what_it_was() -> None:
+    """The keys of cached kernels hang on it."""
+    paths = [Catalogue().fragments[name] for name in ("guest", "mm", "device")]
+    both = frozenset({"PROC_SYSCTL", "SYSCTL"})
+    for version in ("6.1.192", "6.12.117"):
+        names = [
+            s.name for s in fragments.read(paths, version, X86_64, lambda _names: both).symbols
+        ]
+        assert "PROC_SYSCTL" in names
+        assert "SYSCTL" not in names
 
 
 def test_every_line_that_is_no_request_is_named_at_once(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_host_that_cannot_look_is_no_mistake_of_a_plan(
     def unable(package: str) -> str:
         raise InfraError("apt knows nothing")
 
-    monkeypatch.setattr(debian, "candidate", unable)
+    monkeypatch.setattr(debian, "wanted", unable)
     debians = lab(kernels=[kernel(tree="debian:linux-source-6.12")])
     builder.check_names(debians)
     with pytest.raises(InfraError):

@@ -10,7 +10,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -229,27 +230,232 @@ def test_a_url_that_cannot_be_fetched_is_the_labs_fault(cache: Cache) -> None:
 # -- debian: -----------------------------------------------------------------------------------
 
 
+POLICY = """linux-source-{v}:
+  Installed: (none)
+  Candidate: {c}
+  Version table:
+     {c} 500
+        500 http://archive.invalid/debian {s}/main amd64 Packages
+     6.12.0-1 100
+        100 http://archive.invalid/debian {s}/main amd64 Packages
+"""
+
+
+@dataclass
+class Apt:
+    """Stands for apt: the versions of one package by suite, "" for the host's own lists."""
+
+    package: str = "linux-source-7.3"
+    lists: dict[str, str] = field(default_factory=dict)
+    updated: list[str] = field(default_factory=list)
+    fails: str = ""
+
+    def run(self, argv: Sequence[str | Path], **_options: object) -> proc.Finished:
+        words = [str(word) for word in argv]
+        if words[0] not in {"apt-cache", "apt-get"}:
+            return real(argv)
+        chosen = [w for w in words if w.startswith("Dir::Etc::SourceList=")]
+        suite = Path(chosen[0].partition("=")[2]).stem if chosen else ""
+        if words[-1] == "update":
+            self.updated.append(suite)
+            if self.fails:
+                return proc.Finished(tuple(words), 100, b"", self.fails.encode(), 0.0)
+            text = Path(chosen[0].partition("=")[2]).read_text(encoding="utf-8")
+            assert text.startswith(f"deb [signed-by={debian.KEYRING}]")
+            return said("")
+        version = self.lists.get(suite)
+        if "pkgnames" in words:
+            return said(f"{self.package}\n" if version else "")
+        if version is None or words[-1] != self.package:
+            return said("")
+        return said(POLICY.format(v=self.package[13:], c=version, s=suite or "bookworm"))
+
+
+real = proc.run
+
+
+@pytest.fixture
+def apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Apt:
+    keyring = tmp_path / "keyring.gpg"
+    keyring.write_bytes(b"")
+    monkeypatch.setattr(debian, "KEYRING", keyring)
+    found = Apt()
+    monkeypatch.setattr(proc, "run", found.run)
+    return found
+
+
 def said(text: str) -> proc.Finished:
     return proc.Finished(("apt-cache",), 0, text.encode(), b"", 0.0)
 
 
-def test_the_candidate_is_apts(monkeypatch: pytest.MonkeyPatch) -> None:
-    policy = "linux-source-6.12:\n  Installed: (none)\n  Candidate: 6.12.1-1~bpo12+1\n"
-    monkeypatch.setattr(proc, "run", lambda *words, **options: said(policy))
-    assert debian.candidate("linux-source-6.12") == "6.12.1-1~bpo12+1"
+def test_what_the_hosts_apt_has_is_taken_from_there(apt: Apt, cache: Cache) -> None:
+    apt.lists = {"": "7.3.1-1~bpo12+1", "sid": "7.3.9-1"}
+    package = debian.wanted("linux-source-7.3")
+    wanted = debian.Found("linux-source-7.3", "7.3.1-1~bpo12+1")
+    assert debian.known(package, cache) == wanted == debian.look_up(package, cache)
+    assert apt.updated == []
 
 
-@pytest.mark.parametrize("policy", ["", "linux-source-9.9:\n  Candidate: (none)\n"])
-def test_a_package_that_apt_does_not_know_says_how_to_refresh(
-    monkeypatch: pytest.MonkeyPatch, policy: str
+def test_what_the_host_does_not_have_is_looked_for_in_other_suites(apt: Apt, cache: Cache) -> None:
+    apt.lists = {"sid": "7.3.9-1"}
+    package = debian.wanted("linux-source-7.3")
+    assert debian.known(package, cache) is None, "no list of sid is here"
+    found = debian.look_up(package, cache)
+    assert (found.version, apt.updated) == ("7.3.9-1", ["trixie-backports", "sid"])
+    folder = cache.path("downloads", "apt-sid")
+    assert f"Dir::State::Lists={folder}/lists" in found.options
+    assert "Dir::Etc::SourceParts=/dev/null" in found.options
+    assert debian.known(package, cache) == found
+    assert apt.updated == ["trixie-backports", "sid"], "known() fetches nothing"
+
+
+def test_a_suite_that_is_named_is_asked_alone(apt: Apt, cache: Cache) -> None:
+    apt.lists = {"": "7.3.1-1", "trixie-backports": "7.3.4-1~bpo13+1", "sid": "7.3.9-1"}
+    found = debian.look_up(debian.wanted("linux-source-7.3/sid"), cache)
+    assert (found.version, apt.updated) == ("7.3.9-1", ["sid"])
+
+
+def test_a_version_that_is_named_is_that_one_or_none(apt: Apt, cache: Cache) -> None:
+    apt.lists = {"sid": "7.3.9-1"}
+    for version in ("7.3.9-1", "6.12.0-1"):
+        found = debian.look_up(debian.wanted(f"linux-source-7.3={version}"), cache)
+        assert found.version == version
+    with pytest.raises(UserError, match=r"has linux-source-7.3 7\.3\.9"):
+        debian.look_up(debian.wanted("linux-source-7.3=7.3.9"), cache)
+
+
+def test_a_package_that_no_suite_has_is_the_users_mistake(apt: Apt, cache: Cache) -> None:
+    apt.lists = {"sid": "7.3.9-1"}
+    with pytest.raises(UserError, match="neither this host's apt nor Debian's") as caught:
+        debian.look_up(debian.wanted("linux-source-9.9"), cache)
+    assert "linux-source-7.3" in caught.value.hint
+
+
+def test_lists_that_cannot_be_had_are_no_answer(apt: Apt, cache: Cache) -> None:
+    apt.fails = "E: The repository is not signed."
+    with pytest.raises(InfraError, match="not signed"):
+        debian.look_up(debian.wanted("linux-source-7.3/sid"), cache)
+    assert not cache.path("downloads", "apt-sid").exists(), "no lists, rather than unsigned ones"
+
+
+def test_lists_that_are_here_outlive_an_update_that_fails(apt: Apt, cache: Cache) -> None:
+    apt.lists = {"sid": "7.3.9-1"}
+    package = debian.wanted("linux-source-7.3/sid")
+    found = debian.look_up(package, cache)
+    apt.fails = "E: no network"
+    with pytest.raises(InfraError):
+        debian.look_up(package, cache)
+    assert debian.known(package, cache) == found
+
+
+def test_no_keyring_is_no_signature(
+    apt: Apt, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proc, "run", lambda *words, **options: said(policy))
-    with pytest.raises(InfraError, match="does not know") as caught:
-        debian.candidate("linux-source-9.9")
-    assert "apt-get update" in caught.value.hint
+    monkeypatch.setattr(debian, "KEYRING", Path("/nowhere/keyring.gpg"))
+    with pytest.raises(InfraError, match=r"no /nowhere/keyring\.gpg") as caught:
+        debian.look_up(debian.wanted("linux-source-7.3"), cache)
+    assert "debian-archive-keyring" in caught.value.hint
+    assert apt.updated == []
 
 
-@pytest.mark.parametrize("name", ["linux-image-6.12", "-o=x", "linux-source-6.12 evil", ""])
+def test_lists_without_a_signature_are_refused_by_apt_itself(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real apt, on an archive of a folder that nobody has signed."""
+    if not debian.KEYRING.is_file():
+        pytest.fail(f"there is no {debian.KEYRING}: install debian-archive-keyring")
+    place = tmp_path / "archive/dists/sid/main/binary-amd64"
+    write(place, {"Packages": "Package: linux-source-7.3\nVersion: 1\nArchitecture: all\n"})
+    write(tmp_path / "archive/dists/sid", {"Release": "Suite: sid\n"})
+    monkeypatch.setattr(debian, "ARCHIVE", f"file://{tmp_path}/archive")
+    with pytest.raises(InfraError, match="not signed"):
+        debian.look_up(debian.wanted("linux-source-7.3/sid"), cache)
+
+
+# -- deb: --------------------------------------------------------------------------------------
+
+
+def package_file(folder: Path, files: dict[str, bytes]) -> Path:
+    """Make a Debian package with some files."""
+    root = folder / "root"
+    write(root, {"DEBIAN/control": CONTROL})
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    made = folder / "source.deb"
+    subprocess.run(["dpkg-deb", "--build", root, made], check=True, capture_output=True)
+    return made
+
+
+CONTROL = """Package: linux-source-7.3
+Version: 7.3.4-1
+Architecture: all
+Maintainer: Nobody <nobody@example.org>
+Description: a kernel
+"""
+
+
+def source_tar(folder: Path) -> bytes:
+    write(folder / "linux-source-7.3", FILES)
+    made = folder / "made.tar"
+    subprocess.run(["tar", "-cf", made, "-C", folder, "linux-source-7.3"], check=True)
+    return made.read_bytes()
+
+
+def test_a_package_file_is_a_tree(tmp_path: Path, cache: Cache) -> None:
+    tar = source_tar(tmp_path)
+    package = package_file(tmp_path, {"usr/src/linux-source-7.3.tar.xz": tar})
+    tree = fetch(f"deb:{package}", cache)
+    assert tree.version == "6.12.117"
+    assert (tree.path / "mm/rmap.c").read_text(encoding="utf-8") == "int rmap;\n"
+    digest = hashlib.sha256(package.read_bytes()).hexdigest()
+    assert fetch(f"deb:{package}#sha256={digest}", cache).path == tree.path
+    assert digest in tree.origin
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        ("deb:https://archive.invalid/x.deb", "without its sha256"),
+        ("deb:{place}#sha256=1", "without its sha256"),
+        ("deb:{place}#sha256=" + 64 * "0", "another sha256"),
+        ("deb:{place}.none", "there is no package"),
+        ("deb:{place}", "holds no kernel source archive"),
+        ("deb:{other}", "is no Debian package"),
+    ],
+)
+def test_a_package_that_is_no_source_is_the_users_mistake(
+    tmp_path: Path, cache: Cache, spec: str, match: str
+) -> None:
+    package = package_file(tmp_path, {"usr/src/other": b"x"})
+    (tmp_path / "other.deb").write_bytes(b"no package")
+    with pytest.raises(UserError, match=match):
+        fetch(spec.format(place=package, other=tmp_path / "other.deb"), cache)
+
+
+def test_a_package_does_not_reach_files_of_the_host(tmp_path: Path, cache: Cache) -> None:
+    secret = tmp_path / "secret.tar"
+    secret.write_bytes(source_tar(tmp_path))
+    root = tmp_path / "root/usr/src"
+    root.mkdir(parents=True)
+    (root / "linux-source-7.3.tar.xz").symlink_to(secret)
+    package = package_file(tmp_path, {})
+    with pytest.raises(UserError, match="holds no kernel source archive"):
+        fetch(f"deb:{package}", cache)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "linux-image-6.12",
+        "-o=x",
+        "linux-source-6.12 evil",
+        "",
+        "linux-source-7.3/",
+        "linux-source-7.3=-o",
+        "linux-source-7.3/../x",
+    ],
+)
 def test_another_package_is_no_source(name: str) -> None:
     with pytest.raises(UserError, match="not a kernel source package"):
-        debian.candidate(name)
+        debian.wanted(name)
