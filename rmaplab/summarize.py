@@ -36,7 +36,7 @@ class RunEnd:
 
     ``asked`` is how many cells it was asked for, ``is_whole`` whether it came to its end.
     ``not_built`` are the kernels that were not built, and why. ``failure`` is the error that ended
-    it before its end, with the exit code that the command had then.
+    it before its end, with the exit code that the command had then. ``notes`` say what was tested.
     """
 
     name: str
@@ -45,6 +45,7 @@ class RunEnd:
     not_built: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""
     failure_code: ExitCode = ExitCode.INFRA
+    notes: tuple[str, ...] = ()
 
 
 def summarize(end: RunEnd, results: Sequence[CellResult], comparison: Comparison | None) -> Summary:
@@ -62,8 +63,8 @@ def summarize(end: RunEnd, results: Sequence[CellResult], comparison: Comparison
     rows = "" if comparison is None else comparison_tally(comparison)
     cells = tally(results)
     return Summary(
-        state, answer, code, _headline(state, answer, why, rows or cells), why, counts,
-        tuple(items), compared, cells, rows,
+        state, answer, code, _headline(state, answer, why, [rows or cells, *end.notes]), why,
+        counts, tuple(items), compared, cells, rows, end.notes,
     )  # fmt: skip
 
 
@@ -253,9 +254,9 @@ def _why(items: Sequence[Item]) -> Iterator[str]:
             yield _number(count, noun)
 
 
-def _headline(state: RunState, answer: Answer, why: Sequence[str], counted: str) -> str:
+def _headline(state: RunState, answer: Answer, why: Sequence[str], said: Sequence[str]) -> str:
     """Return the answer in one line."""
-    because = ", ".join(why)
+    because, counted = ", ".join(why), "; ".join(said)
     if state is not RunState.COMPLETE:
         return f"no answer, {state} run: {because}; {counted}"
     if answer is Answer.GOOD:

@@ -142,6 +142,7 @@ def _show(evaluation: Evaluation, form: str) -> int:
             log.json(piece)
         return evaluation.exit_code
     if evaluation.comparison is not None:
+        terminal.show_kernels(evaluation.record)
         terminal.show_comparison(evaluation.comparison)
         log.stdout.print(evaluation.summary.cells)
     else:

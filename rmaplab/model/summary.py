@@ -143,6 +143,7 @@ class Summary:
     ``compared`` names the kernels of an A/B, else it is empty. ``items`` are in the order of the
     run; ``why`` has a line for each reason of the answer, the gravest first. ``headline`` is the
     answer in one line, ``cells`` and ``rows`` count both in one line each.
+    ``notes`` are what a reader has to know of the kernels before the verdict is of use.
     """
 
     state: RunState
@@ -155,6 +156,7 @@ class Summary:
     compared: tuple[str, ...] = ()
     cells: str = ""
     rows: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def red(self) -> tuple[Item, ...]:

@@ -170,7 +170,20 @@ def _end(record: RunRecord) -> RunEnd:
         not_built=record.not_built,
         failure=record.failure,
         failure_code=record.failure_code,
+        notes=tuple(_notes(record)),
     )
+
+
+def _notes(record: RunRecord) -> Iterator[str]:
+    """Yield what was tested, where that is not what the reader of an A/B expects."""
+    if record.comparison is None:
+        return
+    base, patched = (record.kernels[name] for name in record.comparison)
+    if base.image and base.image == patched.image:
+        yield (
+            f"{record.comparison[1]}'s image is {record.comparison[0]}'s, byte for byte: "
+            "the series changes nothing of this configuration"
+        )
 
 
 def _allowlist_remarks(

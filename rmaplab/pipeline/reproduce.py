@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rmaplab.config import paths
@@ -19,7 +20,7 @@ _SCRIPT = """\
 # The cell {cell}, again: by the command of its run, in the folder where that was given.
 # Elsewhere, $RMAPLAB_DIRECTORY names the folder.
 directory={directory}
-cd -- "${{RMAPLAB_DIRECTORY:-$directory}}" || exit 69
+{series}cd -- "${{RMAPLAB_DIRECTORY:-$directory}}" || exit 69
 exec {again}
 
 # Its guest alone, with the console here and the agent's channel on ./agent.sock
@@ -27,17 +28,44 @@ exec {again}
 # {guest}
 """
 
+_SERIES = "RMAPLAB-SERIES"
+_SERIES_LINES = """\
+# The series as it was tested is in the run's folder.
+series=$(cd -- "$(dirname -- "$0")/../.." && pwd)/series/{name}
+[ -d "$series" ] || series={given}
+"""
+
 
 def script(record: RunRecord, cell: Cell, launch: Launch) -> str:
     """Return the text of a cell's reproduce.sh; ``launch`` is how its guest was started."""
     directory = record.directory or "."
     words = [*_command(record.command, directory), "--filter", _terms(record, cell)]
+    place, given = _series(record, words)
+    series = ""
+    if place:
+        words[place] = _SERIES
+        series = _SERIES_LINES.format(name=_patched(record), given=shlex.quote(given))
     return _SCRIPT.format(
         cell=cell.id,
         directory=shlex.quote(directory),
-        again=shlex.join(words),
+        series=series,
+        again=shlex.join(words).replace(_SERIES, '"$series"'),
         guest=shlex.join(userspace_of(cell.guest).reproduce(cell.guest, launch)),
     )
+
+
+def _patched(record: RunRecord) -> str:
+    """Return the kernel whose patches the run's folder has; empty if there is not one such."""
+    found = [name for name, k in record.kernels.items() if k.saved_patches and not k.onto]
+    return found[0] if len(found) == 1 else ""
+
+
+def _series(record: RunRecord, words: Sequence[str]) -> tuple[int, str]:
+    """Return where a command names the series that the run's folder has, and how; 0 if nowhere."""
+    if not _patched(record) or "--series" not in words:
+        return 0, ""
+    place = words.index("--series") + 1
+    return place, words[place]
 
 
 @functools.lru_cache(maxsize=8)

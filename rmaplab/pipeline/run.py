@@ -279,7 +279,7 @@ def _build_kernels(run: _Run) -> dict[str, Build]:
         if isinstance(end, KernelError):
             facts.error = end.message
         else:
-            facts.release, facts.error = end.release, ""
+            facts.release, facts.error, facts.image = end.release, "", file_sha256(end.image)
         run.note()
         run.folder.journal("kernel", kernel=name, key=facts.key, error=facts.error)
 

@@ -13,6 +13,7 @@ from rmaplab.report.reported import ReportedRun
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
 from rmaplab.store.cellfiles import ReadCounters
+from rmaplab.store.runfolder import KernelFacts
 
 SCHEMA_VERSION = 1
 
@@ -26,6 +27,7 @@ def render(run: ReportedRun, counters: ReadCounters) -> Iterator[str]:
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "summary": summary_facts(run.summary),
+        "kernels": {name: kernel_facts(facts) for name, facts in run.record.kernels.items()},
         "build_errors": run.record.not_built,
         "not_run": run.record.part,
     }
@@ -54,8 +56,22 @@ def summary_facts(summary: Summary) -> dict[str, Any]:
         "exit_code": int(summary.exit_code),
         "headline": summary.headline,
         "why": list(summary.why),
+        "notes": list(summary.notes),
         "counts": dataclasses.asdict(summary.counts),
         "red": [{**dataclasses.asdict(item), "phrase": item.phrase} for item in summary.red],
+    }
+
+
+def kernel_facts(facts: KernelFacts) -> dict[str, Any]:
+    """Return what a kernel is made of; run.json has more."""
+    return {
+        "tree": facts.tree,
+        "origin": facts.origin,
+        "release": facts.release,
+        "series": facts.series,
+        "patches": facts.patches,
+        "build": facts.key,
+        "image": facts.image,
     }
 
 

@@ -25,6 +25,7 @@ from rmaplab.model import (
 from rmaplab.report import numbers
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
+from rmaplab.store.runfolder import RunRecord
 from rmaplab.summarize import comparison_tally, tally
 from rmaplab.text import printable
 
@@ -63,6 +64,23 @@ def show_cells(results: Sequence[CellResult]) -> None:
         log.stdout.print(table)
     show_unstable(results)
     log.stdout.print(tally(results))
+
+
+SUBJECTS = 3
+"""Titles of patches that the terminal shows of a kernel."""
+
+
+def show_kernels(record: RunRecord) -> None:
+    """Print what the kernels of an A/B are: tree, number of patches, their titles."""
+    for name in record.comparison or ():
+        facts = record.kernels[name]
+        count = len(facts.patches)
+        series = f" + {count} patch{'es' if count > 1 else ''} of {facts.series}" if count else ""
+        log.stdout.print(printable(f"{name}: {facts.origin}{series}"), markup=False)
+        for subject in facts.patches[:SUBJECTS]:
+            log.stdout.print(f"  {printable(subject)}", markup=False)
+        if count > SUBJECTS:
+            log.stdout.print(f"  ({count - SUBJECTS} more in summary.md)", markup=False)
 
 
 def show_answer(summary: Summary) -> None:

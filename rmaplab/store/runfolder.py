@@ -58,9 +58,9 @@ class KernelFacts:
 
     ``tree_entry`` is the tree's name in the cache, ``symbols`` the requested configuration,
     ``recipe`` and ``environment`` how the lab builds kernels, ``selftests`` the digest of the
-    programs of the tree's own selftests. Of ``saved_patches`` the first ``onto`` are those of the
-    series that the kernel's own is on top of. A run of an earlier version of the lab has none of
-    these.
+    programs of the tree's own selftests, ``image`` the SHA-256 of what boots. Of ``saved_patches``
+    the first ``onto`` are those of the series that the kernel's own is on top of. A run of an
+    earlier version of the lab has none of these.
     """
 
     tree: str
@@ -81,6 +81,7 @@ class KernelFacts:
     recipe: str = ""
     environment: str = ""
     selftests: str = ""
+    image: str = ""
 
 
 @dataclass(slots=True)

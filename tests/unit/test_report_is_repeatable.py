@@ -159,6 +159,22 @@ def test_a_runs_exit_code_is_that_of_its_cells(
     assert evaluate(run_folder(tmp_path, lab(), {one: evidence})).exit_code is code
 
 
+@pytest.mark.parametrize(("image", "same"), [("1234", True), ("5678", False), ("", False)])
+def test_an_image_that_is_bases_byte_for_byte_is_said_in_every_report(
+    tmp_path: Path, image: str, same: bool
+) -> None:
+    base, patched = facts(), facts()
+    base.image, patched.image = "1234" if image else "", image
+    kernels = {"base": base, "patched": patched}
+    evidence = dict.fromkeys(ids(), PASS)
+    folder = run_folder(tmp_path, LAB, evidence, comparison=("base", "patched"), kernels=kernels)
+    said = "image is base's, byte for byte"
+    assert (said in evaluate(folder).summary.headline) is same
+    files = written(folder)
+    for name in ("results.json", "summary.md"):
+        assert (said in files[name].decode()) is same
+
+
 def test_a_run_without_a_cell_is_no_good_news(tmp_path: Path) -> None:
     assert evaluate(run_folder(tmp_path, lab(), {})).exit_code is ExitCode.INFRA
 

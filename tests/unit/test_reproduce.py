@@ -23,7 +23,7 @@ from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.run import RunRequest
 from rmaplab.plan import plan
 from rmaplab.selection import choose
-from rmaplab.store.runfolder import RunRecord
+from rmaplab.store.runfolder import RunRecord, SavedPatch
 
 from . import builders
 from .test_mutants import mutant
@@ -137,3 +137,20 @@ def test_the_guest_alone_is_shown_as_a_comment() -> None:
     lines = reproduce.script(a_record("", "run"), CELL, LAUNCH).splitlines()
     assert lines[-1].startswith("# qemu-system-x86_64 ")
     assert "/cache/bzImage" in lines[-1]
+
+
+def test_the_series_is_the_one_of_the_runs_folder_or_as_it_was_given(
+    tmp_path: Path, checkout: Path
+) -> None:
+    record = a_record(checkout, "ab", "x.yaml", "--series", "my series")
+    record.kernels["patched"] = replace(
+        builders.facts(), saved_patches=[SavedPatch("0001-x.patch", "12")]
+    )
+    assert "<--series><my series>" in called(tmp_path, record).stdout
+    text = reproduce.script(record, CELL, LAUNCH)
+    script = tmp_path / "run" / "cells" / CELL.id / "reproduce.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text(text, encoding="utf-8")
+    (tmp_path / "run" / "series" / "patched").mkdir(parents=True)
+    done = subprocess.run(["sh", str(script)], cwd="/", capture_output=True, text=True, check=False)
+    assert f"<--series><{tmp_path / 'run' / 'series' / 'patched'}>" in done.stdout
