@@ -16,6 +16,7 @@ from rmaplab.log import log
 from rmaplab.model import Lab, LabOptions
 from rmaplab.pipeline import labs
 from rmaplab.pipeline.run import RunRequest
+from rmaplab.report.formats import FORMATS
 from rmaplab.selection import SAMPLES
 
 lab_argument = click.argument("lab", type=click.Path(path_type=Path))
@@ -23,6 +24,11 @@ run_argument = click.argument("run", type=click.Path(path_type=Path))
 format_option = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
     help="Text for people, JSON for programs.",
+)  # fmt: skip
+report_format_option = click.option(
+    "--format", "form", type=click.Choice(["text", *FORMATS]), default="text", show_default=True,
+    help="Text for a terminal; json (results.json), mail (a reply to the series), ktap, kcidb, and "
+    "the bodies of a patchwork or github check for other programs.",
 )  # fmt: skip
 tree_option = click.option(
     "--tree", default="", metavar="TREE",
@@ -202,5 +208,5 @@ _RUN_OPTIONS = (
         help="One more Kconfig fragment for every kernel, such as debuginfo; may be repeated.",
     ),
     repeat_option, exact_option, jobs_option, filter_option, sample_option, tree_option,
-    format_option, lab_argument,
+    report_format_option, lab_argument,
 )  # fmt: skip

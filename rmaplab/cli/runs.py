@@ -13,9 +13,9 @@ from rmaplab.build.sandbox import STEP_LIMIT_S
 from rmaplab.cli.options import (
     RunOptions,
     ab_options,
-    format_option,
     jobs_option,
     lab_argument,
+    report_format_option,
     run_argument,
     run_options,
     tree_option,
@@ -28,10 +28,13 @@ from rmaplab.pipeline import holding, labs
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import KernelBuilder
-from rmaplab.report import results, terminal
+from rmaplab.report import terminal
+from rmaplab.report.formats import FORMATS, FormatOptions
 from rmaplab.store import cellfiles, inuse
 from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder
+
+_NO_OPTIONS = FormatOptions()
 
 
 def builder(catalogue: Catalogue, jobs: int) -> KernelBuilder:
@@ -97,7 +100,7 @@ def _run(options: RunOptions) -> int:
 @click.command()
 @run_argument
 @jobs_option
-@format_option
+@report_format_option
 def resume(run: Path, jobs: int, form: str) -> int:
     """Go on with an interrupted run; what had finished is not run again."""
     shop = builder(Catalogue(), 0)
@@ -106,12 +109,19 @@ def resume(run: Path, jobs: int, form: str) -> int:
 
 @click.command()
 @run_argument
-@format_option
-def report(run: Path, form: str) -> int:
+@report_format_option
+@click.option(
+    "--url", default="", metavar="URL", help="Where the reports are published, for a check."
+)
+@click.option(
+    "--tester", default="", metavar="'NAME <ADDRESS>'",
+    help="Who tested: a mail gets a Tested-by line if all passed.",
+)  # fmt: skip
+def report(run: Path, form: str, url: str, tester: str) -> int:
     """Judge a saved run again and write its reports; starts no guest."""
     evaluation = evaluate(RunFolder.open(run))
     write_reports(evaluation)
-    code = _show(evaluation, form)
+    code = _show(evaluation, form, FormatOptions(url, tester))
     for change in holding.of_lab(evaluation.record, Catalogue()):
         log.warn(f"since the run: {change} (judged by the lab of then)")
     return code
@@ -135,10 +145,10 @@ def _again() -> tuple[str, ...]:
     return ("./lab.py" if command == "lab.py" else "rmaplab", *kept)
 
 
-def _show(evaluation: Evaluation, form: str) -> int:
-    if form == "json":
-        pieces = results.render(evaluation.run, cellfiles.reader(evaluation.folder))
-        for piece in pieces:
+def _show(evaluation: Evaluation, form: str, options: FormatOptions = _NO_OPTIONS) -> int:
+    if form in FORMATS:
+        counters = cellfiles.reader(evaluation.folder)
+        for piece in FORMATS[form](evaluation.run, counters, options):
             log.json(piece)
         return evaluation.exit_code
     if evaluation.comparison is not None:
