@@ -24,6 +24,7 @@ from rmaplab.cli.options import (
 from rmaplab.cli.runs import builder
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import Interrupted, UserError
+from rmaplab.evidence.names import MEMORY
 from rmaplab.log import log
 from rmaplab.model import Lab, LabOptions
 from rmaplab.mutants import Mutant, MutantResult
@@ -32,6 +33,7 @@ from rmaplab.pipeline import mutants as pipeline
 from rmaplab.pipeline.mutants import MutantsRequest
 from rmaplab.report import mutants as report
 from rmaplab.source import mutant as source
+from rmaplab.store import foreign
 from rmaplab.store.runfolder import RunFolder, now
 
 
@@ -117,6 +119,7 @@ def mutants(
         folder.journal("asked", **asdict(words))
         log.info(f"mutants' folder: {folder.path}")
     else:
+        foreign.check(earlier, "a folder of mutants", frozenset({MEMORY}))
         folder = RunFolder(earlier)
         words = _words(folder)
         asked = _asked(words, jobs)

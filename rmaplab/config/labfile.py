@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from rmaplab.model import (
     Outcome,
     Verdict,
 )
+from rmaplab.model.regex import fault
 from rmaplab.plan import inherit, plan
 from rmaplab.text import near_miss
 
@@ -194,10 +194,8 @@ def _device_sets(
 
 
 def _check_pattern(document: Document, where: Location, pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        document.complain(where, f"not a regular expression: {error}")
+    if why := fault(pattern):
+        document.complain(where, why)
 
 
 def _check_allowances(document: Document) -> None:

@@ -154,8 +154,10 @@ def find(cell: str, run: Path | None, cache: Cache, parent: Path = Path("reports
     cells = {one.id: one for one in plan(record.lab).cells}
     if folder.name not in cells:
         raise UserError(f"{folder} is no cell of its run's lab")
-    key = record.kernels[cells[folder.name].kernel].key
-    return SavedDump(memory, cache.path("builds", key))
+    facts = record.kernels.get(cells[folder.name].kernel)
+    if facts is None:
+        raise UserError(f"{folder}: its run does not say which kernel that cell had")
+    return SavedDump(memory, cache.path("builds", facts.key))
 
 
 def _cell_folder(cell: str, run: Path | None, parent: Path) -> Path:

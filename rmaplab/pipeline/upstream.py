@@ -47,6 +47,9 @@ def record(folder: RunFolder, testcases: Mapping[str, Testcase]) -> Recorded:
         if testcase is None:
             refused[cell.id] = "the project has no such testcase"
             continue
+        if cell.kernel not in run.kernels:
+            refused[cell.id] = "the run does not say which kernel it had"
+            continue
         path = subtests.path_of(testcase)
         names, why = _printed(folder.place(cell.id))
         version = subtests.series_of(run.kernels[cell.kernel].version)

@@ -34,7 +34,7 @@ _REPLY = re.compile(
     r"|\s*\w{2,4}\s*[:：]\s*\[",
     re.I,
 )
-_COUNTED = re.compile(r"0*(\d{1,6})/0*(\d{1,6})")
+_COUNTED = re.compile(r"0*(\d+)/0*(\d+)")
 _GLUED = re.compile(r"(?:patch|rfc)[-_]?(v\d[\d.]*)", re.I)
 _ID = re.compile(r"<([^<>\s]{1,998})>")
 # The line that git format-patch puts before each of its mails, also those of other authors.
@@ -107,7 +107,8 @@ def heading(subject: str) -> Heading:
         glued = _GLUED.fullmatch(word)
         counted = _COUNTED.fullmatch(word)
         if counted and numbered is None:
-            numbered = int(counted[1]), int(counted[2])
+            # More digits than any series has: as many as say that it is too long.
+            numbered = int(counted[1][:9]), int(counted[2][:9])
         elif found := version_of(glued[1] if glued else word):
             version = found
         elif word.lower() == "resend":

@@ -23,9 +23,10 @@ import filelock
 import pydantic
 
 from rmaplab.errors import ExitCode, InfraError, UserError
-from rmaplab.model import Allowlist, Cell, Lab, LabOptions
+from rmaplab.evidence.names import MEMORY
+from rmaplab.model import Allowlist, Cell, Lab, LabOptions, regex
 from rmaplab.plan import more_repeats
-from rmaplab.store import cellseal
+from rmaplab.store import cellseal, foreign
 from rmaplab.store.cache import remove
 from rmaplab.store.files import half_of, make_folder, sync, write_whole
 
@@ -242,16 +243,13 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Return a saved run; UserError if there is none, or if it holds a link.
+        """Return a saved run; UserError if there is none, or if it holds what the lab never writes.
 
-        The lab makes no link in a run's folder; one of somebody else's could lead anywhere.
+        That is a link, a FIFO, a file of gigabytes: the folder may be somebody else's.
         """
         if not (path / RECORD).is_file():
             raise UserError(f"{path} is no run: it has no {RECORD}")
-        for where, folders, files in os.walk(path):
-            for name in (*folders, *files):
-                if (found := Path(where, name)).is_symlink():
-                    raise UserError(f"{found} is a link: a run's folder has none")
+        foreign.check(path, "a run's folder", frozenset({MEMORY}))
         return cls(path)
 
     @contextlib.contextmanager
@@ -434,6 +432,13 @@ def _check_names(path: Path, record: RunRecord) -> None:
         for name in some:
             if not _NAME.fullmatch(name):
                 raise UserError(f"{path}: {name!r} can be no {noun} of a run")
+    patterns = [
+        *(one.pattern for one in lab.allowances),
+        *(one.splat for one in lab.expectations),
+    ]
+    for pattern in patterns:
+        if why := regex.fault(pattern):
+            raise UserError(f"{path}: {pattern[:80]!r}: {why}")
     repeats = max([lab.repeat, record.confirm, *lab.repeats.values()])
     if repeats > MAX_CELLS or len(record.cells) + len(record.again) > MAX_CELLS:
         raise UserError(f"{path}: a run has no {max(repeats, len(record.cells))} cells")

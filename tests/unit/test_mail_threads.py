@@ -101,6 +101,11 @@ def refused(path: Path, accept: Sequence[str] = ()) -> UserError:
     return caught.value
 
 
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """The warnings, with the lines that the terminal broke put together."""
+    return " ".join(capsys.readouterr().err.split())
+
+
 # -- authors -----------------------------------------------------------------------------------
 
 
@@ -112,9 +117,9 @@ def test_a_version_by_somebody_else_replaces_no_series(
     for mails in ([*own, *forged], [*forged, *own]):
         path = box(tmp_path, *mails)
         assert lines_of(load(str(path), tmp_path)) == [f"v1 by {ALICE}"] * 3
-        said = " ".join(capsys.readouterr().err.split())
-        assert "v9, by Mallory <mallory@example.com> is not taken" in said
-        assert "--accept mallory@example.com" in said
+        told = said(capsys)
+        assert "v9, by Mallory <mallory@example.com> is not taken" in told
+        assert "--accept mallory@example.com" in told
     accepted = load(str(path), tmp_path, ["mallory@example.com"])
     assert lines_of(accepted) == [f"v9 by {MALLORY}"]
 
@@ -183,7 +188,7 @@ def test_the_newest_version_of_a_thread_is_taken_unless_another_is_accepted(
     first = series()
     path = box(tmp_path, *first, *series("v2", 2, day=2, to=root_of(first)))
     assert lines_of(load(str(path), tmp_path)) == [f"v2 by {ALICE}"] * 2
-    assert "v2 is taken, not v1" in capsys.readouterr().err
+    assert "v2 is taken, not v1" in said(capsys)
     assert lines_of(load(str(path), tmp_path, ["v1"])) == [f"v1 by {ALICE}"] * 3
     assert "there is no v7 in it: v1, v2" in refused(path, ["v7"]).message
 
@@ -215,7 +220,7 @@ def test_a_partial_version_is_made_whole_as_b4_does_it(
     assert lines_of(load(str(path), tmp_path)) == [
         f"v1 by {ALICE}", "v2 alone", f"v1 by {ALICE}",
     ]  # fmt: skip
-    assert "1/3, 3/3 of an older version are taken" in " ".join(capsys.readouterr().err.split())
+    assert "1/3, 3/3 of an older version are taken" in said(capsys)
 
 
 def test_a_fix_without_a_number_is_told_and_not_taken(
@@ -224,7 +229,7 @@ def test_a_fix_without_a_number_is_told_and_not_taken(
     own = series()
     fix = letter("[PATCH] fold this in", patch("fix", "v1 fix"), "fix", root_of(own), day=1)
     assert len(load(str(box(tmp_path, *own, fix)), tmp_path).patches) == 3
-    assert "'fold this in' has no number of the series" in capsys.readouterr().err
+    assert "'fold this in' has no number of the series" in said(capsys)
 
 
 # -- counts ------------------------------------------------------------------------------------
@@ -283,7 +288,13 @@ def test_a_series_that_was_sent_without_threading_is_whole(tmp_path: Path) -> No
     assert lines_of(load(str(box(tmp_path, *mails)), tmp_path)) == ["v1", "v2", "v3"]
 
 
-@pytest.mark.parametrize("total", ["10000", "999999"])
+@pytest.mark.parametrize("digits", [20, 1900])
+def test_a_number_of_many_digits_is_a_number(tmp_path: Path, digits: int) -> None:
+    path = box(tmp_path, letter(f"[PATCH 1/{'9' * digits}] x", patch("x"), "x"))
+    assert "too long" in refused(path).message
+
+
+@pytest.mark.parametrize("total", ["10000", "999999", "9" * 9])
 def test_a_number_of_patches_that_no_series_has_costs_nothing(tmp_path: Path, total: str) -> None:
     path = box(tmp_path, letter(f"[PATCH 0001/{total}] x", patch("x"), "x"))
     assert f"a series of {total} patches is too long" in refused(path).message
@@ -420,7 +431,7 @@ def test_numbers_of_file_names_are_numbers(
     }
     loaded = load(str(folder_of(tmp_path, files)), tmp_path)
     assert lines_of(loaded) == ["v1", "v2", "v10"]
-    assert "in the order of the numbers in their names" in capsys.readouterr().err
+    assert "in the order of the numbers in their names" in said(capsys)
 
 
 def test_two_versions_in_a_folder_are_refused(tmp_path: Path) -> None:
@@ -439,9 +450,9 @@ def test_a_file_with_a_patch_that_is_not_taken_is_told(
     one = letter("[PATCH] x", patch("x", "v1"), "x")
     folder = folder_of(tmp_path, {"1.patch": one, "2.eml": one, "README": b"--- a\n"})
     assert len(load(str(folder), tmp_path).patches) == 1
-    said = capsys.readouterr().err
-    assert "2.eml: not taken" in said
-    assert "README" not in said
+    told = said(capsys)
+    assert "2.eml: not taken" in told
+    assert "README" not in told
 
 
 def test_a_file_of_several_mails_is_taken_apart(tmp_path: Path) -> None:
