@@ -175,69 +175,79 @@ def stream(
     env: Mapping[str, str],
     pass_fds: Sequence[int] = (),
     owner: int | None = None,
+    complaints: Callable[[bytes], None] | None = None,
     watch: Callable[[float], str],
 ) -> Streamed:
     """Run a command to its end and give all that the command prints to ``sink``, in pieces.
 
-    ``env`` is the whole environment. ``owner`` is the user who may open the command's output anew
-    (/dev/stderr). ``watch`` is called about once in a second, with the seconds since the start, and
+    ``complaints`` gets its standard error instead, if it is there. ``env`` is the whole
+    environment. ``owner`` is the user who may open the command's output anew (/dev/stderr).
+    ``watch`` is called about once in a second, with the seconds since the start, and
     ends the command and its group by returning why. Raises InfraError if the command is missing.
     """
     words = tuple(map(str, argv))
     began = time.monotonic()
-    stopped = ""
-    output, end = os.pipe()
-    with os.fdopen(output, "rb", buffering=0) as source:
+    sinks = [sink] if complaints is None else [sink, complaints]
+    with contextlib.ExitStack() as stack:
+        pipes = [os.pipe() for _ in sinks]
+        sources = [stack.enter_context(os.fdopen(out, "rb", buffering=0)) for out, _ in pipes]
+        ends = [end for _, end in pipes]
         try:
-            if owner is not None:
-                os.fchown(end, owner, owner)
+            for end in ends:
+                if owner is not None:
+                    os.fchown(end, owner, owner)
             process = subprocess.Popen(
                 _tied_by_name(*words),
                 env=dict(env),
                 stdin=subprocess.DEVNULL,
-                stdout=end,
-                stderr=end,
+                stdout=ends[0],
+                stderr=ends[-1],
                 pass_fds=tuple(pass_fds),
                 start_new_session=True,
             )
         finally:
-            os.close(end)
-        with process:
-            try:
-                stopped = _pump(process, source, sink, lambda: watch(time.monotonic() - began))
-            finally:
-                _end_group(process)
+            for end in ends:
+                os.close(end)
+        stack.enter_context(process)
+        streams = list(zip(sources, sinks, strict=True))
+        try:
+            stopped = _pump(process, streams, lambda: watch(time.monotonic() - began))
+        finally:
+            _end_group(process)
+        for source, into in streams:
             # The last output may be in the pipe still.
             os.set_blocking(source.fileno(), False)
             while chunk := source.read(_PIECE_BYTES):
-                sink(chunk)
+                into(chunk)
     return Streamed(process.returncode, stopped, time.monotonic() - began)
 
 
 _PIECE_BYTES = 1 << 16
 
+_Stream = tuple[IO[bytes], Callable[[bytes], None]]
+
 
 def _pump(
-    process: subprocess.Popen[bytes],
-    source: IO[bytes],
-    sink: Callable[[bytes], None],
-    watch: Callable[[], str],
+    process: subprocess.Popen[bytes], streams: Sequence[_Stream], watch: Callable[[], str]
 ) -> str:
-    """Move what a process prints to a sink until the process ends or the watch says why not."""
+    """Move what a process prints to sinks until the process ends or the watch says why not."""
     pidfd = os.pidfd_open(process.pid)
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    poll.register(source, select.POLLIN)
+    by_number = {source.fileno(): (source, sink) for source, sink in streams}
+    for number in by_number:
+        poll.register(number, select.POLLIN)
     looked = time.monotonic()
     try:
         while True:
             ready = {number for number, _ in poll.poll(1000)}
-            if source.fileno() in ready:
+            for number in ready & by_number.keys():
+                source, sink = by_number[number]
                 if chunk := source.read(_PIECE_BYTES):
                     sink(chunk)
                 else:
-                    poll.unregister(source)
-            elif pidfd in ready:
+                    poll.unregister(number)
+            if ready == {pidfd}:
                 return ""
             if time.monotonic() - looked >= 1 or not ready:
                 looked = time.monotonic()

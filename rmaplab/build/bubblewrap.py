@@ -26,6 +26,11 @@ _ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "debian_ver
 PROCESSES = 5000
 """The processes at once of a command: make -j of the largest host needs a fifth."""
 FILE_BYTES = 32 << 30
+FILES = 4096
+"""The files that a process may have open at once."""
+TMP_BYTES = 4 << 30
+"""The size of a sandbox's /tmp, which is memory: it has the intermediate files of compilers."""
+SHARED_BYTES = 64 << 20
 # Root's user id alone may write most of them, whatever its capabilities.
 READ_ONLY_SYSCTLS = ["--ro-bind", "/proc/sys", "/proc/sys"]
 
@@ -69,26 +74,48 @@ class Box:
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": PATH, "LC_ALL": "C"})
 
 
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """The descriptors that bwraps get.
+
+    A form's bwraps tell their status to ``status``, one each; ``filter`` has the filter of system
+    calls.
+    """
+
+    status: Sequence[int] = ()
+    filter: int | None = None
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """All of the descriptors."""
+        return (*self.status, *(() if self.filter is None else (self.filter,)))
+
+
+_NOTHING = Hands()
+
+
 def command(
     argv: Sequence[str],
     box: Box,
     *,
     form: Form,
     root: Path = Path("/"),
-    status_fds: Sequence[int] = (),
+    hands: Hands = _NOTHING,
 ) -> list[str]:
     """Return the command line that runs ``argv`` in a sandbox of a form.
 
     ``root`` is the host's root folder, of which only the links of a merged /usr are read.
-    ``status_fds`` are the descriptors to which the form's bwraps tell their status.
+    ``hands`` are the descriptors that the form's bwraps get.
     """
-    words = _begin(form, root, status_fds)
+    words = _begin(form, root, hands)
     for folder in _above([*box.readable, *box.writable]):
         words += ["--perms", "0755", "--dir", folder]
     for option, places in (("--ro-bind", box.readable), ("--bind", box.writable)):
         for target, place in places.items():
             words += [option, str(place), target]
-    return [*words, *_end(form, argv, box, status_fds)]
+    # The folders that bwrap made are memory: nobody fills them.
+    words += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    return [*words, *_end(form, argv, box, root, hands)]
 
 
 def _above(targets: Sequence[str]) -> list[str]:
@@ -104,7 +131,7 @@ def _above(targets: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def _begin(form: Form, root: Path, status_fds: Sequence[int]) -> list[str]:
+def _begin(form: Form, root: Path, hands: Hands) -> list[str]:
     """Return the words that make a file system with the host's programs alone."""
     words = ["bwrap", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if form.uid is not None:
@@ -116,8 +143,8 @@ def _begin(form: Form, root: Path, status_fds: Sequence[int]) -> list[str]:
         words += ["--unshare-all", "--unshare-user", "--disable-userns"]
     else:
         words += ["--unshare-all"]
-    if status_fds:
-        words += ["--json-status-fd", str(status_fds[0])]
+    if hands.status:
+        words += ["--json-status-fd", str(hands.status[0])]
     words += ["--ro-bind", "/usr", "/usr"]
     for name in _ROOT_FOLDERS:
         place = root / name
@@ -128,20 +155,30 @@ def _begin(form: Form, root: Path, status_fds: Sequence[int]) -> list[str]:
     words += ["--perms", "0755", "--dir", "/etc"]
     for name in _ETC:
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for target, size in (("/tmp", TMP_BYTES), ("/dev/shm", SHARED_BYTES)):
+        words += ["--perms", "1777", "--size", str(size), "--tmpfs", target]
     if not form.is_nested:
         words += READ_ONLY_SYSCTLS
     return words
 
 
-def _end(form: Form, argv: Sequence[str], box: Box, status_fds: Sequence[int]) -> list[str]:
+def _end(
+    form: Form,
+    argv: Sequence[str],
+    box: Box,
+    root: Path,
+    hands: Hands,
+) -> list[str]:
     """Return the words that change the user, make the environment and the limits, and run."""
     words = ["--clearenv"]
     for key, value in box.environment.items():
         words += ["--setenv", key, value]
     # Another user's folder may be closed to a root without capabilities.
     words += ["--chdir", box.workdir] if form.uid is None else ["--chdir", "/"]
-    words += ["--"]
+    # Of two bwraps the outer one still needs mounts.
+    filtered = [] if hands.filter is None else ["--seccomp", str(hands.filter)]
+    words += ["--"] if form.is_nested else [*filtered, "--"]
     if form.uid is not None:
         user = str(form.uid)
         words += ["setpriv", "--reuid", user, "--regid", user, "--clear-groups",
@@ -149,21 +186,34 @@ def _end(form: Form, argv: Sequence[str], box: Box, status_fds: Sequence[int]) -
     if form.is_nested:
         words += ["bwrap", "--die-with-parent", "--unshare-user", "--disable-userns",
                   "--cap-drop", "ALL", "--dev-bind", "/", "/", *READ_ONLY_SYSCTLS,
-                  "--chdir", box.workdir]  # fmt: skip
-        if status_fds:
-            words += ["--json-status-fd", str(status_fds[1])]
+                  "--chdir", box.workdir, *filtered]  # fmt: skip
+        if hands.status:
+            words += ["--json-status-fd", str(hands.status[1])]
         words += ["--"]
     elif form.uid is not None:
         argv = ["env", f"--chdir={box.workdir}", "--", *argv]
+    if (root / "usr/bin/choom").exists():
+        argv = ["choom", "--adjust=1000", "--", *argv]  # the first to be killed without memory
     return [*words, "prlimit", *_limits(form), "--", *argv]
 
 
 def _limits(form: Form) -> list[str]:
-    limits = ["--core=0", f"--fsize={_at_most(resource.RLIMIT_FSIZE, FILE_BYTES)}"]
+    limits = [
+        "--core=0",
+        f"--fsize={_at_most(resource.RLIMIT_FSIZE, FILE_BYTES)}",
+        f"--data={_at_most(resource.RLIMIT_DATA, memory_bytes())}",
+        f"--memlock={_at_most(resource.RLIMIT_MEMLOCK, 1 << 20)}",
+        f"--nofile={_at_most(resource.RLIMIT_NOFILE, FILES)}",
+    ]
     if form.userns or form.uid is not None:
         # Without either, the processes that the user has elsewhere would count.
         limits += [f"--nproc={_at_most(resource.RLIMIT_NPROC, PROCESSES)}"]
     return limits
+
+
+def memory_bytes() -> int:
+    """Return the bytes of memory that this host has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _at_most(limit: int, wanted: int) -> int:

@@ -304,7 +304,7 @@ def _run_make(targets: Sequence[str], site: _BuildDir) -> None:
     if ended.ok:
         return
     text = site.log_file.read_text(encoding="utf-8", errors="replace")
-    raise makelog.failure(text, targets, ended, site.objects)
+    raise makelog.failure(text, targets, ended)
 
 
 def keep_failed_log(log_file: Path, cache: Cache) -> Path | None:

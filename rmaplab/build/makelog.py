@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from rmaplab.build import sandbox
 from rmaplab.build.sandbox import Ended
 from rmaplab.errors import BuildError, InfraError
-from rmaplab.store.cache import disk_usage
 from rmaplab.text import printable
 
 _SHOWN_ERRORS = 5
@@ -18,19 +16,15 @@ _SHOWN_LINES = 8
 _NO_SPACE = "No space left on device"
 
 
-def failure(
-    text: str, targets: Sequence[str], ended: Ended, objects: Path
-) -> BuildError | InfraError:
+def failure(text: str, targets: Sequence[str], ended: Ended) -> BuildError | InfraError:
     """Return the error of a make that failed: the tree's fault, or the lab's.
 
-    ``text`` is the build's log, which may say anything, ``targets`` are make's, ``objects`` is the
-    build folder. The disk is looked at, and no word of the log is believed on it.
+    ``text`` is the build's log, which may say anything, ``targets`` are make's. The disk was looked
+    at, and no word of the log is believed on it.
     """
     said = f"make {' '.join(targets)} failed"
-    if ended.disk_full and disk_usage(objects) < sandbox.BUILD_BYTES:
-        return InfraError(
-            "the disk is full while building a kernel", hint="free some: lab.py clean"
-        )
+    if ended.short:
+        return InfraError(f"{ended.short} while building a kernel", hint="free some: lab.py clean")
     if ended.stopped:
         return BuildError(f"{said}: {ended.stopped}")
     errors = first_errors(text) or text.splitlines()[-_SHOWN_LINES:]

@@ -19,7 +19,6 @@ import functools
 import json
 import os
 import select
-import shutil
 import signal
 import sys
 import tempfile
@@ -30,8 +29,9 @@ from pathlib import Path
 
 import rmaplab
 from rmaplab import proc
-from rmaplab.build import bubblewrap
-from rmaplab.build.bubblewrap import Box, Form
+from rmaplab.build import bubblewrap, seccomp
+from rmaplab.build.bubblewrap import Box, Form, Hands
+from rmaplab.build.budget import Budget
 from rmaplab.errors import InfraError
 from rmaplab.model import Architecture
 
@@ -60,10 +60,8 @@ STEP_LIMIT_S = 2 * 3600.0
 """The time that a step of a build may take, in seconds."""
 TOOL_LIMIT_S = 600.0
 """The time that a tool may take to read something, in seconds."""
-FULL_DISK_BYTES = 16 << 20
-"""With less than this free a disk is full, and what runs is ended."""
-BUILD_BYTES = 64 << 30
-"""The size from which on a build folder fills the disk by its own fault."""
+ANSWER_BYTES = 64 << 20
+"""The bytes that are kept of what a tool says."""
 
 
 def forms() -> tuple[Form, ...]:
@@ -112,19 +110,29 @@ def box_of(
     )
 
 
-def reader(argv: Sequence[str], files: Sequence[Path], root: Path = Path("/")) -> list[str]:
-    """Return the bwrap command line that runs a program of the lab's own on a few files, read-only.
+def read(argv: Sequence[str], files: Sequence[Path], *, limit_s: float) -> Answer:
+    """Run a program of the lab's own that reads a few files, and return what it said.
 
-    It is for programs that read files of a guest or a series: they have the lab's Python, the files
-    at their own paths, no network and nothing to write to. They run as the lab's own user, who may
-    read the files.
+    It is for files of a guest or a series: the program has the lab's Python, the files at their own
+    paths, and nothing to write to. Of what it says
+    ``ANSWER_BYTES`` are kept.
     """
-    form = Form(None, best_form().userns)
-    python = [sys.prefix, sys.base_prefix, str(Path(rmaplab.__file__).parent)]
-    places = dict.fromkeys([*python, *(str(file.absolute()) for file in files)])
-    seen = {place: Path(place) for place in places if not Path(place).is_relative_to("/usr")}
+    python = [Path(sys.prefix), Path(sys.base_prefix), Path(rmaplab.__file__).parent]
+    places = dict.fromkeys([*python, *(file.absolute() for file in files)])
+    seen = {str(place): place for place in places if not place.is_relative_to("/usr")}
     box = Box(seen, environment=ENVIRONMENT)
-    return bubblewrap.command(argv, box, form=form, root=root)
+    said = {name: bytearray() for name in ("out", "err")}
+
+    def keep(name: str) -> Callable[[bytes], None]:
+        def sink(chunk: bytes) -> None:
+            said[name].extend(chunk[: ANSWER_BYTES - len(said[name])])
+
+        return sink
+
+    form = form_for([*(file.absolute() for file in files), *python])
+    ended = run_in(box, argv, keep("out"), limit_s=limit_s, form=form, complaints=keep("err"))
+    texts = [bytes(one).decode("utf-8", "replace") for one in said.values()]
+    return Answer(ended, *texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +140,27 @@ class Ended:
     """A command of the sandbox that ran and has ended.
 
     ``status`` is its exit status, 128 and the signal's number if a signal killed it. ``stopped``
-    says why the lab ended it, empty if the lab did not. ``disk_full`` is True if the disk of the
-    build folder was full at some time.
+    says why the lab ended it, empty if the lab did not. ``short`` says what the host ran short of
+    by no fault of the command, empty if of nothing.
     """
 
     status: int
-    stopped: str
-    disk_full: bool
+    stopped: str = ""
+    short: str = ""
 
     @property
     def ok(self) -> bool:
         """True if the command ended by itself with status 0."""
         return self.status == 0 and not self.stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a program that read files said: its output and its complaints, as text."""
+
+    ended: Ended
+    text: str
+    complaint: str
 
 
 def run(
@@ -177,44 +194,56 @@ def run_in(
     *,
     limit_s: float,
     form: Form | None = None,
+    complaints: Callable[[bytes], None] | None = None,
 ) -> Ended:
     """Run a command in a sandbox, with what it prints given to ``sink``, for ``limit_s`` seconds.
 
-    What is writable becomes the foreign user's. ``form`` is the best one that works if none is
-    given. Raises InfraError if bwrap itself failed: bwrap tells a descriptor that the command does
-    not have whether the command was started, so that nothing that the command prints can pass for
-    bwrap's word.
+    ``complaints`` gets its standard error instead, if it is there. What is writable becomes the
+    foreign user's. ``form`` is the best one that works if none is given. Raises InfraError if bwrap
+    itself failed: bwrap tells a descriptor that the command does not have whether the command was
+    started, so that nothing that the command prints can pass for bwrap's word.
     """
     form = form or best_form()
     disks = list(box.writable.values())
     if os.geteuid() == 0:
         _hand_over(disks, form)
-    full = False
-
-    def watch(seconds: float) -> str:
-        nonlocal full
-        full = full or any(shutil.disk_usage(disk).free < FULL_DISK_BYTES for disk in disks)
-        if full:
-            return "the disk is full"
-        return f"no end within {limit_s:g} s" if seconds > limit_s else ""
-
     tail = b""
 
     def keep(chunk: bytes) -> None:
         nonlocal tail
         tail = (tail + chunk)[-1000:]
-        sink(chunk)
+        (complaints or sink)(chunk)
 
+    short = ""
     with ExitStack() as stack:
         pipes = [_pipe(stack) for _ in range(2 if form.is_nested else 1)]
-        ends = [end for _, end in pipes]
-        words = bubblewrap.command(argv, box, form=form, status_fds=ends)
-        done = proc.stream(words, keep, env={}, pass_fds=ends, owner=form.uid, watch=watch)
-        facts = [_facts(begin) for begin, _ in pipes]
-    _wait_for_init(facts[0])
-    watch(0)
+        facts: list[dict[str, int]] = [{} for _ in pipes]
+
+        def init() -> int | None:
+            _listen(pipes, facts)
+            return facts[0].get("child-pid")
+
+        budget = Budget(disks, limit_s, init)
+
+        def watch(seconds: float) -> str:
+            nonlocal short
+            ending = budget.ending(seconds)
+            if ending is not None and ending.host:
+                short = ending.why
+            return ending.why if ending is not None else ""
+
+        hands = Hands([end for _, end in pipes], _filter(stack))
+        words = bubblewrap.command(argv, box, form=form, hands=hands)
+        done = proc.stream(
+            words, keep if complaints is None else sink, env={}, pass_fds=hands.all,
+            complaints=None if complaints is None else keep, owner=form.uid, watch=watch,
+        )  # fmt: skip
+        _listen(pipes, facts)
+        _wait_for_init(facts[0])
+        if not done.stopped:
+            watch(0)
     if done.stopped:
-        return Ended(128 + signal.SIGKILL, done.stopped, full)
+        return Ended(128 + signal.SIGKILL, done.stopped, short)
     status = facts[-1].get("exit-code")
     if status is None and len(facts) == 2 and facts[0].get("exit-code", 0) > 128:
         status = facts[0]["exit-code"]  # what ran killed the inner bwrap, which has its user
@@ -224,7 +253,7 @@ def run_in(
             f"the build sandbox did not start: {last[0]}",
             hint="bubblewrap needs user namespaces: see 'lab.py doctor'",
         )
-    return Ended(status, "", full)
+    return Ended(status, "", short)
 
 
 def _pipe(stack: ExitStack) -> tuple[int, int]:
@@ -235,16 +264,24 @@ def _pipe(stack: ExitStack) -> tuple[int, int]:
     return begin, end
 
 
-def _facts(descriptor: int) -> Mapping[str, int]:
-    """Return what a bwrap told; it has ``exit-code`` only if the bwrap started its command."""
-    try:
-        said = os.read(descriptor, 1 << 16).decode()
-    except BlockingIOError:
-        return {}
-    facts: dict[str, int] = {}
-    for line in said.splitlines():
-        facts |= json.loads(line) if line.strip() else {}
-    return facts
+def _listen(pipes: Sequence[tuple[int, int]], facts: Sequence[dict[str, int]]) -> None:
+    """Add to each bwrap's facts what it told; ``exit-code`` only if it started its command."""
+    for (begin, _), known in zip(pipes, facts, strict=True):
+        with suppress(BlockingIOError):
+            for line in os.read(begin, 1 << 16).decode().splitlines():
+                known.update(json.loads(line) if line.strip() else {})
+
+
+def _filter(stack: ExitStack) -> int | None:
+    """Return a descriptor of the filter of system calls; None if there is none for this machine."""
+    code = seccomp.program()
+    if not code:
+        return None
+    memory = os.memfd_create("rmaplab-filter")
+    stack.callback(os.close, memory)
+    os.write(memory, code)
+    os.lseek(memory, 0, os.SEEK_SET)
+    return memory
 
 
 def _wait_for_init(facts: Mapping[str, int]) -> None:

@@ -204,7 +204,7 @@ def _make(
                 )
             if ended.stopped or (needed and not ended.ok):
                 targets = ["headers" if needed else f"the {name} selftests"]
-                raise makelog.failure(_log(entry), targets, ended, objects)
+                raise makelog.failure(_log(entry), targets, ended)
     built = f"kselftest/{name}"
     errors = dict(errors_of(_log(entry)))
     try:

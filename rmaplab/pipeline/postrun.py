@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rmaplab import proc
 from rmaplab.build import lines, sandbox
 from rmaplab.build.lines import Lines
 from rmaplab.collect import transcript
@@ -208,12 +207,12 @@ def report(memory: Path, build: Path) -> str:
     with log.step(f"reading {memory}"), unpacked(memory) as dump:
         words = [sys.executable, "-m", "rmaplab.postmortem", str(dump), str(vmlinux)]
         words += _ranges(memory.with_name(TRANSCRIPT))
-        argv = sandbox.reader(words, [dump, vmlinux])
-        done = proc.run(argv, env={}, timeout_s=REPORT_LIMIT_S, check=False)
-    if not done.ok:
-        last = (done.complaint.splitlines() or ["it said nothing"])[-1]
-        raise InfraError(f"drgn ended with status {done.returncode}: {last[:300]}")
-    return done.text
+        said = sandbox.read(words, [dump, vmlinux], limit_s=REPORT_LIMIT_S)
+    if not said.ended.ok:
+        last = (said.complaint.splitlines() or ["it said nothing"])[-1]
+        why = said.ended.stopped or f"status {said.ended.status}"
+        raise InfraError(f"drgn ended: {why}: {last[:300]}")
+    return said.text
 
 
 def _ranges(path: Path) -> Iterator[str]:

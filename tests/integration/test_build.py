@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from rmaplab.build import budget, lines
 from rmaplab.build import kernel as build_kernel
-from rmaplab.build import lines, sandbox
 from rmaplab.errors import BuildError, ExitCode, InfraError, PatchError
 from rmaplab.model import Build, Kernel, ResolvedKernel
 from rmaplab.source import patched
@@ -440,7 +440,7 @@ def test_a_disk_that_was_full_is_the_labs_fault(
     tmp_path: Path, fragment: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = fake_tree.make(tmp_path / "full", {"fail.tinyconfig": ""})
-    monkeypatch.setattr(sandbox, "FULL_DISK_BYTES", 1 << 62)
+    monkeypatch.setattr(budget, "FULL_DISK_BYTES", 1 << 62)
     with pytest.raises(InfraError, match="the disk is full"):
         build(tree, fragment, cache)
 
@@ -452,8 +452,8 @@ def test_a_build_that_fills_the_disk_by_itself_is_the_kernels_fault(
         "@test ! -e fail.$@", "@head -c 3M /dev/zero > $(O)/x; false"
     )
     tree = fake_tree.make(tmp_path / "full", {"Makefile": filling})
-    monkeypatch.setattr(sandbox, "FULL_DISK_BYTES", 1 << 62)
-    monkeypatch.setattr(sandbox, "BUILD_BYTES", 2 << 20)
+    monkeypatch.setattr(budget, "FULL_DISK_BYTES", 1 << 62)
+    monkeypatch.setattr(budget, "BUILD_BYTES", 2 << 20)
     with pytest.raises(BuildError, match="make tinyconfig failed"):
         build(tree, fragment, cache)
 

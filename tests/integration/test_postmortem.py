@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from rmaplab import proc
 from rmaplab.build import lines, sandbox
 from rmaplab.collect.observe import observe
 from rmaplab.errors import InfraError
@@ -172,9 +171,7 @@ def test_what_a_script_found_before_it_was_ended_is_kept_and_the_rest_asked_agai
 def test_a_reader_writes_nothing_and_has_no_network(tmp_path: Path) -> None:
     (tmp_path / "memory").write_text("here", encoding="utf-8")
     script = f"cat {tmp_path}/memory; echo evil > {tmp_path}/memory; tail -n +3 /proc/net/dev"
-    done = proc.run(
-        sandbox.reader(["sh", "-c", script], [tmp_path / "memory"]), env={}, check=False
-    )
+    done = sandbox.read(["sh", "-c", script], [tmp_path / "memory"], limit_s=60)
     assert done.text.replace("here", "").split(":")[0].strip() in {"", "lo"}
     assert len(done.text.splitlines()) <= 1
     assert (tmp_path / "memory").read_text(encoding="utf-8") == "here"

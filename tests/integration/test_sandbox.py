@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -15,10 +16,10 @@ from typing import Any
 import pytest
 
 from rmaplab import proc
-from rmaplab.build import bubblewrap, sandbox
+from rmaplab.build import bubblewrap, budget, sandbox, seccomp
 from rmaplab.build.bubblewrap import Form
 from rmaplab.build.buildlog import BoundedLog
-from rmaplab.build.sandbox import Ended
+from rmaplab.build.sandbox import Answer, Ended
 from rmaplab.errors import InfraError
 from rmaplab.pipeline import doctor
 
@@ -194,6 +195,138 @@ def test_no_core_is_dumped(box: Box) -> None:
     assert box.says("prlimit --core --noheadings --output=SOFT,HARD").split() == ["0", "0"]
 
 
+CALLS = """
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+#include <sys/socket.h>
+static void said(const char *name, long status) {
+	printf("%s %d\\n", name, status < 0 ? errno : 0);
+}
+int main(void) {
+	said("ptrace", syscall(SYS_ptrace, 0, 0, 0, 0));
+	said("bpf", syscall(SYS_bpf, 0, 0, 0));
+	said("perf_event_open", syscall(SYS_perf_event_open, 0, 0, 0, 0, 0));
+	said("userfaultfd", syscall(SYS_userfaultfd, 1));
+	said("io_uring_setup", syscall(SYS_io_uring_setup, 1, 0));
+	said("keyctl", syscall(SYS_keyctl, 0, -3, 0));
+	said("process_vm_readv", syscall(SYS_process_vm_readv, getpid(), 0, 0, 0, 0, 0));
+	said("open_by_handle_at", syscall(SYS_open_by_handle_at, -1, 0, 0));
+	said("unshare", syscall(SYS_unshare, 0));
+	said("vsock", socket(40, SOCK_STREAM, 0));
+	said("unix", socket(AF_UNIX, SOCK_STREAM, 0));
+	return 0;
+}
+"""
+
+
+def errors_of_calls(box: Box) -> dict[str, int]:
+    (box.source / "calls.c").write_text(CALLS, encoding="utf-8")
+    said = box.says("gcc -o calls /kernel/source/calls.c && ./calls")
+    return {name: int(number) for name, number in (line.split() for line in said.splitlines())}
+
+
+@pytest.mark.parametrize("form", sandbox.forms())
+def test_system_calls_that_no_compiler_needs_are_not_there(
+    box: Box, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "best_form", lambda: form)
+    try:
+        found = errors_of_calls(box)
+    except InfraError as error:
+        pytest.skip(f"this host does not allow it: {error}")
+    assert found.pop("unix") == 0
+    assert found.pop("vsock") == errno.EAFNOSUPPORT
+    assert set(found.values()) == {errno.EPERM}
+
+
+def test_without_the_filter_the_calls_are_there(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the test above."""
+    monkeypatch.setattr(seccomp, "program", lambda: b"")
+    found = errors_of_calls(box)
+    assert {found[name] for name in ("ptrace", "unshare", "keyctl", "unix")} == {0}
+    assert errno.EPERM not in {found[name] for name in ("io_uring_setup", "process_vm_readv")}
+
+
+# -- what it may use ---------------------------------------------------------------------------
+
+
+def test_files_beyond_the_budget_are_the_commands_fault(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "BUILD_BYTES", 20 << 20)
+    ended = box.run("head -c 50000000 /dev/zero > big; sync big; sleep 100", 30)
+    assert ended.stopped.startswith("it has 4")
+    assert "MB of files, the limit is 20" in ended.stopped
+    assert not ended.short
+
+
+def test_deleted_files_that_are_open_count(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "BUILD_BYTES", 20 << 20)
+    script = "exec 3>big; rm big; head -c 50000000 /dev/zero >&3; sync .; sleep 100"
+    assert "MB of files, the limit is 20" in box.run(script, 30).stopped
+
+
+def test_what_others_write_is_not_the_commands_fault(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "BUILD_BYTES", 20 << 20)
+    free = iter(range(1 << 40, 0, -(30 << 20)))
+    monkeypatch.setattr(budget, "_free", lambda disk: (next(free), 1 << 40))
+    assert box.run("sleep 2.5") == Ended(0)
+
+
+def test_a_disk_that_others_filled_is_not_the_commands_fault(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "FULL_DISK_BYTES", 1 << 62)
+    ended = box.run("sleep 100", 30)
+    assert (ended.stopped, ended.short) == ("the disk is full", "the disk is full")
+
+
+def test_files_without_end_are_the_commands_fault(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "FILES", 200)
+    ended = box.run("mkdir many; cd many; seq 300 | xargs touch; sleep 100", 30)
+    assert ended.stopped == "it has 300 files, the limit is 200"
+
+
+def test_memory_is_the_commands_fault_if_it_has_it(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "LOW_MEMORY_BYTES", 1 << 62)
+    ended = box.run("sleep 100", 30)
+    assert ended.short == "the host's memory is used up"
+    monkeypatch.setattr(budget, "memory_bytes", lambda: 40 << 20)
+    ended = box.run("perl -e '$x = q(x) x 60000000; sleep 100'", 30)
+    assert ended.stopped.startswith("it uses ")
+    assert not ended.short
+
+
+def test_a_process_cannot_have_more_memory_than_the_host(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bubblewrap, "memory_bytes", lambda: 50 << 20)
+    assert not box.run("perl -e '$x = q(x) x 60000000'").ok
+    assert box.run("perl -e '$x = q(x) x 6000000'").ok
+
+
+def test_the_sandboxs_own_memory_is_limited(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bubblewrap, "TMP_BYTES", 1 << 20)
+    assert not box.run("head -c 3000000 /dev/zero > /tmp/x").ok
+    assert box.run("head -c 300000 /dev/zero > /tmp/x").ok
+    assert not box.run(f"head -c {bubblewrap.SHARED_BYTES + 4096} /dev/zero > /dev/shm/x").ok
+    for place in ("/x", "/dev/x", "/etc/x", "/kernel/x"):
+        assert not box.run(f"touch {place}").ok, place
+
+
+def test_it_is_killed_before_others_without_memory(box: Box) -> None:
+    assert box.says("cat /proc/self/oom_score_adj") == "1000"
+
+
 # -- how it ends -------------------------------------------------------------------------------
 
 
@@ -209,9 +342,7 @@ def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(
 
 
 def test_what_stays_behind_in_the_background_ends_with_the_command(box: Box) -> None:
-    assert box.run("for n in $(seq 200); do setsid sleep 62.0625 & done; exit 3") == Ended(
-        3, "", False
-    )
+    assert box.run("for n in $(seq 200); do setsid sleep 62.0625 & done; exit 3") == Ended(3)
     assert not list(fake_tree.processes_with("sleep\00062.0625"))
 
 
@@ -220,7 +351,7 @@ def test_what_stays_behind_in_the_background_ends_with_the_command(box: Box) -> 
               '{ "exit-code": 0 }']
 )  # fmt: skip
 def test_words_that_look_like_bwraps_are_the_commands(box: Box, words: str) -> None:
-    assert box.run(f"echo '{words}' | tee /dev/stderr; exit 1") == Ended(1, "", False)
+    assert box.run(f"echo '{words}' | tee /dev/stderr; exit 1") == Ended(1)
 
 
 @pytest.mark.parametrize("victim", ["-1", "1", "2", "$PPID", "$$"])
@@ -272,8 +403,8 @@ def test_each_form_of_the_sandbox_hides_the_host(
 # -- programs of the lab's own that read foreign files -----------------------------------------
 
 
-def read(script: str, *files: Path) -> proc.Finished:
-    return proc.run(sandbox.reader(["sh", "-c", script], files), env={}, check=False)
+def read(script: str, *files: Path) -> Answer:
+    return sandbox.read(["sh", "-c", script], files, limit_s=60)
 
 
 def test_a_reader_has_its_files_and_nothing_else_of_the_host(
@@ -284,16 +415,16 @@ def test_a_reader_has_its_files_and_nothing_else_of_the_host(
     for path in (given, other):
         path.write_text(path.name, encoding="utf-8")
     assert read(f"cat {given}", given).text == "memory"
-    assert not read(f"cat {other}", given).ok
-    assert not read(f"echo evil > {given}", given).ok
-    assert read(connect_to(host_socket), given).returncode == 9
+    assert not read(f"cat {other}", given).ended.ok
+    assert not read(f"echo evil > {given}", given).ended.ok
+    assert read(connect_to(host_socket), given).ended.status == 9
     assert "hunter2" not in read("cat /proc/[0-9]*/environ; env", given).text
-    assert not read("test -e /etc/shadow", given).ok
+    assert not read("test -e /etc/shadow", given).ended.ok
 
 
 def test_a_reader_has_the_labs_python(tmp_path: Path) -> None:
     words = [sys.executable, "-c", "import rmaplab.text, click; print('there')"]
-    assert proc.run(sandbox.reader(words, []), env={}).text == "there\n"
+    assert sandbox.read(words, [], limit_s=60).text == "there\n"
 
 
 # -- doctor ------------------------------------------------------------------------------------
