@@ -24,7 +24,7 @@ from rmaplab.guest.prepare import Unusable
 from rmaplab.guest.sampling import PendingSample
 from rmaplab.guest.settings import GuestSetup
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import SETTLE_S, GuestDied, GuestEnd, LimitReached, Vm
+from rmaplab.guest.vm import SETTLE_S, STUCK_QEMU, GuestDied, GuestEnd, LimitReached, Vm
 from rmaplab.log import log
 from rmaplab.model import Cell, Upstream
 
@@ -157,7 +157,12 @@ class Session:
         return await self.vm.within(limit, EndCause.READY_LIMIT, awaited)
 
     async def _explain(self, reached: LimitReached) -> GuestEnd:
-        """Find out at a test's limit whether the guest or only its workload is stuck."""
+        """Find out at a limit what is stuck: QEMU, the guest, or only its workload.
+
+        Raises InfraError if QEMU is.
+        """
+        if not await self.vm.qemu_answers():
+            raise InfraError(f"{reached}, and QEMU does not answer either: {STUCK_QEMU}")
         if reached.how is not EndCause.TEST_LIMIT:
             return GuestEnd(reached.how, str(reached))
         silence = self._limits.silence_s * self.stretch

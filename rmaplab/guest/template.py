@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.errors import KernelError
+from rmaplab.errors import InfraError, KernelError
 from rmaplab.evidence.ends import EndCause
 from rmaplab.evidence.names import CONSOLE_LOG, QEMU_LOG, TRANSCRIPT
 from rmaplab.evidence.protocol import REQUEST_BYTES
@@ -28,7 +28,7 @@ from rmaplab.guest.agent import AgentGarbled
 from rmaplab.guest.command import Channels, Launch, qemu, ram_files, slowdown
 from rmaplab.guest.settings import GuestSetup, apply_settings
 from rmaplab.guest.transcript import Transcript
-from rmaplab.guest.vm import GuestDied, LimitReached, Vm, running
+from rmaplab.guest.vm import STUCK_QEMU, GuestDied, LimitReached, Vm, running
 from rmaplab.model import Guest
 from rmaplab.model.digest import digest_of
 from rmaplab.store import entryseal
@@ -162,6 +162,12 @@ async def _save(
                 except GuestDied:
                     await vm.last_words()  # a panic's trace comes after the line that says so
                     raise
+                except LimitReached as reached:
+                    if await vm.qemu_answers():
+                        raise
+                    raise InfraError(
+                        f"guest {guest.name}: {reached}, and QEMU does not answer: {STUCK_QEMU}"
+                    ) from reached
                 await _write_state(vm, folder / STATE)
                 transcript.say("lab", "end", how=str(EndCause.BYE), detail="")
         except GuestDied as died:

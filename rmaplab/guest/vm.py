@@ -39,6 +39,9 @@ logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 T = TypeVar("T")
 
 QMP_LIMIT_S = 20.0
+STUCK_QEMU = "it is stopped, or the host does not run it"
+# A timer that is so many seconds late was not late by the host's load: the lab itself was stopped.
+STOPPED_S = 5.0
 # Seconds to wait after a death for a better witness, and for the console's last lines.
 SETTLE_S = 1.0
 
@@ -158,13 +161,22 @@ class Vm:
                 await task
 
     async def _until(self, task: asyncio.Future[Any], ends: float) -> None:
-        """Wait for a task or a death, until ``clock`` says ``ends``."""
+        """Wait for a task or a death, until ``clock`` says ``ends``.
+
+        Time in which the lab was stopped, by Ctrl-Z or with its host, does not count.
+        """
         either: set[asyncio.Future[Any]] = {task, self.death}
         while True:
             left = max(0.0, ends - self.clock())
             await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             await self._released.wait()
-            if task.done() or self.death.done() or self.clock() >= ends:
+            if task.done() or self.death.done():
+                return
+            late = self.clock() - ends
+            if late > STOPPED_S:
+                # What came meanwhile is still to be read.
+                self._held_s += late + SETTLE_S
+            elif late >= 0:
                 return
 
     async def last_words(self) -> None:
@@ -193,6 +205,14 @@ class Vm:
         if self._stopped:
             await self._execute("cont")
             self._stopped = False
+
+    async def qemu_answers(self) -> bool:
+        """Return whether QEMU itself answers; one that is stopped says nothing of its guest."""
+        try:
+            await self._execute("query-status", limit_s=QMP_LIMIT_S)
+        except InfraError:
+            return False
+        return True
 
     async def warm_up(self, limit_s: float) -> None:
         """Let a restored guest rehearse a sample, then stop it again until ``go``.
@@ -270,6 +290,7 @@ async def running(
     Evidence goes to ``folder``: console.log, and qemu.log with QEMU's own words. Raises InfraError
     if QEMU does not come up or does not take the saved state.
     """
+    asyncio.get_running_loop().set_exception_handler(_leave_out_qemus_end)
     async with contextlib.AsyncExitStack() as stack:
         console_end, console_far = map(stack.enter_context, open_pipe())
         (agent_end, agent_far), (qmp_end, qmp_far) = _pair(stack), _pair(stack)
@@ -321,6 +342,12 @@ async def running(
         if dropped := vm.console.log.dropped or unread:
             transcript.say("lab", "console-cut", dropped=dropped)
         transcript.say("lab", "console", bytes=console.log.size)
+
+
+def _leave_out_qemus_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of a monitor that QEMU closed while nobody awaited it; report other errors."""
+    if not isinstance(context.get("exception"), QMPError | EOFError | ConnectionError):
+        loop.default_exception_handler(context)
 
 
 def _pair(stack: contextlib.AsyncExitStack) -> tuple[socket.socket, socket.socket]:

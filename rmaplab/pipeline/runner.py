@@ -8,12 +8,13 @@ import contextlib
 import signal
 from collections.abc import Sequence
 
+from rmaplab.errors import is_fatal
 from rmaplab.guest.cellsetup import CellTask
 from rmaplab.guest.command import Launch
 from rmaplab.guest.notrun import NotBooted, NotRun
 from rmaplab.judge import judge
 from rmaplab.log import log
-from rmaplab.model import Cell, CellResult
+from rmaplab.model import Cell, CellResult, Judgement, Observation, Outcome
 from rmaplab.pipeline import reproduce
 from rmaplab.pipeline.evaluate import Observations, observe_cell
 from rmaplab.pipeline.executor import Executor, contained
@@ -81,13 +82,15 @@ class Runner:
 
     def _finish(self, cell: Cell, progress: CellProgress) -> None:
         """Judge a cell by its evidence and journal it, once the evidence is on the disk."""
-        seen = observe_cell(self._folder, cell)
-        judgement = judge(cell, seen, self._record.lab.expectations, self._record.allowlist)
-        memory = memoryfile.of(self._folder, cell.id)
-        if memory.exists() and not self._quota.charge(cell, as_expected=judgement.as_expected):
-            memory.unlink()
-            seen = observe_cell(self._folder, cell)
-        self._seen.observations[cell.id] = seen
+        try:
+            result = self._judged(cell)
+            self._seen.observations[cell.id] = result.observation
+        except Exception as error:
+            if is_fatal(error):
+                raise
+            # It is judged again when the run is over, from its evidence.
+            result = self._not_judged(cell, error)
+        judgement = result.judgement
         self._folder.journal(
             "cell",
             cell=cell.id,
@@ -95,7 +98,25 @@ class Runner:
             verdict=judgement.verdict,
             evidence=self._folder.seal(cell.id),
         )
-        progress.finished(CellResult(cell, seen, judgement))
+        progress.finished(result)
+
+    def _judged(self, cell: Cell) -> CellResult:
+        seen = observe_cell(self._folder, cell)
+        judgement = self._judgement(cell, seen)
+        memory = memoryfile.of(self._folder, cell.id)
+        if memory.exists() and not self._quota.charge(cell, as_expected=judgement.as_expected):
+            memory.unlink()
+            seen = observe_cell(self._folder, cell)
+        return CellResult(cell, seen, judgement)
+
+    def _not_judged(self, cell: Cell, error: Exception) -> CellResult:
+        said = f"it could not be judged: {type(error).__name__}: {error}"
+        log.warn(f"{cell.id}: {said}")
+        seen = Observation(ended=Outcome.INFRA, detail=said)
+        return CellResult(cell, seen, self._judgement(cell, seen))
+
+    def _judgement(self, cell: Cell, seen: Observation) -> Judgement:
+        return judge(cell, seen, self._record.lab.expectations, self._record.allowlist)
 
     def _write_reproduce(self, cell: Cell, launch: Launch) -> None:
         text = reproduce.script(self._record, cell, launch)

@@ -35,6 +35,7 @@ class Act(enum.Enum):
 
     CLOSE = "the agent's channel closes"
     SILENCE = "the agent answers nothing any more"
+    STOPPED = "QEMU is stopped: nothing answers any more"
     PANIC = "the kernel panics"
     RESET = "the guest resets itself"
     QEMU_EXIT = "QEMU ends"
@@ -82,6 +83,7 @@ class ScriptedGuest:
             end.setblocking(False)
         self._restored = restored
         self._runs = asyncio.Event()
+        self._stopped = False
         self._status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._tasks = [asyncio.ensure_future(self._serve_qmp())]
         self._tasks.append(asyncio.ensure_future(self._serve()))
@@ -127,6 +129,8 @@ class ScriptedGuest:
         self._say_qmp(_GREETING)
         try:
             async for command in _commands(reader):
+                if self._stopped:
+                    continue
                 own = {"id": command["id"]} if "id" in command else {}
                 self._say_qmp({"return": {}, **own})
                 if command["execute"] in {"migrate", "migrate-incoming"}:
@@ -190,6 +194,8 @@ class ScriptedGuest:
                 self.kill(1)
             case Act.CLOSE:
                 writer.close()
+            case Act.STOPPED:
+                self._stopped = True
         await asyncio.Event().wait()  # nothing more comes of this guest's agent
 
 

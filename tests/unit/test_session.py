@@ -431,6 +431,19 @@ def test_an_agent_that_answers_nothing_is_a_hang(tmp_path: Path, script: Script,
     assert (how(tmp_path), seen.ended) == (EndCause.READY_LIMIT, Outcome.HANG)
 
 
+@pytest.mark.parametrize("step", ["stat", "hold", "run", "sample"])
+def test_a_qemu_that_is_stopped_is_no_hang_of_its_guest(
+    tmp_path: Path, script: Script, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vm, "QMP_LIMIT_S", 0.5)
+    script.answers[step] = lambda guest, number, words: [Act.STOPPED]
+    limits = Limits(boot_s=20, ready_s=0.5, silence_s=0.3)
+    seen = carried_out(tmp_path, a_cell(limits=limits))
+    assert (seen.ended, seen.fault) == (Outcome.INFRA, Fault.LAB)
+    assert "QEMU does not answer" in seen.detail
+    assert verdict(seen) is Verdict.ERROR
+
+
 def test_a_kernel_that_never_starts_its_agent_did_not_boot(tmp_path: Path, script: Script) -> None:
     script.ready = {"ev": "beat"}
     wanted = a_cell(limits=dataclasses.replace(LIMITS, boot_s=0.3))

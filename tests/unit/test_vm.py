@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from qemu.qmp import QMPError
 
 from rmaplab.errors import InfraError
 from rmaplab.evidence.ends import EndCause
+from rmaplab.guest import vm as guest_vm
 from rmaplab.guest.console import Console, open_log, open_pipe
 from rmaplab.guest.vm import GuestDied, LimitReached, Vm, background
 
@@ -104,6 +106,25 @@ def test_a_connection_to_qemu_that_ends_is_no_error() -> None:
             await vm.within(0.05, EndCause.SILENCE, quiet())
 
     assert watched(work, gone, quiet) == ["cancelled"]
+
+
+def test_time_in_which_the_lab_was_stopped_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest_vm, "STOPPED_S", 0.2)
+    monkeypatch.setattr(guest_vm, "SETTLE_S", 0.5)
+
+    async def answer() -> str:
+        await asyncio.sleep(0.05)  # it would have come long before the limit
+        await asyncio.sleep(0.05)
+        return "here"
+
+    async def work(vm: Vm) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(time.sleep, 1.0)  # as under SIGSTOP: nothing runs
+        assert await vm.within(0.3, EndCause.SILENCE, answer()) == "here"
+        with pytest.raises(LimitReached):
+            await vm.within(0.3, EndCause.SILENCE, quiet())
+
+    watched(work)
 
 
 def test_an_interruption_stays_one_beside_a_full_disk() -> None:
