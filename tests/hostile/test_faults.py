@@ -108,11 +108,27 @@ def test_two_hundred_labs_that_are_killed(
 # -- one kind of fault at several phases ---------------------------------------------------------
 
 PHASES = (0.02, 0.2, 0.5, 0.8, 0.99)
+WHOLE = pytest.mark.whole
 ERRORS = (
     errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE,
     errno.ENOMEM,
 )  # fmt: skip
-OPERATIONS = ("open", "write", "fsync", "rename", "mkdir")
+OPERATIONS = ("write", "rename", "open", "mkdir", "fsync")
+PAIRS = [
+    # Each error at one operation in the quick part.
+    pytest.param(
+        number, kind, id=f"{errno.errorcode[number]}-{kind}",
+        marks=() if OPERATIONS[n % len(OPERATIONS)] == kind else WHOLE,
+    )
+    for n, number in enumerate(ERRORS)
+    for kind in OPERATIONS
+]  # fmt: skip
+
+
+def phases(request: pytest.FixtureRequest) -> tuple[float, ...]:
+    """Return the phases at which a fault is tried: one in the quick part."""
+    quick = "not whole" in (request.config.getoption("markexpr") or "")
+    return (0.55,) if quick else PHASES
 
 
 def attempts(
@@ -157,8 +173,7 @@ def at(true: Undisturbed, phase: float, kind: str = "any") -> int:
     return max(1, round(count * phase))
 
 
-@pytest.mark.parametrize("number", ERRORS, ids=lambda number: errno.errorcode[number])
-@pytest.mark.parametrize("kind", OPERATIONS)
+@pytest.mark.parametrize(("number", "kind"), PAIRS)
 @pytest.mark.family("faults: errors of the file system")
 def test_an_error_of_the_file_system_from_some_moment_on(
     tmp_path: Path,
@@ -169,12 +184,10 @@ def test_an_error_of_the_file_system_from_some_moment_on(
     number: int,
     kind: str,
 ) -> None:
-    quick = request.config.getoption("markexpr") or ""
-    phases = PHASES if "not whole" not in quick else (PHASES[(number + len(kind)) % 5],)
-    kinds = ("create", "open") if kind == "open" else (kind,)
+    counted = "create" if kind == "open" else kind
     faults = [
-        {"fail": f"{number}:{kind}:{at(undisturbed, phase, kinds[0])}:{times}"}
-        for phase in phases
+        {"fail": f"{number}:{kind}:{at(undisturbed, phase, counted)}:{times}"}
+        for phase in phases(request)
         for times in (1, 1_000_000)
     ]
     attempts(
@@ -185,13 +198,19 @@ def test_an_error_of_the_file_system_from_some_moment_on(
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGXFSZ", "SIGPIPE"])
 @pytest.mark.family("faults: signals")
 def test_a_signal(
-    tmp_path: Path, labs: Labs, undisturbed: Undisturbed, record_property: Record, name: str
+    tmp_path: Path,
+    labs: Labs,
+    undisturbed: Undisturbed,
+    record_property: Record,
+    request: pytest.FixtureRequest,
+    name: str,
 ) -> None:
     number = int(getattr(signal, name))
-    faults = [{"signal": f"{number}:{at(undisturbed, phase)}:1"} for phase in PHASES]
+    faults = [{"signal": f"{number}:{at(undisturbed, phase)}:1"} for phase in phases(request)]
     attempts(tmp_path, labs, undisturbed, record_property, *faults)
 
 
+@WHOLE
 @pytest.mark.family("faults: signals")
 def test_an_interruption_that_is_repeated(
     tmp_path: Path, labs: Labs, undisturbed: Undisturbed, record_property: Record
@@ -208,9 +227,14 @@ def test_an_interruption_that_is_repeated(
 @pytest.mark.parametrize("seconds", [-10 * 365 * 86400, -3600, 3600, 10 * 365 * 86400])
 @pytest.mark.family("faults: clock")
 def test_a_clock_that_jumps(
-    tmp_path: Path, labs: Labs, undisturbed: Undisturbed, record_property: Record, seconds: int
+    tmp_path: Path,
+    labs: Labs,
+    undisturbed: Undisturbed,
+    record_property: Record,
+    request: pytest.FixtureRequest,
+    seconds: int,
 ) -> None:
-    faults = [{"clock": f"{seconds}:{at(undisturbed, phase)}"} for phase in PHASES[:3]]
+    faults = [{"clock": f"{seconds}:{at(undisturbed, phase)}"} for phase in phases(request)]
     attempts(
         tmp_path, labs, undisturbed, record_property, *faults, ends=lambda ended: ended.code == 0
     )
@@ -220,7 +244,10 @@ def test_a_clock_that_jumps(
 
 
 @pytest.mark.parametrize("act", ["CLOSE", "PANIC", "RESET", "QEMU_EXIT"])
-@pytest.mark.parametrize("request_name", ["stat", "swap", "hold", "sample", "run"])
+@pytest.mark.parametrize(
+    "request_name",
+    ["run", *(pytest.param(one, marks=WHOLE) for one in ("stat", "swap", "hold", "sample"))],
+)
 @pytest.mark.family("faults: guests")
 def test_a_guest_that_ends_early_costs_its_own_cell(
     tmp_path: Path, labs: Labs, undisturbed: Undisturbed, request_name: str, act: str
@@ -263,7 +290,13 @@ def gone(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [emptied, cut, flipped, zeroed, gone])
-@pytest.mark.parametrize("name", ["agent.jsonl", "console.log", "qemu.log", "events.jsonl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "agent.jsonl",
+        *(pytest.param(one, marks=WHOLE) for one in ("console.log", "qemu.log", "events.jsonl")),
+    ],
+)
 @pytest.mark.family("faults: damage")
 def test_a_file_that_is_damaged_after_a_kill(
     tmp_path: Path,
