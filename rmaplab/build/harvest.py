@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rmaplab import proc
 from rmaplab.errors import BuildError
 
 TEXT_BYTES = 16 << 20
@@ -145,6 +147,23 @@ def files(folder: Path, name: str) -> list[str]:
             if _NAME.fullmatch(one)
             and stat.S_ISREG(os.stat(one, dir_fd=inner, follow_symlinks=False).st_mode)
         )
+
+
+def seal(folder: Path, name: str, contents: Sequence[str]) -> str:
+    """Return a digest of what a folder below another one has, by names, sizes and times.
+
+    Of ``contents``, paths in the outer folder, the bytes count, too. It takes a tenth of a second
+    for a kernel's build folder. Who changes a file cannot set the time of the change (st_ctime).
+    """
+    # No path is opened here: find follows no links.
+    words = ["find", str(folder / name), "-printf", "%i %s %T@ %C@ %m %P\\0"]
+    lines = sorted(proc.run(words).stdout.split(b"\0"))
+    sha = hashlib.sha256(b"\0".join(lines))
+    for one in contents:
+        with contextlib.suppress(Absent):
+            sha.update(data(folder, one, limit=IMAGE_BYTES))
+        sha.update(b"\0")
+    return sha.hexdigest()
 
 
 def copy_folder(folder: Path, name: str, target: Path) -> None:

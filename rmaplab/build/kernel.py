@@ -2,24 +2,26 @@
 """Kernels: configured, checked, built in the sandbox, kept under their content's key.
 
 A patched kernel starts from a copy of its base's build folder and recompiles what the series
-touched. make decides by modification times, so the touched files get the time of the build and
-their objects go: an object that make left alone would be the base's code under the series' name.
+touched. make decides by modification times, so the touched files get the time of the build, and
+what the base made of them goes (build/stale.py): an object that make left alone would be the base's
+code under the series' name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import dependencies, fragments, harvest, makelog, sandbox, virtme
+from rmaplab.build import dependencies, fragments, harvest, makelog, sandbox, stale, trust, virtme
 from rmaplab.build.buildlog import BoundedLog
 from rmaplab.build.lines import VMLINUX
 from rmaplab.errors import BuildError, InfraError, RmaplabError
@@ -35,7 +37,7 @@ from rmaplab.model import (
 )
 from rmaplab.source import patched
 from rmaplab.store import entryseal
-from rmaplab.store.cache import Cache, file_sha256, remove
+from rmaplab.store.cache import Cache, Entry, file_sha256, remove
 
 # Part of every key: raise it when the way kernels are built changes.
 RECIPE = "1"
@@ -45,6 +47,8 @@ _DOT_CONFIG = ".config"
 _RELEASE_FILE = "include/config/kernel.release"
 # include/linux/utsname.h has 64 characters, and the Makefile checks them.
 _RELEASE = re.compile(r"\d[\w.+~-]{0,63}", re.ASCII)
+_SEALED = ("config", "build.json", f"{OBJECTS}/System.map", f"{OBJECTS}/Module.symvers")
+"""The files of a kept build whose content is compared, beside its image."""
 _COMPILER = ("gcc", "ld")
 _HOST_TOOLS = (*_COMPILER, "make", "bwrap", "flex", "bison", "bc")
 
@@ -128,7 +132,8 @@ def build(
     series. The build folder of a kernel without a series is always kept.
 
     Raises PatchError if the series does not apply, BuildError if a requested symbol did not
-    survive or the compiler failed, InfraError if the sandbox cannot run.
+    survive or the compiler failed, InfraError if the sandbox cannot run, or is too weak for a
+    stranger's code (build/trust.py).
     """
     began = time.monotonic()
     image = wanted.kernel.architecture.image
@@ -147,11 +152,13 @@ def build(
 
     def make(half: Path) -> None:
         made = time.monotonic()
+        trust.check(wanted)
         source = patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
         site = _BuildDir(source, half, wanted.kernel.architecture, jobs, limit_s)
         start = None if _changes_links(wanted, source) else start_from
         try:
-            _make(wanted, site, start)
+            with _unchanged(start, image, cache):
+                _make(wanted, site, start)
             _keep(wanted, site, made, with_objects=keep or not wanted.series.patches)
             _seal(half, image)
         except RmaplabError as error:
@@ -172,6 +179,25 @@ def build(
         reused=existed,
         made_s=float(facts.get("seconds", 0.0)),
     )
+
+
+@contextlib.contextmanager
+def _unchanged(kept: Path | None, image: str, cache: Cache) -> Iterator[None]:
+    """Hold a kept build against what it was before another one started from a copy of it.
+
+    Raises InfraError, and drops the kept build, if it is not as it was.
+    """
+    contents = (image, *_SEALED)
+    before = harvest.seal(kept, OBJECTS, contents) if kept is not None else ""
+    try:
+        yield
+    finally:
+        if kept is not None and harvest.seal(kept, OBJECTS, contents) != before:
+            cache.drop(Entry("builds", kept.name, kept, 0))
+            raise InfraError(
+                f"{kept} is not as it was before a build started from a copy of it",
+                hint="it is dropped; the sandbox did not hold, or the disk fails: lab.py doctor",
+            )
 
 
 def _is_whole(folder: Path, image: str) -> bool:
@@ -216,6 +242,8 @@ def _make(wanted: ResolvedKernel, site: _BuildDir, start_from: Path | None) -> N
             proc.run(["cp", "-a", "--reflink=auto", start_from / OBJECTS, site.objects])
             _as_seen_by(start_from, wanted.onto, site.source)
         touched = _touch(site, wanted.own)
+        if start_from is not None:
+            stale.drop(site.objects, wanted.own.files, site.architecture)
         (site.folder / _TOUCHED).write_text(repr(touched), encoding="utf-8")
         _configure(wanted, site)
         _run_make([site.architecture.image], site)
@@ -242,21 +270,11 @@ def _as_seen_by(kept: Path, series: Series, source: Path) -> None:
 
 
 def _touch(site: _BuildDir, series: Series) -> float:
-    """Give the files of a series the present time, and return it; drop what the base made of them.
-
-    The object of a source that is renamed or deleted goes, too, so that nothing can link it.
-    """
+    """Give the files of a series the present time, and return it."""
     now = time.time()
     for name in series.files:
         harvest.set_modified(site.source, name, now)
-        if (made := _object_of(name)) is not None:
-            harvest.drop(site.objects, made)
     return now
-
-
-def _object_of(name: str) -> str | None:
-    """Return the path of the object that make compiles from a file; None if it is no source."""
-    return f"{name[:-2]}.o" if name.endswith((".c", ".S")) else None
 
 
 def _changes_links(wanted: ResolvedKernel, source: Path) -> bool:
@@ -322,7 +340,7 @@ def keep_failed_log(log_file: Path, cache: Cache) -> Path | None:
 
 def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
     for name in series.files:
-        made = _object_of(name)
+        made = stale.object_of(name)
         when = None if made is None else harvest.modified(objects, made)
         # Filesystems keep times in ticks: a second of slack never hides the base's older object.
         if when is not None and when < touched - 1:
@@ -352,7 +370,9 @@ def _keep(wanted: ResolvedKernel, site: _BuildDir, began: float, *, with_objects
         "seconds": round(time.monotonic() - began, 1),
     }
     (folder / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    if not with_objects:
+    if with_objects:
+        sandbox.let_read(objects)  # now, for whoever compares it later
+    else:
         # Frames and memory are read with it; a base has it in its build folder.
         if "CONFIG_DEBUG_INFO=y" in config.splitlines():
             harvest.take(objects, VMLINUX, folder / VMLINUX, limit=harvest.DEBUG_BYTES)

@@ -182,7 +182,7 @@ def run(
     if form.uid is not None:
         _let_read_once(source)
         if not writable:
-            _let_read(build)
+            let_read(build)
     box = box_of(source, build, writable=writable, over=over)
     return run_in(box, argv, sink, limit_s=limit_s, form=form)
 
@@ -345,12 +345,12 @@ def _hand_over(writable: Sequence[Path], form: Form) -> None:
         proc.run(["chown", "--recursive", "--no-dereference", f"{user}:{user}", folder])
 
 
-def _let_read(folder: Path) -> None:
+def let_read(folder: Path) -> None:
     """Let everybody read a folder of the cache, which a strict umask may have made unreadable."""
     proc.run(["find", folder, *_UNREADABLE, "-exec", "chmod", "go+rX", "{}", "+"])
 
 
-_let_read_once = functools.cache(_let_read)
+_let_read_once = functools.cache(let_read)
 
 
 def make(targets: Sequence[str], architecture: Architecture, *, jobs: int) -> list[str]:

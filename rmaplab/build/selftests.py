@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmaplab.build import harvest, makelog, sandbox
+from rmaplab.build import harvest, makelog, sandbox, trust
 from rmaplab.build.buildlog import BoundedLog
 from rmaplab.build.kernel import OBJECTS, keep_failed_log
 from rmaplab.build.makelog import first_errors
@@ -103,6 +103,7 @@ def build(
     source = patched.source_of(wanted.tree, wanted.series, cache)
 
     def make(entry: Path) -> None:
+        trust.check(wanted)
         folders = (name for name in FOLDERS if harvest.is_folder(source, f"{PLACE}/{name}"))
         name = next(folders, "")
         (entry / "programs").mkdir()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from rmaplab.build.sandbox import STEP_LIMIT_S
 from rmaplab.cli.options import (
     RunOptions,
     ab_options,
@@ -45,11 +44,11 @@ def builder(catalogue: Catalogue, jobs: int) -> KernelBuilder:
     return KernelBuilder(catalogue, Cache(), jobs or len(os.sched_getaffinity(0)), _step_limit_s())
 
 
-def _step_limit_s() -> float:
-    """Return the seconds that a make may take."""
+def _step_limit_s() -> float | None:
+    """Return the seconds that a make may take; None if the environment does not say."""
     said = os.environ.get("RMAPLAB_BUILD_LIMIT", "")
     if not said:
-        return STEP_LIMIT_S
+        return None
     try:
         limit_s = float(said)
     except ValueError:

@@ -82,6 +82,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
                 tuple(e.config),
                 arch=entry.arch,
                 accept=tuple(e.accept),
+                make_limit_s=entry.make_limit_s or 0,
             )
             for e in entry.kernels
         ),

@@ -160,6 +160,7 @@ class LabFile(_Model):
     exclude: list[ExcludeEntry] = []
     include: list[IncludeEntry] = []
     cap: Annotated[int, Field(ge=1)] | None = None
+    make_limit_s: Annotated[int, Field(ge=1, le=7 * 86400)] | None = None
     audit: bool = True
     ledger: bool = True
     expect: list[ExpectEntry] = []

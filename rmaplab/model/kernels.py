@@ -99,7 +99,8 @@ class Kernel:
 
     ``onto`` is a series between the two, whose build the kernel's own starts from; ``arch`` the
     name of the kernel's architecture. ``accept`` says what of ``series`` is accepted although the
-    lab would refuse or leave it out (source/mailaccept.py).
+    lab would refuse or leave it out (source/mailaccept.py). ``make_limit_s`` is the time of each
+    make, in seconds; 0 is the lab's own.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Kernel:
     onto: str = ""
     arch: str = DEFAULT
     accept: tuple[str, ...] = ()
+    make_limit_s: float = 0.0
 
     def is_built_on(self, other: Kernel) -> bool:
         """Return whether the kernel is another one with a series on top."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import sandbox
+from rmaplab.build import budget, sandbox, trust
 from rmaplab.errors import InfraError, RmaplabError
 from rmaplab.guest import accel
 from rmaplab.guest.command import Accelerator
@@ -96,6 +96,9 @@ echo sysctls $(grep -c ' /proc/sys ro[, ]' /proc/self/mountinfo)
 unshare --user true 2>/dev/null && echo namespaces can || echo namespaces cannot
 echo network $(tail -n +3 /proc/net/dev | grep -vc '^ *lo:')
 echo processes $(prlimit --nproc --noheadings --output=SOFT)
+echo memory $(prlimit --data --noheadings --output=SOFT) $(cat /proc/self/oom_score_adj)
+echo calls $(sed -n 's/^Seccomp:[[:space:]]*//p' /proc/self/status)
+echo files $(prlimit --fsize --noheadings --output=SOFT)
 echo environment $(cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c ^RMAPLAB_DOCTOR=)
 """
 
@@ -125,9 +128,24 @@ def _protections() -> Iterator[Finding]:
         ("network", said.get("network") == "0", "none but the sandbox's own", newer),
         ("processes", limited, f"at most {said['processes']}" if limited else "no limit", newer),
         ("environment", said.get("environment") == "0", "none of the lab's", ""),
+        ("system calls", said.get("calls") == "2",
+         "those that a compiler needs" if said.get("calls") == "2" else "all of them",
+         "the lab has a filter for x86_64, aarch64 and riscv64, and needs one in the kernel: "
+         "CONFIG_SECCOMP_FILTER"),
+        ("memory", not said.get("memory", "unlimited").startswith("unlimited"),
+         "a process has at most what the host has, and is the first to be killed; "
+         "a whole build is watched, no cgroup limits it", ""),
+        ("disk", said.get("files", "unlimited") != "unlimited",
+         f"at most {budget.BUILD_BYTES >> 30} GB a build folder, looked at once a second", ""),
     )  # fmt: skip
     for name, ok, detail, hint in rows:
         yield Finding(f"sandbox: {name}", ok, False, detail, hint)
+    weak = trust.weaknesses()
+    detail = "their series and trees are built"
+    if weak:
+        detail = f"their series and trees are refused: {'; '.join(weak)}"
+    hint = f"the rule is in docs/threat-model.md; {trust.UNSAFE}=1 builds them all the same"
+    yield Finding("sandbox: strangers", not weak, False, detail, hint)
 
 
 def _in_sandbox(script: str) -> str:

@@ -24,12 +24,15 @@ Kernels = Mapping[str, ResolvedKernel]
 
 @dataclass(slots=True)
 class KernelBuilder:
-    """Resolves and builds kernels; each tree and each series is read once in a builder's life."""
+    """Resolves and builds kernels; each tree and each series is read once in a builder's life.
+
+    ``step_limit_s`` is the time of each make, in seconds; None if the lab file has the say.
+    """
 
     catalogue: Catalogue
     cache: Cache
     jobs: int
-    step_limit_s: float = STEP_LIMIT_S
+    step_limit_s: float | None = None
     _found: dict[str, tree_source.Fetch] = field(default_factory=dict, init=False)
     _trees: dict[str, Tree] = field(default_factory=dict, init=False)
     _series: dict[tuple[str, tuple[str, ...]], Series] = field(default_factory=dict, init=False)
@@ -111,13 +114,17 @@ class KernelBuilder:
         for name, kernel in kernels.items():
             try:
                 builds[name] = build_kernel.build(
-                    kernel, self.cache, jobs=self.jobs, limit_s=self.step_limit_s
+                    kernel, self.cache, jobs=self.jobs, limit_s=self.limit_of(kernel)
                 )
             except KernelError as error:
                 on_end(name, error)
                 raise
             on_end(name, builds[name])
         return builds
+
+    def limit_of(self, kernel: ResolvedKernel) -> float:
+        """Return the seconds that each make of a kernel, or of its selftests, may take."""
+        return self.step_limit_s or kernel.kernel.make_limit_s or STEP_LIMIT_S
 
     def _find(self, spec: str) -> tree_source.Fetch:
         if spec not in self._found:

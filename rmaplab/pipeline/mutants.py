@@ -194,12 +194,13 @@ class _Table:
 
     def _prepare(self, base: Variant) -> None:
         """Build what the mutants of a base start from: that is none of their time."""
+        wanted = self._builder.resolve(base.kernel)
         build_kernel.build(
-            self._builder.resolve(base.kernel),
+            wanted,
             self._builder.cache,
             jobs=self._builder.jobs,
             keep=True,
-            limit_s=self._builder.step_limit_s,
+            limit_s=self._builder.limit_of(wanted),
         )
 
     def _build(self, side: Variant) -> Build:

@@ -33,7 +33,7 @@ def run(
     proc.require(guest.architecture.qemu)
     resolved = builder.resolve(with_virtme(kernel))
     built = build_kernel.build(
-        resolved, builder.cache, jobs=builder.jobs, limit_s=builder.step_limit_s
+        resolved, builder.cache, jobs=builder.jobs, limit_s=builder.limit_of(resolved)
     )
     accelerator = accel.choose(asked, guest.architecture, builder.cache)
     argv = virtme.shell(guest, built.image, accelerator, terminal)

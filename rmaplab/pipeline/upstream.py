@@ -146,7 +146,7 @@ def selftest_builds(
     return SelftestBuilds(
         {
             name: selftests.build(
-                kernel, builder.cache, jobs=builder.jobs, limit_s=builder.step_limit_s
+                kernel, builder.cache, jobs=builder.jobs, limit_s=builder.limit_of(kernel)
             )
             for name, kernel in wanted.items()
         },

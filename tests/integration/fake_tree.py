@@ -50,6 +50,7 @@ $(O)/%.o: %.c include/fake.h
 	@mkdir -p $(@D)
 	@echo "  CC      $*.o"
 	@cd $(O) && gcc -g -c -I../source/include -DSTAMP='"$(stamp)"' -o $*.o ../source/$*.c
+	@printf 'deps_$*.o := \\\n  /kernel/source/include/fake.h \\\n' > $(@D)/.$(@F).cmd
 """
 RMAP = """// SPDX-License-Identifier: GPL-2.0
 #include "fake.h"

@@ -6,14 +6,19 @@ The payloads are marker files in a made-up home folder, bounded bytes and bounde
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rmaplab.build import buildlog, selftests
+from rmaplab.build import buildlog, sandbox, seccomp, selftests, stale, trust
 from rmaplab.build import kernel as build_kernel
-from rmaplab.errors import BuildError, PatchError
+from rmaplab.build.bubblewrap import Form
+from rmaplab.config.paths import project
+from rmaplab.errors import BuildError, InfraError, PatchError
 from rmaplab.model import Build, Kernel, ResolvedKernel
 from rmaplab.source import patched
 from rmaplab.source import series as series_source
@@ -169,6 +174,93 @@ def test_a_series_changes_neither_the_tree_nor_the_build_of_its_base(
     assert (shared / "mm/ksm.c").stat().st_ino == (wanted.tree.path / "mm/ksm.c").stat().st_ino
     build(tree, tmp_path, cache, series)
     assert (hashes(base.folder), hashes(wanted.tree.path)) == before
+
+
+def test_a_strangers_code_is_not_built_in_a_weak_sandbox(
+    tmp_path: Path,
+    cache: Cache,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tree = fake_tree.make(tmp_path / "linux")
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    asked = request(tree, tmp_path, cache, series)
+    of_debian = replace(asked, tree=replace(asked.tree, spec="debian:linux-source-6.12"))
+    bundled = replace(of_debian.series, origin=str(project() / "patches/device-exclusive"))
+    monkeypatch.setattr(seccomp, "program", lambda: b"")
+    for wanted, who in ((asked, "the tree dir:"), (of_debian, f"the series {series}")):
+        with pytest.raises(
+            InfraError, match=f"^{who}.* is not built, because .* every system call"
+        ):
+            build_kernel.build(wanted, cache, jobs=1)
+    own = build_kernel.build(replace(of_debian, series=bundled), cache, jobs=1)
+    assert own.image.exists()
+    assert "the sandbox of this host is weak" in " ".join(capsys.readouterr().err.split())
+    monkeypatch.setenv(trust.UNSAFE, "1")
+    assert build_kernel.build(asked, Cache(tmp_path / "other"), jobs=1).image.exists()
+
+
+def test_roots_user_for_foreign_code_is_weak(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trust.weaknesses() == ()
+    monkeypatch.setattr(sandbox, "best_form", lambda: Form(None, True))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert trust.weaknesses() == ("foreign code has root's user, without its capabilities",)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert trust.weaknesses() == ()
+
+
+TIMES = {
+    "of the objects": "touch -c -d +1hour $(O)/mm/rmap.o $(O)/mm/ksm.o",
+    "of the image": "mkdir -p $(O)/arch/x86/boot; cp $(O)/vmlinux $(image); "
+    "touch -d +1hour $(image)",
+}
+
+
+@pytest.mark.parametrize("what", TIMES)
+def test_times_of_a_series_own_making_bring_no_object_of_the_base_back(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A series that changes a header, and whose Makefile makes the base's objects look new."""
+    tree = fake_tree.make(tmp_path / "linux")
+    base = build(tree, tmp_path, cache)
+    (tree / "Makefile").write_text(after("olddefconfig", f"-{TIMES[what]}"), encoding="utf-8")
+    fake_tree.change(tree, "include/fake.h", "FAKE 1", "FAKE 2")
+    whole = build(tree, tmp_path, Cache(tmp_path / "other"))
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    made = build(tree, tmp_path, cache, series)
+    assert made.image.read_bytes() == whole.image.read_bytes()
+    assert made.image.read_bytes() != base.image.read_bytes()
+    # The control: if nothing is deleted, the base is tested under the series' name.
+    monkeypatch.setattr(stale, "drop", lambda *words: frozenset())
+    stale_one = build(tree, tmp_path, Cache(tmp_path / "third"), series)
+    assert stale_one.image.read_bytes() == base.image.read_bytes()
+
+
+def test_a_base_that_changes_while_a_copy_of_it_is_built_is_noticed_and_dropped(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the sandbox had not held: here the lab itself changes the kept build."""
+    tree = fake_tree.make(tmp_path / "linux")
+    base = build(tree, tmp_path, cache)
+    fake_tree.change(tree, "mm/rmap.c", "return FAKE", "return 2")
+    series = str(fake_tree.series_of(tree, tmp_path / "series"))
+    drop = stale.drop
+
+    def also_change(*words: Any) -> frozenset[str]:
+        kept = base.folder / "obj/mm/ksm.o"
+        before = kept.stat()
+        content = kept.read_bytes()
+        kept.write_bytes(content.replace(b"ksm", b"msk"))
+        os.utime(kept, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return drop(*words)
+
+    monkeypatch.setattr(stale, "drop", also_change)
+    with pytest.raises(InfraError, match="is not as it was before a build started"):
+        build(tree, tmp_path, cache, series)
+    assert list(cache.entries(("builds",))) == []
+    monkeypatch.undo()
+    assert build(tree, tmp_path, cache, series).image.exists()
 
 
 def test_a_make_that_does_not_end_is_ended_and_its_log_kept(tmp_path: Path, cache: Cache) -> None:

@@ -432,7 +432,9 @@ def test_a_reader_has_the_labs_python(tmp_path: Path) -> None:
 
 def test_the_doctor_tries_each_protection(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {finding.name: finding for finding in doctor._protections()}
-    assert len(found) == 6
+    assert len(found) == 10
+    assert all(found[f"sandbox: {name}"].ok for name in ("system calls", "memory", "disk"))
+    assert found["sandbox: strangers"].ok
     assert found["sandbox: settings of the host"].ok
     assert found["sandbox: environment"].ok
     assert found["sandbox: network"].ok
@@ -448,8 +450,11 @@ def test_the_doctor_sees_a_protection_that_is_missing(monkeypatch: pytest.Monkey
         return stream(*words, **{**more, "env": dict(os.environ)})
 
     monkeypatch.setattr(proc, "stream", with_environment)
+    monkeypatch.setattr(seccomp, "program", lambda: b"")
     found = {finding.name: finding.ok for finding in doctor._protections()}
     assert not found["sandbox: settings of the host"]
     assert not found["sandbox: environment"]
     assert not found["sandbox: processes"]
     assert found["sandbox: foreign user"] is (os.geteuid() != 0)
+    assert not found["sandbox: system calls"]
+    assert not found["sandbox: strangers"]

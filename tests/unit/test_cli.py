@@ -940,6 +940,6 @@ def test_a_limit_for_builds_that_is_no_number_of_seconds_is_refused(
 
 def test_a_limit_for_builds_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RMAPLAB_BUILD_LIMIT", raising=False)
-    assert runs.builder(Catalogue(), 1).step_limit_s == 7200
+    assert runs.builder(Catalogue(), 1).step_limit_s is None
     monkeypatch.setenv("RMAPLAB_BUILD_LIMIT", "90.5")
     assert runs.builder(Catalogue(), 1).step_limit_s == 90.5

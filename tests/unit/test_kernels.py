@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rmaplab.build import kernel as build_kernel
+from rmaplab.build.sandbox import STEP_LIMIT_S
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import BuildError, InfraError, UserError
 from rmaplab.model import Build, Kernel, Patch, ResolvedKernel
@@ -293,3 +294,14 @@ def test_a_diff_that_ends_as_a_mail_does_is_saved_whole() -> None:
     text = b"--- a/x\n+++ b/x\n@@ -1,2 +1 @@\n x\n-- \n2.39\n"
     mail = series_source.as_mail(Patch("p", "s", "", text, "", ("x",)), 1, 1)
     assert diff.trimmed(mail) == text
+
+
+def test_the_time_of_a_make_is_the_environments_else_the_lab_files_else_the_labs(
+    builder: KernelBuilder, patched: Kernel
+) -> None:
+    plain = builder.resolve(patched)
+    hurried = builder.resolve(replace(patched, make_limit_s=60))
+    assert (builder.limit_of(plain), builder.limit_of(hurried)) == (STEP_LIMIT_S, 60)
+    assert plain.key == hurried.key
+    builder.step_limit_s = 90.5
+    assert builder.limit_of(hurried) == 90.5
