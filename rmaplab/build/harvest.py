@@ -19,7 +19,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -173,14 +172,20 @@ def copy_folder(folder: Path, name: str, target: Path) -> None:
     and links.
     """
     with _opened_folder(folder, name) as inner:
-        # The descriptor's path in /proc is the folder, whatever links its own path had.
-        place = f"/proc/self/fd/{inner}"
-        for where, _, names in os.walk(place):
-            for one in names:
-                mode = Path(where, one).lstat().st_mode
-                if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-                    raise BuildError(f"{name}/{one} is {_kind(mode)}")
-        shutil.copytree(place, target, symlinks=True)
+        # The descriptor's path in /proc is the folder, whatever links its own path had. find and
+        # cp go as deep as the file system does; Python has too few frames for that.
+        place = f"/proc/{os.getpid()}/fd/{inner}/."
+        known = [word for kind in "fdl" for word in ("!", "-type", kind)]
+        odd = proc.run(["find", place, *known, "-printf", "%P\\0%y\\0", "-quit"]).stdout
+        if odd:
+            where, kind = odd.decode("utf-8", "surrogateescape").split("\0")[:2]
+            raise BuildError(f"{name}/{where} is {_KINDS.get(kind[-1], 'a device')}")
+        proc.run(["cp", "--recursive", "--no-dereference", "--preserve=mode,timestamps", "--",
+                  place, target])  # fmt: skip
+
+
+_KINDS = {"p": "a FIFO", "s": "a socket"}
+"""Files that are neither regular nor folder nor link, by find's letter for them."""
 
 
 def _parts(name: str) -> list[str]:

@@ -29,7 +29,8 @@ all:
 """
 INNER = """\
 include local_config.mk
-all: $(addprefix $(OUTPUT)/,good broken needy)
+all: sly $(addprefix $(OUTPUT)/,good broken needy)
+sly: $(OUTPUT)/good
 \t@ln -sf /etc/passwd $(OUTPUT)/sly
 local_config.mk:
 \t@echo "# $(shell id -u)" > $@
