@@ -75,7 +75,7 @@ void shim_begin(void)
 		sscanf(text, "%ld:%ld", &clock_jump, &clock_from);
 }
 
-/* The path if it is below the root, absolute, in a buffer; or NULL. */
+/* The path from the root, in a buffer; empty for the root, NULL elsewhere. */
 static const char *ours(const char *path, char *buf)
 {
 	size_t len;
@@ -89,9 +89,12 @@ static const char *ours(const char *path, char *buf)
 		snprintf(buf + len, PATH_MAX - len, "/%s", path);
 		path = buf;
 	}
-	if (strncmp(path, root, strlen(root)) || path[strlen(root)] != '/')
+	if (strncmp(path, root, strlen(root)))
 		return NULL;
-	return path + strlen(root) + 1;
+	path += strlen(root);
+	if (!*path)
+		return path;
+	return *path == '/' ? path + 1 : NULL;
 }
 
 static void put(const void *bytes, size_t len)
