@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rmaplab.model import (
@@ -26,6 +26,7 @@ from rmaplab.model import (
     Subtest,
     Verdict,
     selects,
+    version_range,
 )
 
 _NOBODY = Allowlist()
@@ -98,16 +99,39 @@ def _judge(
 
 def applies(known: Expectation, cell: Cell) -> bool:
     """Return whether an expectation speaks of this cell."""
-    return selects(known.patterns, cell)
+    return cell.kernel not in known.outside and selects(known.patterns, cell)
+
+
+def due(
+    expectations: Iterable[Expectation], versions: Mapping[str, str]
+) -> tuple[Expectation, ...]:
+    """Return the expectations with the kernels that are outside their range.
+
+    ``versions`` are those of the run's kernels, by name.
+    """
+    return tuple(
+        replace(known, outside=_outside(known.tree, versions)) if known.tree else known
+        for known in expectations
+    )
+
+
+def _outside(tree: str, versions: Mapping[str, str]) -> tuple[str, ...]:
+    wanted = version_range(tree)
+    return tuple(name for name, version in versions.items() if version not in wanted)
 
 
 def unmatched(
     expectations: Iterable[Expectation], cells: Iterable[Cell]
 ) -> tuple[Expectation, ...]:
-    """Return the expectations that speak of no cell at all: stale, or misspelt."""
+    """Return the expectations that speak of no cell at all: stale, or misspelt.
+
+    One that is for other kernels than the run's is neither.
+    """
     everything = tuple(cells)
     return tuple(
-        known for known in expectations if not any(applies(known, cell) for cell in everything)
+        known
+        for known in expectations
+        if not any(selects(known.patterns, cell) for cell in everything)
     )
 
 

@@ -193,6 +193,7 @@ class Catalogue:
                 config=tuple(needs.config),
                 files=tuple(needs.files),
                 userspace=Userspace(needs.userspace) if needs.userspace else None,
+                tree=needs.tree,
             ),
             settings=tuple(entry.settings),
             limit_s=entry.limit_s,

@@ -280,6 +280,7 @@ def _expectations(
                 reason=entry.reason,
                 line=document.line(("expect", number)),
                 inherited=entry.inherited,
+                tree=entry.tree,
             )
             for pattern in patterns
         ]

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rmaplab.config.yamlsource import Document, Location
-from rmaplab.model import ARCHITECTURES, MemoryDumpPolicy
+from rmaplab.model import ARCHITECTURES, MemoryDumpPolicy, version_range
 from rmaplab.model.architecture import DEFAULT
 from rmaplab.text import near_miss
 
@@ -33,6 +33,17 @@ def _architecture(name: str) -> str:
 
 
 Architecture = Annotated[str, AfterValidator(_architecture)]
+
+
+def _tree_range(text: str) -> str:
+    try:
+        version_range(text)
+    except ValueError as error:
+        raise PydanticCustomError("tree", "{error}", {"error": str(error)}) from error
+    return text
+
+
+TreeRange = Annotated[str, AfterValidator(_tree_range)]
 
 
 def _listed(value: object) -> object:
@@ -76,6 +87,7 @@ class ExpectEntry(_Model):
     splat: str = ""
     subtests: list[Pattern] = []
     inherited: bool = True
+    tree: TreeRange = ""
     reason: Annotated[str, Field(min_length=1)]
 
 
@@ -225,6 +237,7 @@ class RequiresEntry(_Model):
     config: list[str] = []
     files: list[str] = []
     userspace: Literal["initramfs", "host"] | None = None
+    tree: TreeRange = ""
 
 
 class TestcaseFile(_Model):

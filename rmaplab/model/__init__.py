@@ -112,7 +112,7 @@ from rmaplab.model.verdicts import (
     Outcome,
     Verdict,
 )
-from rmaplab.model.version import version_numbers
+from rmaplab.model.version import VersionRange, version_numbers, version_range
 
 __all__ = [
     "ARCHITECTURES",
@@ -198,6 +198,7 @@ __all__ = [
     "Upstream",
     "Userspace",
     "Verdict",
+    "VersionRange",
     "Vmtest",
     "Walker",
     "Write",
@@ -209,4 +210,5 @@ __all__ = [
     "selects",
     "span",
     "version_numbers",
+    "version_range",
 ]

@@ -27,7 +27,10 @@ class TestcaseKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """The requirements of a testcase; a guest or kernel that lacks one makes it a skip."""
+    """The requirements of a testcase; a guest or kernel that lacks one makes it a skip.
+
+    ``tree`` is a range of kernel versions.
+    """
 
     devices: tuple[str, ...] = ()
     nodes: int = 1
@@ -39,6 +42,7 @@ class Requirements:
     config: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     userspace: Userspace | None = None
+    tree: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,9 @@ class Expectation:
 
     ``heirs`` are the kernels that are built on one that ``kernel`` matches: they may fail as well,
     and need not. There are none if the entry is not ``inherited``.
+
+    ``tree`` is the range of kernel versions that the entry is for; ``outside`` are the kernels of a
+    run that are not in it, of which the entry says nothing.
     """
 
     kernel: str
@@ -138,6 +145,8 @@ class Expectation:
     device: str = "*"
     inherited: bool = True
     heirs: tuple[str, ...] = ()
+    tree: str = ""
+    outside: tuple[str, ...] = ()
 
     @property
     def patterns(self) -> dict[str, tuple[str, ...]]:
@@ -152,7 +161,7 @@ class Expectation:
 
     def demands(self, kernel: str) -> bool:
         """Return whether a kernel has to fail like that: not one that is built on another."""
-        return fnmatch.fnmatchcase(kernel, self.kernel)
+        return kernel not in self.outside and fnmatch.fnmatchcase(kernel, self.kernel)
 
 
 @dataclass(frozen=True, slots=True)

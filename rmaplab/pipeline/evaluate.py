@@ -125,13 +125,14 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
         cells = ()
     spoilt = folder.spoilt(journal, [c.id for c in cells if c.id not in known.observations])
     judged = []
+    expectations = record.expectations
     for cell in cells:
         if why := spoilt.get(cell.id):
             seen = cellfiles.save(folder, cell.id, Observation(detail=f"{why}: {_RUN_AGAIN}"))
         else:
             seen = known.observations.get(cell.id) or observe_cell(folder, cell)
         seen = postrun.onto(cell, seen)
-        judged.append(CellResult(cell, seen, judge(cell, seen, lab.expectations, record.allowlist)))
+        judged.append(CellResult(cell, seen, judge(cell, seen, expectations, record.allowlist)))
     comparison = None
     if record.comparison is not None and judged:
         a, b = record.comparison
@@ -142,10 +143,10 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
             [result for result in judged if result.cell.kernel == b],
             read=lambda result: _deltas(folder, result),
             limits=lab.limits,
-            expectations=lab.expectations,
+            expectations=expectations,
         )
     whole = len(record.cells) == size and record.is_whole
-    stale = unmatched(lab.expectations, cells) if whole and cells else ()
+    stale = unmatched(expectations, cells) if whole and cells else ()
     remarks = (
         *_allowlist_remarks(record, judged, whole),
         *_boot_remarks(judged),

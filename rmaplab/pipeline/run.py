@@ -373,6 +373,7 @@ def _run_cells(
         sources,
         selftest_builds=selftest_builds,
         quota=quota,
+        versions=record.versions,
     )
     runner = Runner(folder, record, cell_setups, LocalExecutor(jobs), quota=quota, seen=run.seen)
     expected = History(builder.cache).expected(cells, record.accelerator)

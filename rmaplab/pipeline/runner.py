@@ -116,7 +116,7 @@ class Runner:
         return CellResult(cell, seen, self._judgement(cell, seen))
 
     def _judgement(self, cell: Cell, seen: Observation) -> Judgement:
-        return judge(cell, seen, self._record.lab.expectations, self._record.allowlist)
+        return judge(cell, seen, self._record.expectations, self._record.allowlist)
 
     def _write_reproduce(self, cell: Cell, launch: Launch) -> None:
         text = reproduce.script(self._record, cell, launch)

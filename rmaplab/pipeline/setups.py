@@ -13,7 +13,7 @@ from rmaplab.guest.cellsetup import CellSetup, CellTask
 from rmaplab.guest.command import Launch
 from rmaplab.guest.notrun import NotBooted, NotBuilt, NotRun, Skip
 from rmaplab.guest.template import BootFailed
-from rmaplab.model import Build, Cell, Isolation, Lab
+from rmaplab.model import Build, Cell, Isolation, Lab, version_range
 from rmaplab.pipeline.calibration import UNCALIBRATED
 from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.templates import audit_words
@@ -91,12 +91,14 @@ class CellSetups:
         *,
         selftest_builds: SelftestBuilds,
         quota: MemoryQuota,
+        versions: Mapping[str, str],
     ) -> None:
         self._configs = configs
         self._launches = launches
         self._sources = found
         self._selftest_builds = selftest_builds
         self._quota = quota
+        self._versions = versions
 
     def of(self, cell: Cell) -> CellTask | NotRun:
         """Return the task of a cell, or why there is none."""
@@ -119,6 +121,9 @@ class CellSetups:
         return CellTask(cell, setup, userspace_of(cell.guest).program_path(cell.testcase))
 
     def _lacks(self, cell: Cell) -> str:
+        version, tree = self._versions.get(cell.kernel, ""), cell.testcase.requires.tree
+        if version not in version_range(tree):
+            return f"needs a kernel {tree}, and this one is {version}"
         config = self._configs[cell.kernel]
         for symbol in cell.testcase.requires.config:
             if config.get(symbol, "n") == "n":

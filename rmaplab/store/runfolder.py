@@ -24,7 +24,8 @@ import pydantic
 
 from rmaplab.errors import ExitCode, InfraError, UserError
 from rmaplab.evidence.names import MEMORY
-from rmaplab.model import Allowlist, Cell, Lab, LabOptions, regex
+from rmaplab.judge import due
+from rmaplab.model import Allowlist, Cell, Expectation, Lab, LabOptions, regex
 from rmaplab.plan import more_repeats
 from rmaplab.store import cellseal, foreign
 from rmaplab.store.cache import remove
@@ -151,6 +152,16 @@ class RunRecord:
     def not_built(self) -> dict[str, str]:
         """The kernels that were not built, and why."""
         return {name: facts.error for name, facts in self.kernels.items() if facts.error}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the kernels, by name."""
+        return {name: facts.version for name, facts in self.kernels.items()}
+
+    @property
+    def expectations(self) -> tuple[Expectation, ...]:
+        """The lab's expectations, each for the kernels that are in its range."""
+        return due(self.lab.expectations, self.versions)
 
     @property
     def allowlist(self) -> Allowlist:

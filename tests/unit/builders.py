@@ -208,6 +208,7 @@ def expectation(
     guest: str = "*",
     settings: str = "*",
     subtests: tuple[str, ...] = (),
+    tree: str = "",
 ) -> Expectation:
     return Expectation(
         kernel=kernel,
@@ -220,6 +221,7 @@ def expectation(
         subtests=subtests,
         reason="known",
         line=12,
+        tree=tree,
     )
 
 

@@ -133,7 +133,12 @@ def a_run(
     found = setups.sources(boots, lab, frozenset())
     launches = Launches({"base": LAUNCH}, {})
     cell_setups = CellSetups(
-        {"base": {}}, launches, found, selftest_builds=SelftestBuilds(), quota=quota
+        {"base": {}},
+        launches,
+        found,
+        selftest_builds=SelftestBuilds(),
+        quota=quota,
+        versions=record.versions,
     )
     runner = Runner(folder, record, cell_setups, executor, quota=quota, seen=seen)
     return Run(folder, seen, runner, some)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmaplab.judge import applies, judge, unmatched
+from rmaplab.judge import applies, due, judge, unmatched
 from rmaplab.model import (
     Allowance,
     Allowlist,
@@ -353,3 +353,40 @@ def test_a_judgement_says_what_was_expected() -> None:
     assert judge(cell(), observation(failed()), ()).expected is Verdict.PASS
     assert judge(cell(), observation(failed()), [expectation()]).expected is Verdict.FAIL
     assert judge(cell(), observation(passed()), [expectation()]).expected is Verdict.FAIL
+
+
+# -- expectations for some kernels ---------------------------------------------------------------
+
+OLD = {"base": "6.12.117"}
+NEW = {"base": "6.15.0-rc2"}
+
+
+@pytest.mark.parametrize(
+    ("versions", "seen", "expected", "as_expected"),
+    [
+        (OLD, observation(failed()), Verdict.FAIL, True),
+        (OLD, observation(passed()), Verdict.FAIL, False),
+        (NEW, observation(passed()), Verdict.PASS, True),
+        (NEW, observation(failed()), Verdict.PASS, False),
+        ({}, observation(passed()), Verdict.FAIL, False),  # not known: the entry holds
+        ({"base": "?"}, observation(passed()), Verdict.FAIL, False),
+    ],
+)
+def test_an_expectation_is_due_on_the_kernels_in_its_range(
+    versions: dict[str, str], seen: Observation, expected: Verdict, as_expected: bool
+) -> None:
+    known = due([expectation("*", tree="<6.15")], versions)
+    judged = judge(cell(), seen, known)
+    assert (judged.expected, judged.as_expected) == (expected, as_expected)
+    assert known[0].demands("base") is (expected is Verdict.FAIL)
+
+
+def test_an_expectation_for_other_kernels_than_the_runs_is_not_stale() -> None:
+    known = due([expectation("*", tree="<6.15"), expectation("none/*", tree="<6.15")], NEW)
+    assert [one.testcase for one in unmatched(known, [cell()])] == ["none/*"]
+
+
+def test_two_kernels_of_a_run_have_their_own_expectations() -> None:
+    known = due([expectation("*", tree="<6.15")], {"base": "6.12.1", "new": "7.3.4"})
+    for name, fine in (("base", True), ("new", False)):
+        assert judge(cell(kernel=name), observation(failed()), known).as_expected is fine

@@ -80,7 +80,26 @@ def setup_of(
         found,
         selftest_builds=built or SelftestBuilds(),
         quota=quota,
+        versions={"base": "6.12.117"},
     ).of(one)
+
+
+@pytest.mark.parametrize(
+    ("tree", "lacks"),
+    [
+        ("", ""),
+        (">=6.12", ""),
+        (">=6.1,<6.13", ""),
+        (">=7.2", "needs a kernel >=7.2, and this one is 6.12.117"),
+        ("<6.12", "needs a kernel <6.12, and this one is 6.12.117"),
+    ],
+)
+def test_a_testcase_for_other_kernels_is_a_skip_with_the_reason(tree: str, lacks: str) -> None:
+    one = builders.cell()
+    needs = replace(one.testcase.requires, tree=tree)
+    one = replace(one, testcase=replace(one.testcase, requires=needs))
+    found = setup_of(one, {})
+    assert (found.reason if isinstance(found, Skip) else "") == lacks
 
 
 def test_a_cell_that_runs_has_its_setup_its_program_and_its_permit() -> None:
