@@ -13,6 +13,7 @@
 #include "kpagecount.h"
 #include "protocol.h"
 #include "pte_count.h"
+#include "ram.h"
 
 #define CHUNK		4096UL	/* PFNs a read */
 
@@ -140,7 +141,8 @@ static void compare_page(struct comparison *c, uint64_t pfn, long claimed,
 		c->zero++;
 		return;
 	}
-	if (f & KPF_NOPAGE) {
+	/* Of device memory kpageflags says KPF_NOPAGE, or nothing (since 7.2). */
+	if (f & KPF_NOPAGE || !ram_has(pfn)) {
 		c->device++;
 		return;
 	}

@@ -25,6 +25,7 @@
 #include "mount.h"
 #include "port.h"
 #include "privilege.h"
+#include "probe.h"
 #include "protocol.h"
 #include "sizes.h"
 #include "workload.h"
@@ -66,6 +67,10 @@ static void say_ready(void)
 	event_int(KEY_CPUS, sysconf(_SC_NPROCESSORS_ONLN));
 	event_raw(KEY_NODES, nodes);
 	event_int(KEY_MEMORY_KB, (long long)si.totalram * si.mem_unit / 1024);
+	event_open(KEY_PROBES);
+	event_bool(KEY_VVAR_COUNTED, probes.vvar_counted);
+	event_bool(KEY_HOLE_IS_NOPAGE, probes.hole_is_nopage);
+	event_close();
 	event_end();
 }
 
@@ -89,6 +94,7 @@ int main(void)
 	if (!port_open())
 		give_up("no virtio port named " AGENT_PORT);
 	privilege_init();
+	probe_init();
 	audit_init();
 	touch_memory();
 	/* What the kernel says from here on is not the boot's any more. */

@@ -14,7 +14,9 @@
 
 #include "compiler.h"
 #include "kernel_abi.h"
+#include "probe.h"
 #include "pte_count.h"
+#include "ram.h"
 #include "sizes.h"
 #include "swap_types.h"
 
@@ -29,22 +31,6 @@ static uint8_t kernel_thread[CACHED_PIDS / 8];
 static long special_vmas;		/* of the present walk */
 
 /* -- memory for the counts ---------------------------------------------- */
-
-/* The page frame behind the last one of RAM. */
-static unsigned long ram_end(void)
-{
-	FILE *f = fopen("/proc/iomem", "re");
-	unsigned long long start, last, end = 0;
-	char line[256];
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%llx-%llx : System RAM", &start, &last) == 2 &&
-		    strstr(line, "System RAM") && last > end)
-			end = last;
-	if (f)
-		fclose(f);
-	return (end + 1) >> page_shift;
-}
 
 static size_t page_bytes(unsigned long pfns)
 {
@@ -81,7 +67,7 @@ static bool set_size(unsigned long pfns)
 
 static unsigned long wanted_pfns(void)
 {
-	return (ram_end() + BLOCK_PAGES - 1) / BLOCK_PAGES * BLOCK_PAGES;
+	return (ram_look() + BLOCK_PAGES - 1) / BLOCK_PAGES * BLOCK_PAGES;
 }
 
 /* Memory may have been plugged in since boot. */
@@ -224,6 +210,8 @@ static void visit_range(int pagemap, struct mapping *m, unsigned long end,
  */
 static bool is_special(const char *name)
 {
+	if (!strcmp(name, "[vvar]"))
+		return !probes.vvar_counted;
 	if (!strncmp(name, "[vvar", 5) || !strcmp(name, "[vsyscall]"))
 		return true;
 	/* Shared anonymous memory is "/dev/zero (deleted)". */
@@ -253,7 +241,8 @@ static void visit_vma(int pagemap, pid_t pid, char *line,
 		special_vmas++;
 		return;
 	}
-	m.anon = !m.shared && !inode && strcmp(name, "[vdso]");
+	m.anon = !m.shared && !inode && strcmp(name, "[vdso]") &&
+		 strcmp(name, "[vvar]");
 	visit_range(pagemap, &m, end, visit);
 }
 

@@ -87,6 +87,9 @@
 #define KEY_CPUS		"cpus"
 #define KEY_NODES		"nodes"
 #define KEY_MEMORY_KB		"memory_kb"
+#define KEY_PROBES		"probes"
+#define KEY_VVAR_COUNTED	"vvar_counted"
+#define KEY_HOLE_IS_NOPAGE	"hole_is_nopage"
 
 /* error */
 #define KEY_MESSAGE		"message"

@@ -82,6 +82,7 @@ class Ready(AgentEvent):
     cpus: Int = 0
     nodes: tuple[Int, ...] = ()
     memory_kb: Int = 0
+    probes: dict[str, bool] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from rmaplab.model import Kernel
 from rmaplab.source import series, tree
 from rmaplab.store.cache import Cache
 
-TREES = ("debian:linux-source-6.12", "debian:linux-source-6.1")
+TREES = ("debian:linux-source-6.12", "debian:linux-source-6.1", "debian:linux-source-7.3")
 OPTIONAL = ("kasan", "lockdep", "virtme", "debuginfo", "nodebug")
 
 
