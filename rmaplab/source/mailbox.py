@@ -93,7 +93,7 @@ def split(origin: str, raw: bytes) -> list[Mail]:
 
 def is_mail(raw: bytes) -> bool:
     """Return whether a text begins as an mbox, a mail or a diff does."""
-    return _KNOWN.search(raw[: 1 << 12]) is not None
+    return _KNOWN.search(raw[:4000]) is not None
 
 
 def of_file(path: Path) -> list[Mail]:
