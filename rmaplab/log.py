@@ -116,9 +116,9 @@ class _Log:
         self.stdout.print(text, markup=False, end=end)
 
     def json(self, text: str) -> None:
-        """Write JSON to standard output as it is: json.dumps() escapes all but printable ASCII."""
+        """Write a text for a program to standard output, neither folded nor coloured."""
         try:
-            self.stdout.file.write(text)
+            self.stdout.file.write(printable_lines(text))
             self.stdout.file.flush()
         except BrokenPipeError:
             self.stdout.on_broken_pipe()

@@ -10,8 +10,10 @@ are; surrogates cannot even be written as UTF-8. All of them become escapes that
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
 
+_DEL = 0x7F
 _NAMED = 12
 """The most names that near_miss() lists."""
 
@@ -38,6 +40,14 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return a text of several lines, made printable but for its line ends and tabs."""
     return text if text.isprintable() else text.translate(_LINES)
+
+
+def json_printable(text: str) -> str:
+    """Return JSON with what is not printable in its texts as JSON's own escapes."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    odd = {ord(char) for char in text if not (char.isprintable() or char in "\n\t")}
+    return text.translate({code: json.dumps(chr(code))[1:-1] for code in odd if code > _DEL - 1})
 
 
 def near_miss(word: str, known: Iterable[str], aliases: Iterable[str] = ()) -> str:

@@ -153,7 +153,7 @@ def _show(evaluation: Evaluation, form: str, options: FormatOptions = _NO_OPTION
     if evaluation.comparison is not None:
         terminal.show_kernels(evaluation.record)
         terminal.show_comparison(evaluation.comparison)
-        log.stdout.print(evaluation.summary.cells)
+        log.stdout.print(evaluation.summary.cells, markup=False)
     else:
         terminal.show_cells(evaluation.results)
         terminal.show_allowed(evaluation.results)

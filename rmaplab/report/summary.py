@@ -34,7 +34,7 @@ def _blocks(run: ReportedRun) -> Iterator[list[str]]:
     yield _by_standing(run, Standing.KNOWN, "known to fail")
     if run.comparison is not None:
         yield _numbers(run.comparison)
-    yield [f"{summary.cells}.", ""]
+    yield [f"{escape(summary.cells)}.", ""]
     yield _unstable(run.results)
     yield _repeats(record, run.results)
     yield _allowed(run.results)

@@ -99,7 +99,7 @@ def show_unstable(results: Sequence[CellResult]) -> None:
     table = _table("unstable", "kernel", "repeats", "where")
     for (testcase, kernel, detail), members in groups.items():
         where = ", ".join(f"{one.place} {one.settings}" for one in members)
-        table.add_row(escape(testcase), escape(kernel), f"[bad]{detail}[/]", escape(where))
+        table.add_row(escape(testcase), escape(kernel), f"[bad]{escape(detail)}[/]", escape(where))
     log.stdout.print(table)
 
 
@@ -107,8 +107,8 @@ def _table(*titles: str) -> Table:
     """Make a table whose last column takes the width that is left; the others never fold."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in titles[:-1]:
-        table.add_column(title, no_wrap=True)
-    table.add_column(titles[-1], overflow="fold")
+        table.add_column(escape(title), no_wrap=True)
+    table.add_column(escape(titles[-1]), overflow="fold")
     return table
 
 
@@ -141,8 +141,8 @@ def show_comparison(comparison: Comparison) -> None:
         style = "bad" if change.is_bad else _CHANGE_STYLE.get(change, "")
         table.add_row(
             escape(testcase),
-            base,
-            patched,
+            escape(base),
+            escape(patched),
             f"[{style}]{change}[/]" if style else str(change),
             str(len(rows)),
             _why([row.detail for row in rows]) + _where(rows, comparison.rows),
@@ -158,8 +158,8 @@ def _show_splats(comparison: Comparison) -> None:
     """Show the new splats with the beginning of their text, the others in a line each."""
     for splat in comparison.new_splats:
         where = ", ".join(sorted({row[0] for row in splat.rows}))
-        title = escape(f"{printable(splat.title)} [{where}]")
-        log.stdout.print(f"[bad]new splat:[/] {title}")
+        title = f"{printable(splat.title)} [{where}]"
+        log.stdout.print(f"[bad]new splat:[/] {escape(title)}")
         lines = splat.excerpt.splitlines()
         for line in lines[:EXCERPT_LINES]:
             log.stdout.print("    " + printable(line), markup=False)

@@ -30,6 +30,7 @@ from rmaplab.plan import more_repeats
 from rmaplab.store import cellseal, foreign
 from rmaplab.store.cache import remove
 from rmaplab.store.files import half_of, make_folder, sync, write_whole
+from rmaplab.text import json_printable
 
 SCHEMA_VERSION = 1
 JOURNAL = "events.jsonl"
@@ -342,7 +343,7 @@ class RunFolder:
 
     def write_record(self, record: RunRecord) -> None:
         """Write run.json."""
-        self.write(RECORD, _RECORD.dump_json(record, indent=1).decode() + "\n")
+        self.write(RECORD, json_printable(_RECORD.dump_json(record, indent=1).decode()) + "\n")
 
     def read_record(self) -> RunRecord:
         """Read run.json.
@@ -443,6 +444,11 @@ def _check_names(path: Path, record: RunRecord) -> None:
         for name in some:
             if not _NAME.fullmatch(name):
                 raise UserError(f"{path}: {name!r} can be no {noun} of a run")
+    wanted = {kernel.name for kernel in lab.kernels if record.kernels} | {
+        *(record.comparison or ())
+    }
+    if lacking := sorted(wanted - record.kernels.keys()):
+        raise UserError(f"{path}: it does not say which kernel {lacking[0]!r} was")
     patterns = [
         *(one.pattern for one in lab.allowances),
         *(one.splat for one in lab.expectations),

@@ -302,6 +302,11 @@ def _check_shown(run: Path, printed: str) -> None:
         assert not odd, f"{name} has {odd}"
 
 
+def evaluation_of(run: Path) -> Evaluation:
+    """Judge a run's folder."""
+    return evaluate(RunFolder.open(run))
+
+
 def judged(place: Place) -> str:
     """Report on the run as ``report`` does; return what it came to.
 

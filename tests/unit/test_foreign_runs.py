@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,10 @@ def place(tmp_path: Path) -> Place:
     return Place.made(tmp_path)
 
 
-def changed(place: Place, change: Callable[[dict[str, object]], object]) -> None:
+Record = dict[str, Any]
+
+
+def changed(place: Place, change: Callable[[Record], object]) -> None:
     path = place.run / "run.json"
     record = json.loads(path.read_text("utf-8"))
     change(record)
@@ -74,38 +78,48 @@ def test_folders_without_end_are_not_followed(place: Place) -> None:
 
 
 def test_a_pattern_that_takes_for_ever_is_refused(place: Place) -> None:
-    changed(place, lambda r: r["lab"]["allowances"][0].update(pattern="(a+)+$"))  # type: ignore[index]
+    changed(place, lambda r: r["lab"]["allowances"][0].update(pattern="(a+)+$"))
     with pytest.raises(UserError, match="is repeated"):
         judged(place)
 
 
 @pytest.mark.parametrize("pattern", ["((", "["])
 def test_a_pattern_that_is_none_is_refused(place: Place, pattern: str) -> None:
-    changed(place, lambda r: r["lab"]["expectations"][0].update(splat=pattern))  # type: ignore[index]
+    changed(place, lambda r: r["lab"]["expectations"][0].update(splat=pattern))
     with pytest.raises(UserError, match="not a regular expression"):
         judged(place)
 
 
 def test_a_lab_of_more_cells_than_can_be_run_is_refused(place: Place) -> None:
-    changed(place, lambda r: r["lab"].update(repeat=900_000))  # type: ignore[attr-defined]
+    changed(place, lambda r: r["lab"].update(repeat=900_000))
     with pytest.raises(UserError, match="cells: at most"):
         judged(place)
 
 
-def test_a_run_that_does_not_say_its_kernels_is_refused(place: Place) -> None:
-    changed(place, lambda r: r.update(kernels={}))
+@pytest.mark.parametrize("change", [
+    lambda r: r.update(kernels={}), lambda r: r["kernels"].pop("base"),
+    lambda r: r.update(comparison=["base", "x"]),
+])  # fmt: skip
+def test_a_run_that_does_not_say_its_kernels_is_refused(
+    place: Place, change: Callable[[Record], object]
+) -> None:
+    changed(place, change)
+    (place.run / CELL / "memory.elf.zst").write_bytes(b"x")
+    for verb in (judged, inspected, recorded):
+        with pytest.raises(UserError, match="does not say which kernel"):
+            verb(place)
+
+
+def test_a_run_without_a_comparison_may_lack_its_kernels(place: Place) -> None:
+    changed(place, lambda r: r.update(kernels={}, comparison=None))
     (place.run / CELL / "memory.elf.zst").write_bytes(b"x")
     with pytest.raises(UserError, match="does not say which kernel"):
         inspected(place)
-
-
-def test_lists_of_subtests_come_from_kernels_that_are_named(place: Place) -> None:
-    def change(record: dict[str, object]) -> None:
-        record["kernels"] = {}
-        for testcase in record["lab"]["testcases"]:  # type: ignore[index]
-            testcase["upstream"] = {"program": "x"}
-
-    changed(place, change)
+    for testcase in (record := json.loads((place.run / "run.json").read_text("utf-8")))["lab"][
+        "testcases"
+    ]:
+        testcase["upstream"] = {"program": "x"}
+    changed(place, lambda r: r.update(record))
     assert recorded(place) == "recorded"
 
 
