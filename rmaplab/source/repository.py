@@ -78,6 +78,13 @@ class Repository:
             raise UserError(f"{self.place} has no commit {ref!r}{_said(done.complaint)}")
         return found
 
+    def count(self, commits: str, *options: str) -> int:
+        """Return how many commits a range has. Raises UserError if there is no such range."""
+        done = self._git("rev-list", "--count", *options, "--end-of-options", commits)
+        if not done.ok:
+            raise UserError(f"{self.place} has no range {commits!r}{_said(done.complaint)}")
+        return int(done.answer)
+
     def patches(self, commits: str) -> bytes:
         """Return the patches of a range as an mbox. Raises UserError if there is no such range."""
         done = self._git(

@@ -139,12 +139,25 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
 def _from_git(spec: str) -> Series:
     repo, hash_sign, commits = spec.removeprefix("git:").rpartition("#")
     if not hash_sign or ".." not in commits or commits.startswith("-"):
         raise UserError(f"not a git range: {spec!r}", hint="write git:REPO#A..B")
     place = Path(repo).expanduser().resolve()
-    mails = repository.find(place).patches(commits)
+    repo_there = repository.find(place)
+    count = repo_there.count(commits, "--no-merges")
+    if count > mailthread.MAX_PATCHES:
+        raise mailthread.too_many(spec, count)
+    if merges := repo_there.count(commits, "--merges"):
+        log.warn(
+            f"{spec}: {merges} merge commit{'s' if merges > 1 else ''} of the range {_are(merges)} "
+            "no patch: what only a merge changed is not tested"
+        )
+    mails = repo_there.patches(commits)
     if not mails:
         raise UserError(f"{spec}: there is no commit in this range")
     name = re.sub(r"[^a-z0-9]+", "-", commits.lower()).strip("-")

@@ -22,6 +22,8 @@ from rmaplab.store.runfolder import RunFolder
 
 NAME = "memory.elf.zst"
 """The name of the file in a cell's folder."""
+MAX_UNPACKED = 64 << 30
+"""Bytes of a saved memory with its empty pages: sixteen times that of the largest guest."""
 # The fastest level: a guest waits for it, and higher ones gain a tenth.
 _LEVEL = 1
 _CHUNK = 1 << 20
@@ -108,7 +110,10 @@ def _check_time(ends: float, size: int) -> None:
 
 
 def unpack(path: Path, target: Path) -> None:
-    """Unpack a saved memory into a sparse file. Raises InfraError if it is damaged."""
+    """Unpack a saved memory into a sparse file. Raises InfraError if it is damaged.
+
+    A file of more than MAX_UNPACKED is: a few bytes of a stranger's can stand for any number.
+    """
     try:
         with path.open("rb") as packed, target.open("wb") as file:
             frame = zstandard.ZstdDecompressor().decompressobj()
@@ -117,6 +122,11 @@ def unpack(path: Path, target: Path) -> None:
                 if not piece:
                     raise InfraError(f"{path} is damaged: it is cut")
                 _write_sparse(file, frame.decompress(piece))
+                if file.tell() > MAX_UNPACKED:
+                    raise InfraError(
+                        f"{path} is damaged: it has more than {MAX_UNPACKED >> 30} GB, and no "
+                        "guest has so much"
+                    )
             file.truncate(file.tell())
     except zstandard.ZstdError as error:
         raise InfraError(f"{path} is damaged: {error}") from error

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from rmaplab.errors import InfraError
 from rmaplab.store import memoryfile
@@ -126,3 +127,13 @@ def test_a_damaged_file_is_told_from_a_missing_one(tmp_path: Path) -> None:
         unpack(path, tmp_path / "elf")
     with pytest.raises(InfraError, match="cannot unpack"):
         unpack(tmp_path / "y", tmp_path / "elf")
+
+
+def test_a_file_that_unpacks_without_end_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = tmp_path / memoryfile.NAME
+    packed.write_bytes(zstandard.compress(bytes(8 << 20)))
+    monkeypatch.setattr(memoryfile, "MAX_UNPACKED", 1 << 20)
+    with pytest.raises(InfraError, match="no guest has so much"):
+        unpack(packed, tmp_path / "elf")

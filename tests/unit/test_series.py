@@ -15,8 +15,9 @@ import pytest
 
 from rmaplab.errors import UserError
 from rmaplab.model import Series
-from rmaplab.source import mail, mailbox
+from rmaplab.source import mail, mailbox, mailthread
 from rmaplab.source import series as series_source
+from rmaplab.source.repository import Repository
 from rmaplab.source.series import load
 
 from .repositories import commit, git, repository
@@ -406,3 +407,24 @@ def test_what_a_mail_says_below_its_subject_is_kept(repo: Path, tmp_path: Path) 
     patches = load(str(as_folder(repo)), tmp_path).patches
     assert patches[0].message == "Because.\n\nFrom here on it is better.\n"
     assert "ümlauts" in patches[1].message
+
+
+def test_a_merge_in_a_range_is_told(
+    repo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(repo, "checkout", "--quiet", "-b", "side", "base")
+    commit(repo, "mm: on the side", {"mm/side.c": "int side;\n"})
+    git(repo, "checkout", "--quiet", "main")
+    git(repo, "merge", "--quiet", "--no-edit", "--no-gpg-sign", "side")
+    assert len(load(f"git:{repo}#base..main", tmp_path).patches) == 3
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 merge commit of the range is no patch" in said
+
+
+def test_a_range_that_is_longer_than_a_series_is_refused_before_it_is_read(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailthread, "MAX_PATCHES", 1)
+    monkeypatch.delattr(Repository, "patches")
+    with pytest.raises(UserError, match="a series of 2 patches is too long: the lab takes 1"):
+        load(f"git:{repo}#base..main", tmp_path)
