@@ -21,7 +21,7 @@ from rmaplab.model import (
     Summary,
     Unstable,
 )
-from rmaplab.pipeline import holding
+from rmaplab.pipeline import holding, pagesources
 from rmaplab.pipeline.postrun import PostRunEvidence
 from rmaplab.plan import plan
 from rmaplab.report import html, junit, results
@@ -248,6 +248,6 @@ def write_reports(evaluation: Evaluation) -> None:
         ("results.json", results.render(run, counters)),
         ("junit.xml", junit.pieces(run)),
         ("summary.md", summary_page.render(run)),
-        ("report.html", html.render(run)),
+        ("report.html", html.render(run, pagesources.read(folder, run.record))),
     ):
         folder.write(name, text, derived=True)

@@ -121,6 +121,27 @@ def _numstat(diff: bytes, scratch: Path, options: tuple[str, ...]) -> list[str]:
     return _names(done.stdout)
 
 
+def line_counts(diff: bytes) -> tuple[tuple[str, int | None, int | None], ...]:
+    """Return path, added and removed lines of each file that a diff changes; None for a binary one.
+
+    Raises DiffError if git does not read the diff.
+    """
+    with tempfile.TemporaryDirectory(prefix="rmaplab-diff-") as scratch:
+        done = apply(diff, Path(scratch), "--numstat", "-z")
+    if not done.ok:
+        raise DiffError(f"git does not read it: {done.complaint.removeprefix('error: ')}")
+    lines = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+    found = []
+    for line in filter(None, lines):
+        added, removed, path = line.split("\t", 2)
+        found.append((path, _count(added), _count(removed)))
+    return tuple(found)
+
+
+def _count(word: str) -> int | None:
+    return int(word) if word.isdecimal() else None
+
+
 def _unsafe(name: str) -> str:
     """Return why a path may not be changed, or an empty string."""
     parts = name.split("/")

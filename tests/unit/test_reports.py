@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import html.parser
 import json
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -155,14 +154,15 @@ def page(results: list[CellResult]) -> str:
 
 
 def test_the_page_escapes_everything_and_loads_nothing() -> None:
+    """The page's own scripts and style are all; tests/unit/test_html.py has their policy."""
     text = page(evil_results())
     tags = _Tags()
     tags.feed(text)
-    assert "script" not in tags.seen
+    assert tags.seen.count("script") == 3
+    assert not {"img", "iframe", "object", "link", "base"} & set(tags.seen)
     assert "alert(1)" in text
     assert "{{ 7*7 }}" in text
     assert "default-src 'none'" in text
-    assert not re.search(r"(src|href)=", text)
 
 
 def test_every_report_of_hostile_text_can_be_written() -> None:
@@ -198,7 +198,7 @@ def test_a_page_has_the_splats_of_a_comparison_without_an_unstable_testcase() ->
     text = page(results)
     assert "Unstable" not in text
     assert "<h2>Splats</h2>" in text
-    assert "<summary>WARNING in demo_zap</summary>" in text.partition("<h2>Cells")[0]
+    assert "</b> WARNING in demo_zap <span" in text.partition("<h2>Splats")[2]
 
 
 def moved(count: int) -> tuple[list[CellResult], Comparison]:
@@ -245,8 +245,7 @@ def test_every_report_shows_the_worst_numbers_and_how_many_there_are(
     assert text.count("vmstat.thp") + text.count("vmstat.thp\\_") >= numbers.SHOWN - 1
     assert f"{31 - numbers.SHOWN} more in report.html" in text
     whole = html_report.render(reported(results, comparison))
-    assert whole.count("vmstat.thp_") == 30
-    assert "<script>" not in whole
+    assert whole.partition("<script type=")[0].count("vmstat.thp_") == 30
 
 
 def test_a_page_shows_what_a_failed_cell_showed() -> None:
