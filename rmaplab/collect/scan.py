@@ -19,21 +19,23 @@ class Scanner:
     A database has one scratch space, and a scan lets other threads run, so each thread has its own.
     """
 
-    def __init__(self, expressions: Sequence[bytes], *, literal: bool = True) -> None:
+    def __init__(
+        self, expressions: Sequence[bytes], *, literal: bool = True, flags: int | None = None
+    ) -> None:
         self._expressions = tuple(expressions)
         self._literal = literal
+        self._flags = flags if flags is not None else 0 if literal else hyperscan.HS_FLAG_CASELESS
         self._local = threading.local()
 
     def _database(self) -> hyperscan.Database:
         database: hyperscan.Database | None = getattr(self._local, "database", None)
         if database is None:
             database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-            flags = 0 if self._literal else hyperscan.HS_FLAG_CASELESS
             database.compile(
                 expressions=self._expressions,
                 ids=list(range(len(self._expressions))),
                 elements=len(self._expressions),
-                flags=[flags] * len(self._expressions),
+                flags=[self._flags] * len(self._expressions),
                 literal=self._literal,
             )
             self._local.database = database
@@ -45,6 +47,17 @@ class Scanner:
 
         def note(_number: int, _start: int, end: int, _flags: int, _context: object) -> None:
             found.add(end)
+
+        if data:
+            self._database().scan(data, match_event_handler=note)
+        return sorted(found)
+
+    def numbers(self, data: bytes) -> list[int]:
+        """Return which of the expressions match, in order."""
+        found: set[int] = set()
+
+        def note(number: int, _start: int, _end: int, _flags: int, _context: object) -> None:
+            found.add(number)
 
         if data:
             self._database().scan(data, match_event_handler=note)
@@ -62,3 +75,21 @@ class Scanner:
             self._database().scan(data, match_event_handler=note)
         found.sort()
         return found
+
+
+class Prefilter:
+    """Tell which of many regular expressions may match a text: all that do, and maybe others.
+
+    Expressions that the library cannot match exactly are made wider by it.
+    """
+
+    def __init__(self, expressions: Sequence[str]) -> None:
+        self._scanner = Scanner(
+            [one.encode() for one in expressions],
+            literal=False,
+            flags=hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH,
+        )
+
+    def candidates(self, text: str) -> list[int]:
+        """Return the numbers of the expressions that may match an ASCII text, in order."""
+        return self._scanner.numbers(text.encode("ascii"))

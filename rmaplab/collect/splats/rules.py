@@ -7,10 +7,12 @@ the kinds and says how to add a row.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 
+from rmaplab.collect.scan import Prefilter
 from rmaplab.collect.splats.prefix import MENTION
 from rmaplab.collect.splats.rule import CHECK, OOPS, Rule, Where, bug_at, row, warning_at
 
@@ -228,7 +230,8 @@ RULES: tuple[Rule, ...] = (
     row("double-fault", "double fault", r"double fault[,:] (?:error_code|0)",
         "PANIC: double fault in {fn}", absorbs=("double-fault", *OOPS)),
     # arch/x86/kernel/traps.c:exc_general_protection
-    row("general-protection", "general protection", r"general protection fault\b.{0,90}(?::|\[#)",
+    row("general-protection", "general protection",
+        r"general protection fault\b.{0,90}(?::|\[#)|^general protection fault\s*$",
         "general protection fault in {fn}", absorbs=OOPS),
     row("divide-error", "divide", r"divide[ _]error:? ", "divide error in {fn}", absorbs=OOPS),
     row("oops", "stack segment", r"stack segment: 0", "stack segment fault in {fn}"),
@@ -244,7 +247,7 @@ RULES: tuple[Rule, ...] = (
         "BUG: unable to handle kernel paging request in {fn}", absorbs=OOPS),
     row("page-fault", "nable to handle", r"[Uu]nable to handle kernel",
         "BUG: unable to handle kernel", _NOWHERE, absorbs=OOPS),
-    row("page-fault", "Unhandled fault", r"Unhandled (?:prefetch )?(?:fault|abort): ",
+    row("page-fault", "Unhandled fault", r"Unhandled (?:prefetch )?(?:fault|abort)(?:: | at 0x)",
         "Unhandled fault in {fn}", absorbs=OOPS),
     # lib/bug.c:__report_bug, arch/*/kernel/traps.c
     row("kernel-bug", "panicked at", r"rust_kernel: panicked at", "{next} in {fn}",
@@ -423,13 +426,30 @@ def _candidates(present: tuple[str, ...]) -> tuple[Rule, ...]:
     )
 
 
+MANY_LINES = 512
+"""Lines with a sign after which it pays to compile all the patterns into one."""
+_lines = itertools.count()
+
+
+@cache
+def _prefilter() -> Prefilter:
+    return Prefilter([rule.pattern.pattern for rule in RULES])
+
+
+def _possible(text: str) -> Sequence[Rule]:
+    """Return the rows, in their order, that a line with a sign may belong to."""
+    if next(_lines) >= MANY_LINES and text.isascii():
+        return [RULES[number] for number in _prefilter().candidates(text)]
+    return _candidates(tuple(sign for sign in SIGNS if sign in text))
+
+
 def match_rule(text: str) -> tuple[Rule, re.Match[str]] | None:
     """Return the row that a line is the headline of, with its match; None if there is none."""
     text = text[:MAX_HEADLINE]
     # Most lines of a report, let alone of chatter, have no sign.
     if _ANY_SIGN.search(text) is None or _NOT_THE_KERNEL.match(text):
         return None
-    for rule in _candidates(tuple(sign for sign in SIGNS if sign in text)):
+    for rule in _possible(text):
         for sign in rule.signs:
             if sign in text and (match := rule.pattern.search(text)):
                 head = text[: match.start()]
