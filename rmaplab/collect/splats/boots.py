@@ -45,6 +45,8 @@ _ASKED = re.compile(
 # A log that somebody keeps on disk has no last words of a kernel that was told to reboot, and who
 # puts the time of day before each line of a console may have switched the machine off and on.
 _KEPT = re.compile(rb"\d\d:\d\d:\d\d|\bkernel(?:\[\d+\])?: {0,2}(?:\[ *\d+\.\d+\] ?)?[^\n]{0,8}$")
+# The text of a fuzzer's programs (google/syzkaller): whoever runs them has a guest that is up.
+_RAN = re.compile(rb"executing program|\w\(.{0,200}&\(0x7f[0-9a-f]{6,16}")
 _SEPARATOR = re.compile(rb"-- (?:Reboot|Boot [0-9a-f]{32}) ?--")
 
 
@@ -81,7 +83,7 @@ class Boots:
         repeated = any(len(known & one) > len(known) / 2 for one in self._known)
         if len(self._known) < MAX_BOOTS:
             self._known.append(known)
-        if repeated or not (last or self._went_back(stamp, before)):
+        if repeated or not (last or self._went_back(stamp, before) or _RAN.search(before)):
             return False
         self.number += 1
         if dead:
