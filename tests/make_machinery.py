@@ -223,7 +223,7 @@ def main() -> int:
     ]
     for group in GROUPS:
         names = found[group] - ambiguous
-        if group == "report":
+        if group == "assert":
             names |= {name for name in reporters if "_" in name or len(name) > 5} - known
         # A name that a pattern has need not be said again.
         names = {name for name in names if not known_patterns[group].fullmatch(name)}

@@ -14,7 +14,9 @@ from rmaplab.collect.splats.machinery import (
     is_entry,
     is_machinery,
     is_reporting,
+    passed_over,
     stall_handler,
+    works,
 )
 from rmaplab.collect.splats.rule import Rule, Where
 from rmaplab.collect.splats.title import UNKNOWN
@@ -40,6 +42,9 @@ _MAIN = re.compile(
 )
 _STICKY_ASIDE = re.compile(r"kthread stack dump|Showing all locks")
 _END_STICKY = re.compile(r"NMI backtrace for|Task dump for CPU|Sending NMI")
+_ANY_SECTION = re.compile(
+    "|".join(one.pattern for one in (_ASIDE, _MAIN, _STICKY_ASIDE, _END_STICKY))
+)
 _LOCK_AT = re.compile(r"\bat: (?:\[<[0-9a-f]+>\] )?(?P<fn>[A-Za-z_][\w.$]*)\+0x")
 # lib/smp_processor_id.c:check_preemption_disabled; kernel/workqueue.c:process_one_work, which
 # said "last function:" before 6.7
@@ -69,6 +74,8 @@ def _sections(lines: Sequence[Line]) -> list[_Section]:
             if len(sections[-1].frames) < MAX_TRACE:
                 sections[-1].frames.extend(frames)
             continue
+        if _ANY_SECTION.search(line.text) is None:
+            continue
         if _STICKY_ASIDE.search(line.text):
             sticky = True
         elif _END_STICKY.search(line.text):
@@ -93,11 +100,11 @@ def _guesses(frames: Sequence[Frame]) -> list[str]:
     return [frame.function for frame in frames]
 
 
-def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[str]]:
-    """Yield the functions of each trace of the report itself, innermost first.
+def traces_of(lines: Sequence[Line]) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the functions of each trace of the report itself, innermost first.
 
     Traces of another moment (who allocated, who freed) and of other tasks are left out, and so
-    are guesses, if anything else is known. ``inline`` says whether to include functions that only
+    are guesses, if anything else is known. The second result is without the functions that only
     debug information knows.
     """
     # The registers come before the trace, so what the first section has goes with the second. A
@@ -105,6 +112,13 @@ def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[st
     sections = [section for section in _sections(lines) if not section.aside]
     # Kernels of before 4.11 print addresses; without frame pointers they know no frame for sure.
     old = any("[<" in line.text for line in lines)
+    whole = list(_traces(sections, old=old, inline=True))
+    if not any(frame.kind is FrameKind.INLINE for one in sections for frame in one.frames):
+        return whole, whole
+    return whole, list(_traces(sections, old=old, inline=False))
+
+
+def _traces(sections: Sequence[_Section], *, old: bool, inline: bool) -> Iterator[list[str]]:
     pending: list[str] = []
     alone: list[str] = []
     found = False
@@ -122,21 +136,22 @@ def traces_of(lines: Sequence[Line], *, inline: bool = True) -> Iterator[list[st
         yield pending or alone
 
 
-def _plain(name: str) -> bool:
-    return not is_machinery(name) and not is_entry(name)
+def _plain(name: str, passed: frozenset[str] | None = None) -> bool:
+    return not is_machinery(name, passed) and not is_entry(name)
 
 
-# From the best name that a trace offers to one that is better than none.
-_CHOICES: tuple[Callable[[str], bool], ...] = (
-    _plain,
-    lambda name: not is_machinery(name),
-    lambda name: not is_reporting(name),
-)
+def _choices(passed: frozenset[str], leak: bool) -> Iterator[Callable[[str], bool]]:
+    """Yield what a title's function has to be, from the best to what is better than none."""
+    if leak:
+        yield lambda name: not allocates(name)
+    yield lambda name: _plain(name, passed)
+    yield lambda name: not is_machinery(name, passed)
+    yield lambda name: not is_machinery(name)
+    yield lambda name: not is_reporting(name)
 
 
-def _pick(candidates: Sequence[Sequence[str]], leak: bool) -> str | None:
-    choices = (lambda name: not allocates(name), *_CHOICES) if leak else _CHOICES
-    for wanted in choices:
+def _pick(candidates: Sequence[Sequence[str]], passed: frozenset[str], leak: bool) -> str | None:
+    for wanted in _choices(passed, leak):
         for functions in candidates:
             for name in functions:
                 if wanted(name):
@@ -190,6 +205,15 @@ def _first_named(rule: Rule, match: re.Match[str], lines: Sequence[Line]) -> str
     return strip_clone(named) if named else None
 
 
+def instruction_pointer(lines: Sequence[Line]) -> str:
+    """Return the function that the registers of a report were in; empty without any."""
+    for line in lines:
+        for frame in parse_frames(line.text):
+            if frame.kind is FrameKind.POINTER:
+                return frame.function
+    return ""
+
+
 def find_function(
     rule: Rule, match: re.Match[str], lines: Sequence[Line], traces: Sequence[list[str]]
 ) -> str | None:
@@ -203,6 +227,11 @@ def find_function(
         return named
     if named is not None and rule.where is Where.HEADLINE:
         traces = _outwards(named, traces)
+    # Where the kernel itself says that the fault is, nothing reports yet.
+    at_fault = named or instruction_pointer(lines)
+    if at_fault and works(at_fault) and rule.where is not Where.NAMED:
+        return at_fault
     candidates = [[named], *traces] if named else traces
-    chosen = _pick(candidates, rule.kind == "memory-leak")
+    passed = passed_over(rule.kind, keyless=rule.where is not Where.LOCK)
+    chosen = _pick(candidates, passed, rule.kind == "memory-leak")
     return _with_caller(chosen, traces) if chosen in _SHARED_CHECKS else chosen

@@ -49,9 +49,14 @@ def groups() -> dict[str, Group]:
     return found
 
 
+# Copies of functions for other address spaces: arch/arm64/kernel/pi, arch/arm64/kvm/hyp/nvhe, x86's
+# decompressor and EFI stub.
+_COPY = re.compile(r"\.*(?:__pi_|__kvm_nvhe_|__efistub_)?(?=[a-z_])")
+
+
 def _plain(function: str) -> str:
-    """Return a name as the sources have it: without the dot of a powerpc descriptor."""
-    return function.lstrip(".")
+    """Return a name as the sources have it: without what a powerpc descriptor or a copy adds."""
+    return _COPY.sub("", function, count=1)
 
 
 def _family(*groups: str) -> re.Pattern[str]:
@@ -60,16 +65,68 @@ def _family(*groups: str) -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=4096)
-def is_machinery(function: str) -> bool:
-    """Tell if a function reports, checks or helps, so that the title looks further out."""
+def _groups_of(function: str) -> frozenset[str]:
     name = _plain(function)
-    return any(name in group for group in groups().values())
+    return frozenset(group for group, functions in groups().items() if name in functions)
 
 
-@lru_cache(maxsize=4096)
+def is_machinery(function: str, passed: frozenset[str] | None = None) -> bool:
+    """Tell if a title looks further out than this function: in any group, or in those passed.
+
+    What prints the report is passed over in any case.
+    """
+    found = _groups_of(function)
+    if passed is None:
+        return bool(found)
+    return bool(found & passed) or ("report" in found and not works(function))
+
+
 def is_reporting(function: str) -> bool:
     """Tell if a function is part of printing the splat itself."""
-    return _plain(function) in groups()["report"]
+    return bool(_groups_of(function) & {"report", "assert"})
+
+
+# Functions of the report group that print for whoever called them.
+_PRINTS = re.compile(
+    r"\w*(?:print|dump|show|panic|oops|die|warn|report|backtrace|bug|_err|_info)\w*"
+)
+
+
+def works(function: str) -> bool:
+    """Tell if a function of the report group may be at fault, if the report itself names it.
+
+    Who unwinds a stack or handles a page fault is in the trace of many a report; where the kernel
+    says that the fault is in there, it is.
+    """
+    return _groups_of(function) == {"report"} and _PRINTS.fullmatch(function) is None
+
+
+_FAULT = frozenset(
+    {"report", "assert", "check", "lock", "alloc", "help", "sleep", "finish", "defer"}
+)
+# Who is to blame is another question for each kind of complaint.
+_PASSED = {
+    # A check failed. The scheduler and whoever queues work check their own state; locks,
+    # allocators, lists, references and whoever ends work check what they were handed.
+    "warning": _FAULT - {"sleep", "defer"},
+    # A lock: whoever took it, be it an allocator or a work queue.
+    "lockdep": frozenset({"check", "lock", "sock"}),
+    # A context in which one may not sleep: whoever can, and not what he does it with.
+    "sleeping-function": _FAULT - {"help", "finish", "defer"},
+    "scheduling-while-atomic": _FAULT - {"help", "finish", "defer"},
+    # A task that waits reports nothing itself: a handler of page faults in its trace is at work.
+    "hung-task": (_FAULT - {"report", "assert"}) | {"notify"},
+}
+
+
+def passed_over(kind: str, *, keyless: bool = False) -> frozenset[str]:
+    """Return the groups of functions that a kind of complaint does not blame.
+
+    ``keyless`` says that lockdep complains of an object that was handed in, not of an order.
+    """
+    if kind == "lockdep" and keyless:
+        return _FAULT | {"sock"}
+    return _PASSED.get(kind, _FAULT)
 
 
 # The outermost functions of a stack: entries from user space, exceptions, starts of threads.
@@ -121,13 +178,13 @@ def is_entry(function: str) -> bool:
 
 _IDLE = _family("cpu_startup_entry do_idle default_idle\\w* cpu_idle\\w* arch_cpu_idle\\w*")
 _CROSS_CPU = re.compile(r"smp_call_function\w*")
-_ALLOCATING = re.compile(r"\w*alloc\w*")
+_ALLOCATING = re.compile(r"\w*alloc\w*|pcpu_\w+")
 
 
 @lru_cache(maxsize=4096)
 def is_checker(function: str) -> bool:
     """Tell if a function is a sanitizer or a debugging check."""
-    return _plain(function) in groups()["check"]
+    return "check" in _groups_of(function)
 
 
 @lru_cache(maxsize=4096)
@@ -141,7 +198,7 @@ def allocates(function: str) -> bool:
     """Tell if a function hands out memory: a leak is its caller's, or further out."""
     if _ALLOCATING.fullmatch(function):
         return True
-    return any(_plain(function) in groups()[group] for group in ("alloc", "help", "check"))
+    return bool(_groups_of(function) & {"alloc", "help", "check"})
 
 
 def stall_handler(functions: Sequence[str]) -> str | None:

@@ -6,16 +6,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rmaplab.collect.splats.lines import Line
-from rmaplab.collect.splats.locate import find_function, traces_of
+from rmaplab.collect.splats.locate import find_function, instruction_pointer, traces_of
 from rmaplab.collect.splats.machinery import is_checker, is_entry, is_machinery, is_reporting
 from rmaplab.collect.splats.places import sources_in
 from rmaplab.collect.splats.rule import Rule, Where
 from rmaplab.collect.splats.severity import severity_of
 from rmaplab.collect.splats.title import fill_title
-from rmaplab.collect.splats.trace import FrameKind, display_name, parse_frames
+from rmaplab.collect.splats.trace import display_name, parse_frames
 from rmaplab.model import Severity, Splat
 
 MAX_LINES = 1500
@@ -31,6 +31,9 @@ EXCERPT_TAIL = 16
 MAX_FRAMES = 64
 """Frames of a splat."""
 FINGERPRINT_FRAMES = 3
+MAX_KNOWN = 64
+MAX_KNOWN_CHARS = 16_384
+"""Reports that are remembered with their splats, and characters of each."""
 
 INLINED = "[inline]"
 
@@ -45,6 +48,8 @@ _TASK = re.compile(
 )
 # mm/slub.c:slab_bug says so in its headline; what it sets itself is in its trace's CPU line.
 _HEADLINE_TAINT = re.compile(r"\bBUG [\w.:-]{1,64} ?\((?P<taint>Not tainted|Tainted: [A-Z ]+)")
+_known: dict[tuple[object, ...], Splat] = {}
+_DEADLY = frozenset({"panic", "double-fault", "boot-failure"})
 _COMPLAINED = frozenset("WDBLM")  # warned, died, bad page, soft lockup, machine check
 # kernel/panic.c:check_panic_on_warn, kernel/hung_task.c, kernel/watchdog.c, kernel/rcu, mm/kasan
 _OWN_PANIC = re.compile(r"panic_on_|Fatal |hung_task|softlockup|lockup|RCU Stall|oom")
@@ -196,7 +201,7 @@ def _task_and_taint(lines: Sequence[Line]) -> tuple[str, bool]:
     headline = _HEADLINE_TAINT.search(lines[0].text)
     hung = _TASK.search(lines[0].text)
     for line in lines:
-        if match := _CPU_LINE.search(line.text):
+        if "omm" in line.text and (match := _CPU_LINE.search(line.text)):
             task = hung["hung"] if hung and hung["hung"] else match["task"]
             return task, _has_complained((headline or match)["taint"])
     tainted = headline is not None and _has_complained(headline["taint"])
@@ -204,14 +209,6 @@ def _task_and_taint(lines: Sequence[Line]) -> tuple[str, bool]:
         if match := _TASK.search(line.text):
             return match["hung"] or match["task"], tainted
     return "", tainted
-
-
-def _rip(lines: Sequence[Line]) -> str:
-    for line in lines:
-        for frame in parse_frames(line.text):
-            if frame.kind is FrameKind.POINTER:
-                return frame.function
-    return ""
 
 
 def _excerpt(report: Report) -> str:
@@ -223,23 +220,43 @@ def _excerpt(report: Report) -> str:
 
 def to_splat(report: Report) -> Splat:
     """Return the splat of a finished report."""
+    if report.size > MAX_KNOWN_CHARS:
+        return _read(report)
+    # A kernel that complains in a loop says the same, but for the time stamps.
+    texts = tuple(line.text for line in report.lines)
+    own = tuple(line.context == report.context for line in report.lines)
+    key = (id(report.rule), texts, own, report.quiet, report.ended)
+    splat = _known.get(key)
+    if splat is None:
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        splat = _known[key] = _read(report)
+    return replace(
+        splat,
+        line=report.lines[0].number,
+        owner=report.owner,
+        boot=report.boot,
+        fatal=report.fatal or splat.kind in _DEADLY,
+    )
+
+
+def _read(report: Report) -> Splat:
     lines = report.lines
     # Where CPUs print at once, what the headline's own context said comes first.
     own = [line for line in lines if line.context == report.context]
-    traces = list(traces_of(own))
+    traces, outlined = traces_of(own)
     # Functions that are inlined are known from debug information alone: a title names none of them
     # if it can, so that a symbolised log and the raw one have the same.
-    function = find_function(
-        report.rule, report.match, lines, list(traces_of(own, inline=False))
-    ) or find_function(report.rule, report.match, lines, traces)
+    function = find_function(report.rule, report.match, lines, outlined) or find_function(
+        report.rule, report.match, lines, traces
+    )
     if function is None and len(own) < len(lines):
-        own = lines
-        traces = list(traces_of(own))
+        traces, outlined = traces_of(lines)
         function = find_function(report.rule, report.match, lines, traces)
     shown = display_name(function) if function else None
     frames = _clean_trace(traces)
     # Which frames are inlined is up to compiler and configuration.
-    built = _clean_trace(list(traces_of(own, inline=False)))
+    built = _clean_trace(outlined)
     title = fill_title(report.rule, report.match, [line.text for line in lines], shown)
     needs = report.rule.where is not Where.NOWHERE
     # A trace does not bring a headline back.
@@ -258,8 +275,8 @@ def to_splat(report: Report) -> Splat:
         excerpt=excerpt,
         sources=sources_in(excerpt) if _SYMBOLISED.search(excerpt) else (),
         task=task,
-        rip=_rip(lines),
-        fatal=report.fatal or report.rule.kind in {"panic", "double-fault", "boot-failure"},
+        rip=instruction_pointer(lines),
+        fatal=report.fatal or report.rule.kind in _DEADLY,
         severity=severity_of(report.rule.kind),
         owner=report.owner,
         boot=report.boot,

@@ -10,6 +10,10 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+
+MAX_CACHED = 512
+"""Characters of a line that is remembered."""
 
 
 class FrameKind(enum.Enum):
@@ -91,10 +95,8 @@ def display_name(function: str) -> str:
     return function
 
 
-def parse_frames(text: str) -> tuple[Frame, ...]:
-    """Return the functions that a line of a trace names, innermost first; none for any other."""
-    if "+0x" not in text and ":" not in text:
-        return ()
+@lru_cache(maxsize=2048)
+def _parse(text: str) -> tuple[Frame, ...]:
     if match := _CALL.match(text):
         guess = match["guess"] or "(unreliable)" in text
         kind = FrameKind.GUESS if guess else FrameKind.CALL
@@ -107,3 +109,11 @@ def parse_frames(text: str) -> tuple[Frame, ...]:
     if "inline" in text and (match := _INLINE.match(text)):
         return (Frame(strip_clone(match["inline"]), FrameKind.INLINE),)
     return ()
+
+
+def parse_frames(text: str) -> tuple[Frame, ...]:
+    """Return the functions that a line of a trace names, innermost first; none for any other."""
+    if "+0x" not in text and ":" not in text:
+        return ()
+    # Each line of a report is looked at several times.
+    return _parse(text) if len(text) <= MAX_CACHED else _parse.__wrapped__(text)
