@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -53,6 +54,8 @@ class SafeConsole(Console):
 
 
 def _console(color: str, *, stderr: bool) -> SafeConsole:
+    # NO_COLOR speaks of what nobody asked for by an option (https://no-color.org).
+    plain = color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
     console = SafeConsole(
         stderr=stderr,
         theme=_THEME,
@@ -60,11 +63,20 @@ def _console(color: str, *, stderr: bool) -> SafeConsole:
         emoji=False,  # a kernel's ":warning:" is none
         soft_wrap=True,
         force_terminal=True if color == "always" else None,
-        no_color=True if color == "never" else None,  # None: as NO_COLOR says
+        no_color=plain,
+        color_system=None if plain else "auto",  # else bold and dim would stay
     )
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = _PLAIN_WIDTH
+        console.width = _width_beside()
     return console
+
+
+def _width_beside() -> int:
+    """Return the width of a pipe: of the terminal that its reader may have, else a log's."""
+    for stream in (sys.__stderr__, sys.__stdin__):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            return os.get_terminal_size(stream.fileno()).columns  # type: ignore[union-attr]
+    return _PLAIN_WIDTH
 
 
 class _Log:

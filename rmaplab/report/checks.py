@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What Patchwork and GitHub take as a check: the bodies of their requests, as JSON.
+"""The checks of Patchwork and GitHub: the bodies of their requests, as JSON.
 
 Posting them is one request (docs/ci.md); the lab posts nothing by itself.
 """

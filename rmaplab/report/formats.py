@@ -13,7 +13,7 @@ from rmaplab.store.cellfiles import ReadCounters
 
 @dataclass(frozen=True, slots=True)
 class FormatOptions:
-    """What some formats take: where the reports are published, who tested."""
+    """Options of single formats: where the reports are published, who tested."""
 
     url: str = ""
     tester: str = ""

@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
-
 from rmaplab.log import log
 from rmaplab.model import Lab
 from rmaplab.plan import Plan
+from rmaplab.report import columns
 from rmaplab.report.duration import duration
 from rmaplab.schedule import estimate
 
@@ -87,12 +84,7 @@ def facts(outlook: PlanSummary) -> dict[str, Any]:
 
 def show(outlook: PlanSummary) -> None:
     """Print the plan for a person."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("cell", "skip"):
-        table.add_column(title, overflow="fold")
-    for cell in outlook.plan.cells:
-        table.add_row(escape(cell.id), escape(cell.skip))
-    log.stdout.print(table)
+    columns.show(("cell", "skip"), [(cell.id, cell.skip) for cell in outlook.plan.cells])
     for line in summary(outlook):
         log.stdout.print(line, markup=False)
 

@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
 from rmaplab.log import log
 from rmaplab.model import (
@@ -22,7 +20,7 @@ from rmaplab.model import (
     Unstable,
     Verdict,
 )
-from rmaplab.report import numbers
+from rmaplab.report import columns, numbers
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
 from rmaplab.store.runfolder import RunRecord
@@ -51,17 +49,12 @@ def show_cells(results: Sequence[CellResult]) -> None:
             key = (result.cell.testcase.name, result.cell.kernel, judgement.verdict, note)
             groups.setdefault(key, []).append(result)
     if groups:
-        table = _table("testcase", "kernel", "verdict", "cells", "why")
+        rows = []
         for (testcase, kernel, verdict, note), members in groups.items():
             style = "dim" if note or verdict is Verdict.SKIP else "bad"
-            table.add_row(
-                escape(testcase),
-                escape(kernel),
-                f"[{style}]{verdict}{note}[/]",
-                str(len(members)),
-                _why([result.judgement.reason for result in members]),
-            )
-        log.stdout.print(table)
+            why = _why([result.judgement.reason for result in members])
+            rows.append((testcase, kernel, (f"{verdict}{note}", style), str(len(members)), why))
+        columns.show(("testcase", "kernel", "verdict", "cells", "why"), rows)
     show_unstable(results)
     log.stdout.print(tally(results))
 
@@ -96,20 +89,11 @@ def show_unstable(results: Sequence[CellResult]) -> None:
         groups.setdefault((one.testcase, one.kernel, one.detail), []).append(one)
     if not groups:
         return
-    table = _table("unstable", "kernel", "repeats", "where")
+    rows = []
     for (testcase, kernel, detail), members in groups.items():
         where = ", ".join(f"{one.place} {one.settings}" for one in members)
-        table.add_row(escape(testcase), escape(kernel), f"[bad]{escape(detail)}[/]", escape(where))
-    log.stdout.print(table)
-
-
-def _table(*titles: str) -> Table:
-    """Make a table whose last column takes the width that is left; the others never fold."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in titles[:-1]:
-        table.add_column(escape(title), no_wrap=True)
-    table.add_column(escape(titles[-1]), overflow="fold")
-    return table
+        rows.append((testcase, kernel, (detail, "bad"), where))
+    columns.show(("unstable", "kernel", "repeats", "where"), rows)
 
 
 def _why(reasons: Sequence[str]) -> str:
@@ -117,7 +101,7 @@ def _why(reasons: Sequence[str]) -> str:
     different = list(dict.fromkeys(filter(None, reasons)))
     others = len(different) - 1
     more = f"; {others} more reason{'s' if others > 1 else ''}" if others > 0 else ""
-    return escape(printable(different[0] if different else "") + more)
+    return (different[0] if different else "") + more
 
 
 def _fine(result: CellResult) -> bool:
@@ -136,19 +120,12 @@ def show_comparison(comparison: Comparison) -> None:
     groups: dict[tuple[str, str, str, Change], list[ComparisonRow]] = {}
     for row in comparison.rows:
         groups.setdefault((row.testcase, row.base, row.patched, row.change), []).append(row)
-    table = _table("testcase", comparison.a, comparison.b, "change", "rows", "why")
+    table = []
     for (testcase, base, patched, change), rows in sorted(groups.items(), key=_by_change):
         style = "bad" if change.is_bad else _CHANGE_STYLE.get(change, "")
-        table.add_row(
-            escape(testcase),
-            escape(base),
-            escape(patched),
-            f"[{style}]{change}[/]" if style else str(change),
-            str(len(rows)),
-            _why([row.detail for row in rows]) + _where(rows, comparison.rows),
-        )
-    if groups:
-        log.stdout.print(table)
+        why = _why([row.detail for row in rows]) + _where(rows, comparison.rows)
+        table.append((testcase, base, patched, (str(change), style), str(len(rows)), why))
+    columns.show(("testcase", comparison.a, comparison.b, "change", "rows", "why"), table)
     log.stdout.print(comparison_tally(comparison))
     _show_splats(comparison)
     _show_numbers(comparison)
@@ -223,4 +200,4 @@ def _where(rows: Sequence[ComparisonRow], everything: Sequence[ComparisonRow]) -
     whole = sum(row.testcase == rows[0].testcase for row in everything)
     if len(rows) == whole:
         return ""
-    return escape(" [" + ", ".join(f"{row.place} {row.settings}" for row in rows) + "]")
+    return " [" + ", ".join(f"{row.place} {row.settings}" for row in rows) + "]"

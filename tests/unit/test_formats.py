@@ -48,7 +48,7 @@ def hostile() -> ReportedRun:
 ANY = st.one_of(runs(), st.builds(hostile))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(ANY)
 def test_a_mail_is_plain_text_of_72_columns(run: ReportedRun) -> None:
     text = mail.render(run, TESTER)
@@ -57,7 +57,7 @@ def test_a_mail_is_plain_text_of_72_columns(run: ReportedRun) -> None:
         assert len(line) <= mail.WIDTH or line.startswith("Tested-by: ")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(ANY)
 def test_a_mail_is_signed_only_if_all_passed(run: ReportedRun) -> None:
     standings = {item.standing for item in run.summary.items}
@@ -85,7 +85,7 @@ def test_a_mail_shows_a_new_splat_with_its_frames() -> None:
     assert "exclusive/mapcount: pass -> fail, regressed" in text
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(ANY)
 def test_ktap_is_read_back_with_the_same_answer(run: ReportedRun) -> None:
     report = parse_ktap("".join(ktap.render(run)).splitlines())
@@ -108,7 +108,7 @@ def _is_top(name: str, run: ReportedRun) -> bool:
                     for item in run.summary.items}  # fmt: skip
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(ANY)
 def test_kcidb_takes_the_file(run: ReportedRun) -> None:
     found = json.loads(kcidb.render(run))
@@ -130,7 +130,7 @@ def test_a_known_failure_is_an_incident_of_an_issue() -> None:
     assert len(found["incidents"]) == 1
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(ANY)
 def test_checks_have_the_answer_of_the_run(run: ReportedRun) -> None:
     good = run.summary.answer is Answer.GOOD

@@ -73,7 +73,7 @@ def json_of(run: ReportedRun) -> Any:
     return json.loads(text)["summary"]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(runs())
 def test_all_reports_agree(run: ReportedRun) -> None:
     one = run.summary
@@ -105,7 +105,7 @@ def test_all_reports_agree(run: ReportedRun) -> None:
     assert sum(said["counts"]["standings"].values()) == len(standings)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(runs())
 def test_the_last_line_of_a_run_is_its_answer(run: ReportedRun) -> None:
     stream = io.StringIO()
@@ -115,7 +115,7 @@ def test_the_last_line_of_a_run_is_its_answer(run: ReportedRun) -> None:
     assert stream.getvalue() == f"{run.summary.headline}\n"
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from([*SHOWN]), min_size=1, max_size=3))
 def test_a_series_that_changes_nothing_is_green_everywhere(shown: Sequence[str]) -> None:
     """The row decides: what base shows, too, is no failure of patched's, known or not."""
