@@ -62,6 +62,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except RmaplabError as error:
+        if error.exit_code is ExitCode.INTERRUPTED:
+            # One more SIGTERM must not change the exit code while the interpreter ends.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _tell(error)
         sys.exit(error.exit_code)
     except Exception as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Iterator
 
 from rmaplab.errors import ExitCode, InfraError, Interrupted, KernelError, RmaplabError
+from rmaplab.log import log
 from rmaplab.pipeline.evaluate import Evaluation, Observations, evaluate, write_reports
 from rmaplab.store.runfolder import RunFolder, RunRecord, now
 
@@ -26,7 +28,8 @@ def keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterato
         raise
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
         record.interrupted = True
-        finish(folder, record, seen)
+        with _undisturbed():
+            log.info(finish(folder, record, seen).summary.headline)
         raise Interrupted(
             f"interrupted; what was measured is in {folder.path}",
             hint=f"go on with: lab.py resume {folder.path}",
@@ -43,6 +46,16 @@ def keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterato
         if told is not error:
             raise told from error
         raise
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore a second SIGTERM for the block: CI systems send it to the job and to its group."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _note_failure(record: RunRecord, error: Exception) -> None:

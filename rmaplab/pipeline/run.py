@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import platform
@@ -34,7 +33,7 @@ from rmaplab.pipeline.executor import LocalExecutor
 from rmaplab.pipeline.hostmemory import available_mb
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels, facts_of, save_series
 from rmaplab.pipeline.memory_quota import MemoryQuota
-from rmaplab.pipeline.runner import Runner
+from rmaplab.pipeline.runner import Runner, to_the_end
 from rmaplab.pipeline.setups import CellSetups
 from rmaplab.pipeline.templates import Templates
 from rmaplab.pipeline.upstream import SelftestBuilds
@@ -380,7 +379,7 @@ def _run_cells(
     ordered = list(cells) if in_order else order(cells, expected)
     try:
         with reservation.reserved(len(cells) * CELL_BYTES, f"the evidence of {len(cells)} cells"):
-            asyncio.run(runner.run_all(ordered, jobs, Remaining(ordered, expected, jobs)))
+            to_the_end(runner.run_all(ordered, jobs, Remaining(ordered, expected, jobs)))
     except BaseExceptionGroup as group:
         # Several guests at once may fail for one reason, such as a full disk; one tells it.
         raise _first(group) from group

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 from rmaplab.errors import is_fatal
 from rmaplab.guest.cellsetup import CellTask
@@ -25,6 +25,18 @@ from rmaplab.pipeline.turns import Turn, Turns
 from rmaplab.schedule import Remaining
 from rmaplab.store import memoryfile
 from rmaplab.store.runfolder import CELLS, RunFolder, RunRecord
+
+
+def to_the_end(work: Coroutine[None, None, None]) -> None:
+    """Run a coroutine in a loop of its own; afterwards SIGTERM is handled as it was before.
+
+    A loop that closes leaves the system's handler, which would end the lab without its reports.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        asyncio.run(work)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Runner:

@@ -30,7 +30,7 @@ from rmaplab.guest.cellsetup import CellSetup, CellTask
 from rmaplab.guest.command import Launch
 from rmaplab.guest.isolation import Turn
 from rmaplab.model import Build, Cell
-from rmaplab.pipeline import doctor, userspaces
+from rmaplab.pipeline import doctor, ending, userspaces
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.doctor import Finding
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
@@ -514,6 +514,40 @@ def test_an_interrupted_run_exits_130_and_keeps_its_reports(
     results = json.loads((folder / "results.json").read_bytes())
     assert [cell["verdict"] for cell in results["cells"]] == ["pass"]
     assert command("report", folder).code == 130
+
+
+def test_a_second_sigterm_changes_nothing(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = ending.finish
+
+    def disturbed(*words: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return finish(*words)
+
+    def shown(cell: Cell) -> Any:
+        if cell.repeat > 1:
+            signal.raise_signal(signal.SIGTERM)
+        return PASS
+
+    guests(base=shown)
+    monkeypatch.setattr(ending, "finish", disturbed)
+    answer = command("run", lab_file, "--accel", "tcg", "--repeat", "3", "--jobs", "1")
+    assert answer.code == 130
+    assert "no answer, partial run: interrupted after" in answer.err
+    assert (run_folder(tmp_path) / "junit.xml").exists()
+
+
+def test_sigterm_is_handled_as_before_when_the_cells_have_run(
+    command: Command, guests: Show, lab_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        run_pipeline.postrun, "look", lambda *_: seen.append(signal.getsignal(signal.SIGTERM))
+    )
+    guests(base=PASS)
+    assert command("run", lab_file, "--accel", "tcg").code == 0
+    assert seen == [signal.default_int_handler]
 
 
 @pytest.mark.parametrize(
