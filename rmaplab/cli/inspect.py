@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import sys
 from collections.abc import Iterator
@@ -29,15 +30,14 @@ from rmaplab.cli.options import (
 from rmaplab.collect.console import parse_log
 from rmaplab.collect.textform import readable
 from rmaplab.config.catalogue import Catalogue
-from rmaplab.errors import UserError
+from rmaplab.errors import ExitCode, UserError
 from rmaplab.log import log
 from rmaplab.model import Guest, HugepageSettings, LabOptions, Splat, Testcase
-from rmaplab.pipeline import labs
+from rmaplab.pipeline import labs, preflight
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.run import default_jobs
 from rmaplab.report import plan as plan_report
 from rmaplab.report import upstream as upstream_report
-from rmaplab.selection import narrowed
 from rmaplab.source import series as series_source
 from rmaplab.store.cache import Cache
 from rmaplab.store.history import History
@@ -198,23 +198,34 @@ def _kernels(catalogue: Catalogue) -> list[dict[str, Any]]:
 def plan(
     *, lab: Path, series: str, accept: tuple[str, ...], tree: str, expression: str, sample: str,
     repeat: int | None, jobs: int, form: str,
-) -> None:  # fmt: skip
-    """Show the cells that a run would run, how long they take and what is left out; run none."""
+) -> int:  # fmt: skip
+    """Show the cells that a run would run, how long they take and what is left out; run none.
+
+    Exits with 2 if a run would, and says all that is wrong: with tree, series, expectations that
+    speak of no cell, allowances that have expired, more cells than the cap.
+    """
     catalogue, cache = Catalogue(), Cache()
-    wanted = labs.read(lab, catalogue, LabOptions(tree=tree, repeat=repeat or 0))
     if accept and not series:
         raise UserError("--accept speaks of --series: name that, too")
-    if series:
-        wanted = labs.ab_lab(wanted, series, accept)
-    KernelBuilder(catalogue, cache, jobs).check_names(wanted)
-    part = narrowed(wanted, filter=expression, sample=sample, alike=bool(series))
+    options = LabOptions(
+        compared=bool(series), series=series, accept=accept, tree=tree, repeat=repeat or 0
+    )
+    wanted = preflight.read(lab, catalogue, options)
+    builder = KernelBuilder(catalogue, cache, jobs)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    found = preflight.examine(wanted, builder, today, filter=expression, sample=sample)
+    part = found.plan
     biggest = max(row.first.guest.memory_mb for row in part.rows)
     expected = History(cache).expected(part.cells)
     outlook = plan_report.PlanSummary(wanted, part, expected, jobs or default_jobs(biggest))
     if form == "json":
-        log.json(json.dumps(plan_report.facts(outlook), indent=1) + "\n")
+        facts = {**plan_report.facts(outlook), "mistakes": list(found.mistakes)}
+        log.json(json.dumps(facts, indent=1) + "\n")
     else:
         plan_report.show(outlook)
+    for mistake in found.mistakes:
+        log.error(mistake)
+    return ExitCode.USAGE if found.mistakes else ExitCode.OK
 
 
 @click.command()

@@ -30,7 +30,7 @@ from rmaplab.guest.cellsetup import CellSetup, CellTask
 from rmaplab.guest.command import Launch
 from rmaplab.guest.isolation import Turn
 from rmaplab.model import Build, Cell
-from rmaplab.pipeline import doctor, ending, userspaces
+from rmaplab.pipeline import doctor, ending, postrun, userspaces
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.doctor import Finding
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
@@ -542,9 +542,7 @@ def test_sigterm_is_handled_as_before_when_the_cells_have_run(
     command: Command, guests: Show, lab_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(
-        run_pipeline.postrun, "look", lambda *_: seen.append(signal.getsignal(signal.SIGTERM))
-    )
+    monkeypatch.setattr(postrun, "look", lambda *_: seen.append(signal.getsignal(signal.SIGTERM)))
     guests(base=PASS)
     assert command("run", lab_file, "--accel", "tcg").code == 0
     assert seen == [signal.default_int_handler]
