@@ -304,5 +304,6 @@ BLAME = (
 """Failures that are the kernel's fault, whatever is printed and whoever is killed."""
 
 FAMILIES: Mapping[str, tuple[HostileBuild, ...]] = {
-    "reach": REACH, "escape": ESCAPE, "exhaust": EXHAUST, "left": LEFT, "blame": BLAME,
+    "reach": REACH, "escape": ESCAPE,
+    "calls": CALLS, "exhaust": EXHAUST, "left": LEFT, "blame": BLAME,
 }  # fmt: skip

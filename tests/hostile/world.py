@@ -195,10 +195,9 @@ class World:
         return self.secret.encode() in text or self.token.encode() in text
 
     def _tellers(self) -> Iterator[Path]:
-        words = ["-e", self.secret, "-e", self.token]
-        yield from self._found(
-            "grep", "-rlaF", "--devices=skip", "--exclude-dir=home", *words, self.root
-        )
+        small = ["-path", str(self.home), "-prune", "-o", "-type", "f", "-size", "-64M"]
+        words = ["grep", "-laF", "-e", self.secret, "-e", self.token]
+        yield from self._found("find", self.root, *small, "-exec", *words, "{}", "+")
 
     def _spoken_to(self) -> Iterator[str]:
         for name, server in (("TCP", self.tcp), ("unix", self.unix), ("abstract", self.abstract)):
