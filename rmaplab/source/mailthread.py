@@ -59,9 +59,10 @@ def series_of(origin: str, mails: Sequence[Mail], accepted: Accepted) -> Thread:
         origin, clusters, [m for m in own if m.id not in below] or own, own, accepted
     )
     versions = _versions([m for m in own if m.sender in authors])
-    if not versions:
-        raise _nothing(origin, mails)
     others = [m for m in candidates if m.sender not in authors]
+    if not versions:
+        told = "".join(f"\n  {one}" for one in _told(others))
+        raise UserError(f"{origin}: no patch of the series' author is in it:{told}")
     return Thread(origin, versions, tuple(_told(others)))
 
 

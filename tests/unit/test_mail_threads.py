@@ -143,6 +143,14 @@ def test_what_answers_through_a_mail_that_is_not_here_is_no_series_of_its_own(
     assert lines_of(load(str(box(tmp_path, other, own)), tmp_path)) == ["v1"]
 
 
+def test_a_cover_letter_alone_makes_nobody_elses_patch_its_series(tmp_path: Path) -> None:
+    cover = series(length=1)[0]
+    other = letter("[PATCH 1/1] x", patch("x", "v1"), "m", root_of([cover]), sender=MALLORY)
+    error = refused(box(tmp_path, cover, other))
+    assert "no patch of the series' author is in it" in error.message
+    assert "--accept mallory@example.com" in error.message
+
+
 def test_a_patch_by_somebody_else_completes_a_series_only_if_accepted(tmp_path: Path) -> None:
     own = series(only=[1, 3])
     other = letter("[PATCH 2/3] part 2", patch("p", "v1 other"), "m", root_of(own), sender=MALLORY)
