@@ -15,6 +15,8 @@ MAX_REQUEST = 64 << 10
 """The most bytes of a request."""
 MAX_WORDS = 512
 """The most words of a request."""
+STREAM_BYTES = 1 << 20
+"""The most bytes that the agent passes on of a workload's output, and of its errors."""
 REQUEST_BYTES = 16 << 10
 """The size of the file that a guest in exact mode reads its request from."""
 CGROUP = "/sys/fs/cgroup/cell"

@@ -13,9 +13,12 @@ from collections.abc import Sequence
 
 from rmaplab.evidence import events
 from rmaplab.evidence.events import AgentEvent, Answer, Exit, Files, Ready, Refusal
+from rmaplab.evidence.protocol import STREAM_BYTES
 
 ANSWER_CHARS = 32 << 20
 """The most characters of one answer in parts."""
+OUTPUT_CHARS = 2 * STREAM_BYTES
+"""The most characters of output and errors of one workload: what the agent passes on of both."""
 
 RUNS = frozenset({"run", "run-exact"})
 SAMPLE = "sample"
@@ -86,6 +89,10 @@ class Requests:
         if isinstance(event, events.Started) is self._started:
             return "the workload began twice" if self._started else "the workload has not begun"
         self._started = True
+        if isinstance(event, events.Out | events.Err):
+            self._chars += len(event.text)
+            if self._chars > OUTPUT_CHARS:
+                return f"its workload printed more than {OUTPUT_CHARS} characters"
         if isinstance(event, Exit):
             self._close(number)
         return ""

@@ -174,7 +174,7 @@ class Vm:
                 return
             late = self.clock() - ends
             if late > STOPPED_S:
-                # What came meanwhile is still to be read.
+                # The lab has yet to read its guest's words of meanwhile.
                 self._held_s += late + SETTLE_S
             elif late >= 0:
                 return

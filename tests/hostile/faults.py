@@ -140,7 +140,7 @@ class Site:
         return Counter(event["cell"] for event in self.events() if event["event"] == "cell")
 
     def results(self) -> list[dict[str, Any]]:
-        """What the run's results say, without times; empty without results."""
+        """Return the results of the run's cells without times; none without results."""
         if self.folder is None or not (self.folder / "results.json").exists():
             return []
         cells = json.loads((self.folder / "results.json").read_bytes())["cells"]
@@ -155,7 +155,7 @@ class Site:
 
 @dataclass
 class Toll:
-    """What faults cost: results that got lost, work that was repeated, failures that are none."""
+    """Count what faults cost: lost results, repeated work, failures that are none."""
 
     tried: int = 0
     lost: int = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a disk may hold after a power cut: from the operations that a lab made on its files.
+"""Make the states that a disk may have after a power cut, from a lab's operations on its files.
 
 A file's bytes are on the disk for certain once the file was synced after they were written, and a
 name once its folder was. Of what was not synced a file system may have kept anything; ``KEPT`` are

@@ -25,6 +25,8 @@ from .faults import KILL, RUN, Ended, Labs, Site, Toll, operations, shim
 from .scripted_lab import HOOK
 
 SEED = 13
+# A test that is ended amid a command leaves the server of labs without use, and hosts may be busy.
+pytestmark = pytest.mark.timeout(900)
 Record = Callable[[str, int], None]
 
 
@@ -147,7 +149,7 @@ def attempts(
         toll.tried += 1
         if "Traceback" in ended.err or not ends(ended):
             toll.notes.append(f"{fault}: {ended.code}: {ended.err[-1500:]}")
-        # What is in the results by now is right, or an error of the lab's.
+        # The results so far are right, or errors of the lab's.
         wrong = [
             one for one in site.results() if one["verdict"] != "error" and one not in true.results
         ]

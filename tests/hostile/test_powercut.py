@@ -22,6 +22,8 @@ from .faults import RUN, Labs, Site, Toll, shim
 from .powercut import Disk, Operation
 
 SMALL = (*RUN, "--filter", "settings=thp-never,testcase=control/*|exclusive/lifecycle")
+# A test that is ended amid a command leaves the server of labs without use, and hosts may be busy.
+pytestmark = pytest.mark.timeout(900)
 Record = Callable[[str, int], None]
 
 

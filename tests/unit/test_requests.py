@@ -9,7 +9,7 @@ import pytest
 
 from rmaplab.evidence import events
 from rmaplab.evidence.events import AgentEvent
-from rmaplab.evidence.requests import Requests
+from rmaplab.evidence.requests import OUTPUT_CHARS, Requests
 
 DRAINED = events.Drained(t=1, id=2, errno=0, free=1, pcp=1, steady=True, polls=1)
 STARTED = events.Started(t=1, id=1, pid=7)
@@ -50,6 +50,15 @@ def test_a_ping_is_answered_while_a_workload_runs_and_changes_nothing_of_it() ->
     assert requests.take(events.Pong(t=1, id=2)) == ""
     assert requests.take(events.Out(t=1, id=1, text="ok 1 a")) == ""
     assert requests.take(EXIT) == ""
+
+
+def test_a_workload_prints_no_more_than_the_agent_passes_on() -> None:
+    requests = asked("run")
+    assert requests.take(STARTED) == ""
+    half = "x" * (OUTPUT_CHARS // 2)
+    assert requests.take(events.Out(t=1, id=1, text=half)) == ""
+    assert requests.take(events.Err(t=1, id=1, text=half)) == ""
+    assert "printed more than" in requests.take(events.Out(t=1, id=1, text="x"))
 
 
 @pytest.mark.parametrize(
