@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
 
-.PHONY: help ab test check lint unit integration kernel postmortem setup bench bench-console mutants mutation hostile hostile-quick clean
+.PHONY: help ab test check lint unit integration browser kernel postmortem setup bench bench-console mutants mutation hostile hostile-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -50,6 +50,11 @@ hostile-quick: setup ## hostile series, mails, guests and run folders: those tha
 
 hostile: setup ## all hostile attempts, on real guests too; the table goes to hostile-figures.md
 	@$(BIN)/pytest tests/hostile --figures hostile-figures.md
+
+browser: setup ## report.html in Chromium: 10,000 cells, hostile text, keyboard, axe-core (needs chromium, npm)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	@npm ci --silent --no-audit --no-fund --prefix tests/browser
+	@$(BIN)/pytest tests/browser
 
 kernel: setup ## tests that build and boot a real kernel
 	@$(BIN)/pytest tests/kernel

@@ -35,10 +35,10 @@ def page_data(run: ReportedRun, sources: PageSources) -> dict[str, Any]:
     files: dict[tuple[str, ...], int] = {}
     cells = [_cell(one, details.get(one.cell.id), sources, files, pool) for one in run.results]
     return {
-        "compared": list(run.summary.compared),
+        "compared": pool.lines(run.summary.compared),
         "rows": rows,
         "cells": cells,
-        "files": [list(names) for names in files],
+        "files": [pool.lines(names) for names in files],
         "stages": [[pool.line(s.name), s.begin_s, s.end_s] for s in sources.stages],
         "blocks": blocks.blocks,
         "texts": pool.texts,

@@ -8,6 +8,7 @@ import hashlib
 import html.parser
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,14 @@ def evil_run() -> tuple[ReportedRun, PageSources]:
     )
 
 
+def strings(data: Any) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, list | dict):
+        for one in data.values() if isinstance(data, dict) else data:
+            yield from strings(one)
+
+
 def digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
@@ -153,7 +162,10 @@ def test_hostile_text_is_on_the_page_as_escapes_that_can_be_read() -> None:
     assert text.encode("utf-8")
     for char in "\x1b\x07\x00\u202e\u2066\u2028":
         assert char not in text
-    assert printable_lines(EVIL) in Page(text).data["texts"]
+    data = Page(text).data
+    assert printable_lines(EVIL) in data["texts"]
+    for one in strings(data):
+        assert printable_lines(one) == one
 
 
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
@@ -333,7 +345,9 @@ def test_the_page_of_a_folder_has_what_is_in_it(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, lab(), {name: conversation(*KTAP_FAIL, status=1)})
     write_reports(evaluate(folder))
     data = Page((tmp_path / "report.html").read_text("utf-8")).data
-    assert data["files"] == [["console.log", "agent.jsonl", "counters.json", "splats.json"]]
+    assert [[data["texts"][n] for n in names] for names in data["files"]] == [
+        ["console.log", "agent.jsonl", "counters.json", "splats.json"]
+    ]
 
 
 def test_an_allowed_splat_says_so() -> None:

@@ -2,8 +2,8 @@
 // Read the page's data: rows and cells with their texts instead of numbers.
 
 const DATA = JSON.parse($("data").textContent);
-const COMPARED = DATA.compared;
 const T = (n) => DATA.texts[n];
+const COMPARED = DATA.compared.map(T);
 
 // Each standing: its mark in the grid, and what the legend says. The order is the gravity.
 const STANDINGS = {
@@ -18,7 +18,7 @@ const GRAVITY = Object.keys(STANDINGS);
 
 const CELLS = DATA.cells.map((c) => ({
   id: T(c[0]), kernel: T(c[1]), repeat: c[2], verdict: c[3], outcome: c[4], expected: c[5],
-  reason: T(c[6]), known: T(c[7]), seconds: c[8], instructions: c[9], files: DATA.files[c[10]],
+  reason: T(c[6]), known: T(c[7]), seconds: c[8], instructions: c[9], files: DATA.files[c[10]].map(T),
   again: c[11].map(T).filter(Boolean).join(" --filter "),
   details: c[12] && DATA.blocks[c[12][0]], counters: c[12] ? DATA.blocks[c[12][1]] : [],
 }));
