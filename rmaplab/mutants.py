@@ -38,11 +38,16 @@ class MutantBase(enum.StrEnum):
 
 
 class MutantVerdict(enum.StrEnum):
-    """Name the verdict on a mutant. ERROR: it was built, and nobody knows if the lab catches it."""
+    """Name the verdict on a mutant.
+
+    DOES_NOT_APPLY: it is a patch to another tree. ERROR: it was built, and nobody knows if the lab
+    catches it.
+    """
 
     CAUGHT = "caught"
     MISSED = "missed"
     EQUIVALENT = "equivalent"
+    DOES_NOT_APPLY = "does-not-apply"
     BUILD_BROKEN = "build-broken"
     ERROR = "error"
 

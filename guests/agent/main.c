@@ -70,6 +70,7 @@ static void say_ready(void)
 	event_open(KEY_PROBES);
 	event_bool(KEY_VVAR_COUNTED, probes.vvar_counted);
 	event_bool(KEY_HOLE_IS_NOPAGE, probes.hole_is_nopage);
+	event_bool(KEY_HOLE_HAS_NO_FLAGS, probes.hole_has_no_flags);
 	event_close();
 	event_end();
 }

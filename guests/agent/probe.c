@@ -12,6 +12,8 @@
 #include "ram.h"
 #include "sizes.h"
 
+#define HOLE_STEP	4096	/* page frames */
+
 struct probes probes;
 
 static uint64_t word_of(const char *path, uint64_t index)
@@ -76,19 +78,26 @@ static bool vvar_is_counted(void)
 	return false;
 }
 
-/* The first page frame that has none: on a PC the memory of the VGA. */
-static bool hole_is_nopage(void)
+/*
+ * Frames of a section that has RAM are no hole, whether they are RAM or not:
+ * they have a struct page, and are reserved.
+ */
+static void look_at_holes(void)
 {
 	unsigned long end = ram_look();
-	uint64_t pfn = 0;
+	uint64_t pfn, flags;
 
-	while (pfn < end && ram_has(pfn))
-		pfn++;
-	return pfn < end && word_of("/proc/kpageflags", pfn) & KPF_NOPAGE;
+	for (pfn = 0; pfn < end; pfn += HOLE_STEP) {
+		if (ram_has(pfn))
+			continue;
+		flags = word_of("/proc/kpageflags", pfn);
+		probes.hole_is_nopage |= !!(flags & KPF_NOPAGE);
+		probes.hole_has_no_flags |= !flags;
+	}
 }
 
 void probe_init(void)
 {
 	probes.vvar_counted = vvar_is_counted();
-	probes.hole_is_nopage = hole_is_nopage();
+	look_at_holes();
 }

@@ -11,8 +11,8 @@
 struct probes {
 	/* [vvar] maps pages that have a mapcount, as other mappings do. */
 	bool vvar_counted;
-	/* kpageflags says KPF_NOPAGE of a page frame that is no RAM. */
-	bool hole_is_nopage;
+	/* kpageflags says KPF_NOPAGE of a hole, or no flags: neither without one. */
+	bool hole_is_nopage, hole_has_no_flags;
 };
 
 extern struct probes probes;

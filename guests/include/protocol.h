@@ -90,6 +90,7 @@
 #define KEY_PROBES		"probes"
 #define KEY_VVAR_COUNTED	"vvar_counted"
 #define KEY_HOLE_IS_NOPAGE	"hole_is_nopage"
+#define KEY_HOLE_HAS_NO_FLAGS	"hole_has_no_flags"
 
 /* error */
 #define KEY_MESSAGE		"message"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.build import kernel as build_kernel
-from rmaplab.errors import KernelError
+from rmaplab.errors import KernelError, PatchError
 from rmaplab.guest import command
 from rmaplab.log import log
 from rmaplab.model import Build, CellResult, Inclusion, Kernel, Lab
@@ -140,8 +140,9 @@ class _Table:
         try:
             builds = [self._build(changed) for _, changed in pairs]
         except KernelError as error:
-            broken = MutantVerdict.BUILD_BROKEN
-            return MutantResult(mutant, broken, detail=error.message, labs=names)
+            stale = isinstance(error, PatchError)
+            why = MutantVerdict.DOES_NOT_APPLY if stale else MutantVerdict.BUILD_BROKEN
+            return MutantResult(mutant, why, detail=error.message, labs=names)
         build_s = sum({build.key: build.made_s for build in builds}.values())
         seen, run_s = self._looks(mutant, pairs, {})
         settled, detail = verdict(mutant, seen)

@@ -28,12 +28,12 @@ SHOWN = 3
 def exit_code(results: Sequence[MutantResult]) -> ExitCode:
     """Return 0 if all are caught but the equivalent ones, 1 if one is missed or declared wrongly.
 
-    3 if one was not built, 69 if nothing is known of one.
+    3 if one does not apply or was not built, 69 if nothing is known of one.
     """
     verdicts = {result.verdict for result in results}
     if MutantVerdict.MISSED in verdicts or any(result.contradicts for result in results):
         return ExitCode.REGRESSION
-    if MutantVerdict.BUILD_BROKEN in verdicts:
+    if verdicts & {MutantVerdict.DOES_NOT_APPLY, MutantVerdict.BUILD_BROKEN}:
         return ExitCode.BUILD
     return ExitCode.INFRA if MutantVerdict.ERROR in verdicts or not results else ExitCode.OK
 

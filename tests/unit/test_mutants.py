@@ -301,6 +301,7 @@ def test_the_table_says_which_command_made_it() -> None:
         (["caught", "equivalent"], ExitCode.OK),
         (["caught", "missed", "build-broken"], ExitCode.REGRESSION),
         (["build-broken", "error"], ExitCode.BUILD),
+        (["caught", "does-not-apply"], ExitCode.BUILD),
         (["caught", "error"], ExitCode.INFRA),
         ([], ExitCode.INFRA),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rmaplab.build import kernel as build_kernel
-from rmaplab.errors import BuildError
+from rmaplab.errors import BuildError, PatchError
 from rmaplab.guest import cell as guest_cell
 from rmaplab.model import Build, Kernel
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
@@ -93,6 +93,24 @@ def test_a_mutant_that_does_not_build_is_not_caught(
     (one,) = saved(tmp_path)
     assert (one["verdict"], one["by"]) == ("build-broken", [])
     assert "expected ';'" in one["detail"]
+
+
+def test_a_mutant_of_another_tree_is_neither_broken_nor_caught(
+    mutants: Command, guests: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guests(base=PASS, mutant=FAIL)
+    build = KernelBuilder.build
+
+    def fails(self: KernelBuilder, kernels: Kernels, *words: Any) -> dict[str, Build]:
+        if "mutant" in kernels:
+            raise PatchError("one does not apply to 7.3.4")
+        return build(self, kernels, *words)
+
+    monkeypatch.setattr(KernelBuilder, "build", fails)
+    assert mutants().code == 3
+    (one,) = saved(tmp_path)
+    assert (one["verdict"], one["by"], one["rows"]) == ("does-not-apply", [], 0)
+    assert "7.3.4" in one["detail"]
 
 
 def test_an_equivalent_mutant_that_is_caught_is_said_loudly(

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * kpageflags says KPF_NOPAGE of a page frame without memory: pagemap.rst has it
+ * so, and a reader that takes no flags for a page would find one there.
+ *
+ * Frames without RAM in a section that has some are no hole: they have a struct
+ * page, and are reserved.  So this looks at one frame of each section that is
+ * between two ranges of RAM: a guest with a DIMM has many, below 4 GB.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "rmaplab.h"
+
+#define SECTION		(128UL << 20)	/* bytes, at most, where the lab runs */
+#define MAX_RANGES	64
+
+static struct {
+	uint64_t first, last;
+} ram[MAX_RANGES];
+static int nr_ram;
+
+static uint64_t read_ram(void)
+{
+	FILE *f = fopen("/proc/iomem", "re");
+	unsigned long long start, last, end = 0;
+	char line[256];
+
+	require_errno(f, "/proc/iomem");
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%llx-%llx :", &start, &last) != 2 ||
+		    !strstr(line, " : System RAM") || nr_ram == MAX_RANGES)
+			continue;
+		ram[nr_ram].first = start / PAGE_SIZE;
+		ram[nr_ram++].last = last / PAGE_SIZE;
+		if (last > end)
+			end = last;
+	}
+	fclose(f);
+	return (end + 1) / PAGE_SIZE;
+}
+
+static bool has_ram(uint64_t pfn, uint64_t last)
+{
+	int i;
+
+	for (i = 0; i < nr_ram; i++)
+		if (ram[i].first <= last && ram[i].last >= pfn)
+			return true;
+	return false;
+}
+
+static void test_nopage(void)
+{
+	uint64_t step = SECTION / PAGE_SIZE, end = read_ram(), pfn;
+	int holes = 0, silent = 0;
+	struct page_facts p;
+
+	for (pfn = step; pfn + step <= end; pfn += step) {
+		if (has_ram(pfn, pfn + step - 1))
+			continue;
+		p = pfn_facts(pfn);
+		if (!holes++)
+			print_page(0, &p);
+		silent += !(p.flags & KPF_NOPAGE);
+		check(!p.count, "PFN %#llx has a mapcount",
+		      (unsigned long long)pfn);
+	}
+	require(holes, "the guest has no hole between its ranges of RAM");
+	check_eq("holes without KPF_NOPAGE", silent, 0);
+}
+
+/* The other side: a page that is there has some flag, and not that one. */
+static void test_page(void)
+{
+	char *base = anon_map(PAGE_SIZE, 0);
+	struct page_facts p;
+
+	page_fill(base, 1);
+	p = page_facts(base);
+	check(!(p.flags & KPF_NOPAGE) && p.flags & KPF_MMAP, "flags=%#llx",
+	      (unsigned long long)p.flags);
+}
+
+int main(void)
+{
+	static const struct subtest tests[] = {
+		{ .name = "nopage", .run = test_nopage },
+		{ .name = "page", .run = test_page },
+	};
+
+	return ktap_run(tests, ARRAY_SIZE(tests));
+}
