@@ -99,12 +99,20 @@ struct spaced spaced_map_on_device(enum device_memory kind, int nr)
 	return e;
 }
 
-/* kpageflags shows no page where the kernel does not own the memory. */
+/*
+ * Coherent memory is where the kernel has no RAM.  What kpageflags says of it
+ * differs between kernels.
+ */
+static bool is_coherent(uint64_t pagemap)
+{
+	return is_present(pagemap) &&
+	       !has_ram(PM_PFN(pagemap), PM_PFN(pagemap));
+}
+
 int spaced_device_ptes(const struct spaced *e, enum device_memory kind)
 {
-	if (kind == DEVICE_PRIVATE)
-		return spaced_count(e, is_device_private);
-	return spaced_count(e, is_present) ? spaced_flagged(e, KPF_NOPAGE) : 0;
+	return spaced_count(e, kind == DEVICE_PRIVATE ? is_device_private :
+							is_coherent);
 }
 
 int spaced_on_device(const struct spaced *e)

@@ -124,6 +124,10 @@ struct page_facts {
 	uint64_t flags;		/* /proc/kpageflags */
 };
 
+/* iomem.c: the PFN behind all RAM; whether any of some page frames is RAM. */
+uint64_t ram_end(void);
+bool has_ram(uint64_t first, uint64_t last);
+
 uint64_t pagemap_entry(const void *addr);
 /* The same of another process, for NR pages. */
 void pagemap_entries_of(int pid, const void *addr, int nr, uint64_t *entry);

@@ -7,52 +7,13 @@
  * page, and are reserved.  So this looks at one frame of each section that is
  * between two ranges of RAM: a guest with a DIMM has many, below 4 GB.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "rmaplab.h"
 
 #define SECTION		(128UL << 20)	/* bytes, at most, where the lab runs */
-#define MAX_RANGES	64
-
-static struct {
-	uint64_t first, last;
-} ram[MAX_RANGES];
-static int nr_ram;
-
-static uint64_t read_ram(void)
-{
-	FILE *f = fopen("/proc/iomem", "re");
-	unsigned long long start, last, end = 0;
-	char line[256];
-
-	require_errno(f, "/proc/iomem");
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%llx-%llx :", &start, &last) != 2 ||
-		    !strstr(line, " : System RAM") || nr_ram == MAX_RANGES)
-			continue;
-		ram[nr_ram].first = start / PAGE_SIZE;
-		ram[nr_ram++].last = last / PAGE_SIZE;
-		if (last > end)
-			end = last;
-	}
-	fclose(f);
-	return (end + 1) / PAGE_SIZE;
-}
-
-static bool has_ram(uint64_t pfn, uint64_t last)
-{
-	int i;
-
-	for (i = 0; i < nr_ram; i++)
-		if (ram[i].first <= last && ram[i].last >= pfn)
-			return true;
-	return false;
-}
 
 static void test_nopage(void)
 {
-	uint64_t step = SECTION / PAGE_SIZE, end = read_ram(), pfn;
+	uint64_t step = SECTION / PAGE_SIZE, end = ram_end(), pfn;
 	int holes = 0, silent = 0;
 	struct page_facts p;
 
