@@ -17,6 +17,7 @@ from pathlib import Path
 from rmaplab import proc
 from rmaplab.errors import InfraError, UserError
 from rmaplab.log import log
+from rmaplab.source import unpack
 from rmaplab.store.cache import Cache, remove
 
 ARCHIVE = "http://deb.debian.org/debian"
@@ -217,10 +218,11 @@ def archive_of(package: Path, name: str, cache: Cache) -> Path:
 def _unpack(package: Path, folder: Path) -> None:
     """Move the source archive of a package to a folder; a package may be a stranger's."""
     unpacked = folder / "unpacked"
-    done = proc.run(["dpkg-deb", "-x", package, unpacked], check=False)
-    if not done.ok:
-        remove(unpacked)
-        raise UserError(f"{package} is no Debian package: {done.complaint}")
+    unpacked.mkdir()
+    try:
+        unpack.package(package, unpacked)
+    except UserError as error:
+        raise UserError(f"{package} is no Debian package: {error.message}") from error
     for archive in _archives(unpacked / "usr/src"):
         if archive.is_file() and not archive.is_symlink():
             shutil.move(archive, folder / archive.name)

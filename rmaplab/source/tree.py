@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from rmaplab import proc
-from rmaplab.errors import InfraError, UserError
+from rmaplab.build import harvest
+from rmaplab.errors import BuildError, InfraError, UserError
 from rmaplab.log import log
 from rmaplab.model import Tree
 from rmaplab.model.digest import digest_of
-from rmaplab.source import debian, download, git, repository, snapshot
+from rmaplab.source import debian, download, git, repository, snapshot, unpack
 from rmaplab.source.repository import Repository
 from rmaplab.store.cache import Cache, sha256_of
 
@@ -198,10 +198,8 @@ def _remember_content(folder: Path, digest: str) -> None:
 def _unpack(archive: Path, target: Path) -> None:
     with log.step(f"unpacking {archive.name}"):
         target.mkdir()
-        proc.run(
-            ["tar", "-xf", archive, "-C", target, "--strip-components=1", "--no-same-owner"],
-        )
-    if not (target / "Makefile").is_file():
+        unpack.archive(archive, target)
+    if not harvest.is_file(target, "Makefile"):
         raise UserError(f"{archive} is no kernel tree: it has no Makefile at its top level")
 
 
@@ -224,8 +222,14 @@ def _tree(spec: str, folder: Path) -> Tree:
 
 
 def kernel_version(makefile: Path) -> str:
-    """Return the version that a kernel's top Makefile states: ``6.12.117``, ``6.13.0-rc4``."""
-    text = makefile.read_text(encoding="utf-8", errors="replace")
+    """Return the version that a kernel's top Makefile states: ``6.12.117``, ``6.13.0-rc4``.
+
+    Raises UserError if it is no file: a link or a pipe of a stranger's tree.
+    """
+    try:
+        text = harvest.text(makefile.parent, makefile.name)
+    except BuildError as error:
+        raise UserError(f"{makefile.parent} is no kernel tree: {error.message}") from error
     found: dict[str, str] = dict(
         re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *=[ \t]*(.*)$", text, re.M)
     )
