@@ -29,7 +29,7 @@ from pathlib import Path
 
 import rmaplab
 from rmaplab import proc
-from rmaplab.build import bubblewrap, seccomp
+from rmaplab.build import bubblewrap, cgroup, seccomp
 from rmaplab.build.bubblewrap import Box, Form, Hands
 from rmaplab.build.budget import Budget
 from rmaplab.errors import InfraError
@@ -234,6 +234,9 @@ def run_in(
 
         hands = Hands([end for _, end in pipes], _filter(stack))
         words = bubblewrap.command(argv, box, form=form, hands=hands)
+        group = stack.enter_context(cgroup.limited())
+        if group is not None:
+            words = group.command(words)
         done = proc.stream(
             words, keep if complaints is None else sink, env={}, pass_fds=hands.all,
             complaints=None if complaints is None else keep, owner=form.uid, watch=watch,
@@ -242,6 +245,7 @@ def run_in(
         _wait_for_init(facts[0])
         if not done.stopped:
             watch(0)
+        starved = group.complaint() if group is not None else ""
     if done.stopped:
         return Ended(128 + signal.SIGKILL, done.stopped, short)
     status = facts[-1].get("exit-code")
@@ -253,7 +257,7 @@ def run_in(
             f"the build sandbox did not start: {last[0]}",
             hint="bubblewrap needs user namespaces: see 'lab.py doctor'",
         )
-    return Ended(status, "", short)
+    return Ended(status, starved if status else "", short)
 
 
 def _pipe(stack: ExitStack) -> tuple[int, int]:

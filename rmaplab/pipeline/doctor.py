@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import budget, sandbox, trust
+from rmaplab.build import budget, cgroup, sandbox, trust
 from rmaplab.errors import InfraError, RmaplabError
 from rmaplab.guest import accel
 from rmaplab.guest.command import Accelerator
@@ -133,8 +133,7 @@ def _protections() -> Iterator[Finding]:
          "the lab has a filter for x86_64, aarch64 and riscv64, and needs one in the kernel: "
          "CONFIG_SECCOMP_FILTER"),
         ("memory", not said.get("memory", "unlimited").startswith("unlimited"),
-         "a process has at most what the host has, and is the first to be killed; "
-         "a whole build is watched, no cgroup limits it", ""),
+         f"a process has at most what the host has, and is the first to be killed; {_group()}", ""),
         ("disk", said.get("files", "unlimited") != "unlimited",
          f"at most {budget.BUILD_BYTES >> 30} GB a build folder, looked at once a second", ""),
     )  # fmt: skip
@@ -146,6 +145,14 @@ def _protections() -> Iterator[Finding]:
         detail = f"their series and trees are refused: {'; '.join(weak)}"
     hint = f"the rule is in docs/threat-model.md; {trust.UNSAFE}=1 builds them all the same"
     yield Finding("sandbox: strangers", not weak, False, detail, hint)
+
+
+def _group() -> str:
+    """Return what limits the memory of a whole build."""
+    with cgroup.limited() as group:
+        if group is not None:
+            return f"a cgroup limits a build to {group.memory >> 20} MB"
+    return "a build as a whole is watched, for the lab may make no cgroup with a limit for memory"
 
 
 def _in_sandbox(script: str) -> str:
