@@ -271,15 +271,23 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def foreground(argv: Sequence[str | Path]) -> int:
+def foreground(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> int:
     """Run a command that has this terminal, to its end; returns its status.
+
+    ``env`` replaces the environment.
 
     It stays in the lab's session and process group, so that the terminal is its own; it is killed
     with the lab. The status is minus the signal that killed it, if one did. Raises InfraError if
     the command is missing.
     """
     words = _tied_by_name(*argv)
-    with subprocess.Popen(words) as process:
+    environment = None if env is None else dict(env)
+    with subprocess.Popen(words, env=environment, pass_fds=tuple(pass_fds)) as process:
         try:
             return process.wait()
         finally:

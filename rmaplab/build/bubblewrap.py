@@ -65,13 +65,14 @@ class Box:
 
     ``readable`` and ``writable`` are files and folders of the host by their paths in the sandbox; a
     writable one hides what is readable there. ``workdir`` is where the command runs, with
-    ``environment`` alone.
+    ``environment`` alone. With ``terminal`` the command has the lab's terminal.
     """
 
     readable: Mapping[str, Path]
     writable: Mapping[str, Path] = field(default_factory=dict)
     workdir: str = "/"
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": PATH, "LC_ALL": "C"})
+    terminal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,9 @@ def command(
     ``hands`` are the descriptors that the form's bwraps get.
     """
     words = _begin(form, root, hands)
+    if not (box.terminal and hands.filter is not None):
+        # Whoever shares a terminal could type on it: the filter has no call for that.
+        words += ["--new-session"]
     for folder in _above([*box.readable, *box.writable]):
         words += ["--perms", "0755", "--dir", folder]
     for option, places in (("--ro-bind", box.readable), ("--bind", box.writable)):
@@ -133,7 +137,7 @@ def _above(targets: Sequence[str]) -> list[str]:
 
 def _begin(form: Form, root: Path, hands: Hands) -> list[str]:
     """Return the words that make a file system with the host's programs alone."""
-    words = ["bwrap", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words = ["bwrap", "--die-with-parent", "--cap-drop", "ALL"]
     if form.uid is not None:
         # Not --unshare-all: it makes a user namespace, which has no other user to change to.
         words += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",

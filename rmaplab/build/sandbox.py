@@ -117,10 +117,7 @@ def read(argv: Sequence[str], files: Sequence[Path], *, limit_s: float) -> Answe
     paths, and nothing to write to. Of what it says
     ``ANSWER_BYTES`` are kept.
     """
-    python = [Path(sys.prefix), Path(sys.base_prefix), Path(rmaplab.__file__).parent]
-    places = dict.fromkeys([*python, *(file.absolute() for file in files)])
-    seen = {str(place): place for place in places if not place.is_relative_to("/usr")}
-    box = Box(seen, environment=ENVIRONMENT)
+    box = _reading(files)
     said = {name: bytearray() for name in ("out", "err")}
 
     def keep(name: str) -> Callable[[bytes], None]:
@@ -129,10 +126,33 @@ def read(argv: Sequence[str], files: Sequence[Path], *, limit_s: float) -> Answe
 
         return sink
 
-    form = form_for([*(file.absolute() for file in files), *python])
+    form = form_for(list(box.readable.values()))
     ended = run_in(box, argv, keep("out"), limit_s=limit_s, form=form, complaints=keep("err"))
     texts = [bytes(one).decode("utf-8", "replace") for one in said.values()]
     return Answer(ended, *texts)
+
+
+def foreground(argv: Sequence[str], files: Sequence[Path]) -> int:
+    """Run a program that reads a few files, as ``read`` does, on this terminal.
+
+    Returns its status, 128 and the signal's number if a signal killed it.
+    """
+    terms = {name: os.environ[name] for name in ("TERM", "LANG") if name in os.environ}
+    environment = {"PATH": bubblewrap.PATH, "HOME": "/tmp", **terms}
+    box = dataclasses.replace(_reading(files), environment=environment, terminal=True)
+    with ExitStack() as stack:
+        hands = Hands(filter=_filter(stack))
+        form = form_for(list(box.readable.values()))
+        words = bubblewrap.command(argv, box, form=form, hands=hands)
+        return proc.foreground(words, env={}, pass_fds=hands.all)
+
+
+def _reading(files: Sequence[Path]) -> Box:
+    """Return the sandbox that has the lab's Python and some files, at their own paths."""
+    python = [Path(sys.prefix), Path(sys.base_prefix), Path(rmaplab.__file__).parent]
+    places = dict.fromkeys([*(file.absolute() for file in files), *python])
+    seen = {str(place): place for place in places if not place.is_relative_to("/usr")}
+    return Box(seen, environment=ENVIRONMENT)
 
 
 @dataclass(frozen=True, slots=True)

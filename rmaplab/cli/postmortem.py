@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from rmaplab import proc
+from rmaplab.build import sandbox
 from rmaplab.errors import UserError
 from rmaplab.log import log
 from rmaplab.pipeline import postrun
@@ -58,11 +58,12 @@ def _drgn(remains: SavedDump, script: Path | None, words: tuple[str, ...]) -> in
     postrun.require_drgn()
     if script is None:
         log.info(f"{remains.memory}, kernel {vmlinux}; Ctrl-d ends drgn")
-    more = [str(script), *words] if script is not None else []
+    more = [str(script.absolute()), *words] if script is not None else []
     with postrun.unpacked(remains.memory) as dump:
         argv = [sys.executable, "-m", "drgn", "-q", "-c", str(dump), "-s", str(vmlinux), *more]
+        files = [dump, vmlinux, *([script] if script is not None else [])]
         with _interrupts_are_drgns():
-            return proc.foreground(argv)
+            return sandbox.foreground(argv, files)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import pty
 import socket
 import sys
 import time
@@ -425,6 +427,44 @@ def test_a_reader_has_its_files_and_nothing_else_of_the_host(
 def test_a_reader_has_the_labs_python(tmp_path: Path) -> None:
     words = [sys.executable, "-c", "import rmaplab.text, click; print('there')"]
     assert sandbox.read(words, [], limit_s=60).text == "there\n"
+
+
+def test_a_program_on_this_terminal_has_its_files_alone(
+    tmp_path: Path, host_socket: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given, other = tmp_path / "memory", tmp_path / "secret"
+    for path in (given, other):
+        path.write_text(path.name, encoding="utf-8")
+    script = f"cat {given}; cat {other} 2>/dev/null; touch {given} 2>/dev/null; env; exit 7"
+    assert sandbox.foreground(["sh", "-c", script], [given]) == 7
+    said = capfd.readouterr().out
+    assert said.startswith("memory")
+    assert "secret" not in said
+    assert "VIRTUAL_ENV" not in said
+    assert sandbox.foreground(["sh", "-c", connect_to(host_socket)], []) == 9
+    assert sandbox.foreground(["sh", "-c", "kill -9 $$"], []) == 137
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_a_program_on_this_terminal_cannot_type_on_it(
+    monkeypatch: pytest.MonkeyPatch, filtered: bool
+) -> None:
+    """TIOCSTI puts a character where the user's shell would read it."""
+    if not filtered:
+        monkeypatch.setattr(seccomp, "program", lambda: b"")
+    program = (
+        "import fcntl, sys, termios\n"
+        "try:\n    fcntl.ioctl(0, termios.TIOCSTI, b'x')\n"
+        "except OSError as error: sys.exit(error.errno)\n"
+    )
+    child, terminal = pty.fork()
+    if child == 0:
+        os._exit(sandbox.foreground([sys.executable, "-c", program], []))
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 1000):
+            pass
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in ({errno.EPERM} if filtered else {errno.EPERM, errno.EIO, errno.ENOTTY})
 
 
 # -- doctor ------------------------------------------------------------------------------------
