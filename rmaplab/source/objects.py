@@ -126,7 +126,7 @@ def _check_folder(folder: Path, path: str, tree: str, objects: Mapping[str, byte
 def _check_file(place: Path, name: str, entry: _Entry, status: os.stat_result) -> None:
     mode = status.st_mode
     if entry.mode == _LINK and stat.S_ISLNK(mode):
-        content = os.fsencode(place.readlink())
+        content = os.readlink(os.fsencode(place))  # noqa: PTH115 - a Path has no ./ and //
     elif stat.S_ISREG(mode) and status.st_size <= FILE_BYTES:
         if entry.mode not in ((_PROGRAM,) if mode & stat.S_IXUSR else _FILES):
             raise _OddError(f"{name!r} has mode {mode & 0o777:o}")

@@ -46,8 +46,9 @@ def cache(tmp_path: Path) -> Cache:
 
 def test_a_program_of_an_archive_changes_no_user(tmp_path: Path, cache: Cache) -> None:
     spec = packed(tmp_path, lambda tar: add(tar, "linux/sh", b"#!/bin/sh\n", mode=0o6777))
-    with tarfile.open(tmp_path / "linux.tar.gz") as tar:  # the control
-        tar.extractall(tmp_path / "plain", filter="fully_trusted")
+    (tmp_path / "plain").mkdir()
+    words = ["tar", "-xpf", tmp_path / "linux.tar.gz", "-C", tmp_path / "plain"]
+    subprocess.run(words, check=True)  # the control
     assert (tmp_path / "plain/linux/sh").stat().st_mode & stat.S_ISUID
     found = (tree.fetch(spec, cache).path / "sh").stat()
     assert stat.S_IMODE(found.st_mode) == 0o755

@@ -290,6 +290,16 @@ def test_attributes_change_and_hide_no_file(evil: Evil, cache: Cache) -> None:
     assert "$Format:%H$" in (found / "Makefile").read_text(encoding="utf-8")
 
 
+def test_links_are_what_was_committed(evil: Evil, cache: Cache) -> None:
+    targets = (".././mm//rmap.c", "nowhere", "/", "..")
+    for number, target in enumerate(targets):
+        os.symlink(target, evil.repo / f"mm/link{number}")  # noqa: PTH211 - a Path changes it
+    commit(evil.repo, "links")
+    found = tree.fetch(f"git:{evil.repo}#main", cache).path
+    for number, target in enumerate(targets):
+        assert os.readlink(found / f"mm/link{number}") == target  # noqa: PTH115
+
+
 def test_a_commits_id_cannot_have_other_files(evil: Evil, cache: Cache) -> None:
     """Git reads what a repository has for an id and does not compute the id."""
     name = git(evil.repo, "rev-parse", "main:mm/rmap.c").strip()

@@ -255,8 +255,25 @@ def test_without_the_filter_the_calls_are_there(box: Box, monkeypatch: pytest.Mo
 # -- what it may use ---------------------------------------------------------------------------
 
 
+@pytest.fixture
+def quiet_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk on which nobody else makes or deletes files."""
+
+    def free(disk: Path) -> tuple[int, int]:
+        used, made = budget._used(disk)
+        return (1 << 40) - used, (1 << 30) - made
+
+    monkeypatch.setattr(budget, "_free", free)
+
+
+def losing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk on which somebody, nobody says who, uses 30 MB a second."""
+    free = iter(range(1 << 40, 0, -(30 << 20)))
+    monkeypatch.setattr(budget, "_free", lambda disk: (next(free), 1 << 40))
+
+
 def test_files_beyond_the_budget_are_the_commands_fault(
-    box: Box, monkeypatch: pytest.MonkeyPatch
+    box: Box, quiet_disk: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "BUILD_BYTES", 20 << 20)
     ended = box.run("head -c 50000000 /dev/zero > big; sync big; sleep 100", 30)
@@ -267,6 +284,7 @@ def test_files_beyond_the_budget_are_the_commands_fault(
 
 def test_deleted_files_that_are_open_count(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "BUILD_BYTES", 20 << 20)
+    losing(monkeypatch)
     script = "exec 3>big; rm big; head -c 50000000 /dev/zero >&3; sync .; sleep 100"
     assert "MB of files, the limit is 20" in box.run(script, 30).stopped
 
@@ -275,8 +293,7 @@ def test_what_others_write_is_not_the_commands_fault(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "BUILD_BYTES", 20 << 20)
-    free = iter(range(1 << 40, 0, -(30 << 20)))
-    monkeypatch.setattr(budget, "_free", lambda disk: (next(free), 1 << 40))
+    losing(monkeypatch)
     assert box.run("sleep 2.5") == Ended(0)
 
 
@@ -289,7 +306,7 @@ def test_a_disk_that_others_filled_is_not_the_commands_fault(
 
 
 def test_files_without_end_are_the_commands_fault(
-    box: Box, monkeypatch: pytest.MonkeyPatch
+    box: Box, quiet_disk: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "FILES", 200)
     ended = box.run("mkdir many; cd many; seq 300 | xargs touch; sleep 100", 30)
