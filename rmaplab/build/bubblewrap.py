@@ -110,7 +110,7 @@ def command(
     """
     words = _begin(form, root, hands)
     if not (box.terminal and hands.filter is not None):
-        # Whoever shares a terminal could type on it: the filter has no call for that.
+        # A process could type on a terminal that it shares: the filter denies the call.
         words += ["--new-session"]
     for folder in _above([*box.readable, *box.writable]):
         words += ["--perms", "0755", "--dir", folder]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What a sandbox may use of the host while it runs: time, disk, memory.
+"""Bound what a sandbox uses of the host while it runs: time, disk, memory.
 
 The disk and the memory of the whole host are looked at about once a second, which costs nothing.
 Only if one of them got short, what the sandbox itself has of it is counted: a host that others

@@ -93,7 +93,7 @@ def _made(place: Path) -> Group | None:
         for name in ("memory.swap.max", "cpu.weight"):
             with contextlib.suppress(OSError):
                 _set(path / name, 0 if name == "memory.swap.max" else 50)
-        # Whoever may not move a process here could not use it.
+        # Without the right to move a process here the group is of no use.
         if not os.access(place / "cgroup.procs", os.W_OK):
             raise PermissionError(place)
     except OSError:

@@ -176,7 +176,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a program that read files said: its output and its complaints, as text."""
+    """The output and the complaints of a program that read files, as text."""
 
     ended: Ended
     text: str

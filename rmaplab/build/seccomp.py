@@ -50,8 +50,9 @@ EXAMINED: Mapping[str, tuple[int | None, int | None]] = {
 }  # fmt: skip
 """The calls that are denied with some arguments, or denied so that a library uses another one."""
 FAMILIES = (1, 2, 10)
-"""AF_UNIX, AF_INET, AF_INET6: the others reach past a network namespace (AF_VSOCK), or the code of
-the kernel's rarest protocols.
+"""AF_UNIX, AF_INET, AF_INET6.
+
+The others reach past a network namespace (AF_VSOCK), or the code of the kernel's rarest protocols.
 """
 # linux/sched.h: a mount, cgroup, uts, ipc, user, pid, network namespace.
 _NEW_NAMESPACES = 0x7E020000
@@ -61,7 +62,7 @@ _TYPING = (0x5412, 0x541C)
 
 @dataclass(frozen=True, slots=True)
 class _Machine:
-    """What a filter has to know of an architecture: ``audit`` is its number in linux/audit.h."""
+    """An architecture, as a filter knows it: ``audit`` is its number in linux/audit.h."""
 
     audit: int
     column: int

@@ -47,7 +47,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 255)
 
 
 def doctor(users: str) -> dict[str, bool]:
-    """What the doctor says of the sandbox in a namespace with a map of users."""
+    """The doctor's findings about the sandbox, in a namespace with a map of users."""
     before = Path("/proc/sys/user/max_user_namespaces").read_text(encoding="ascii")
     done = subprocess.run(
         [sys.executable, "-c", ENTER, users, "doctor", "--format", "json"],

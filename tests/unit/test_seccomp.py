@@ -17,7 +17,7 @@ ALLOWED = 0x7FFF0000
 
 
 def verdict(program: bytes, audit: int, number: int, *arguments: int) -> int:
-    """What a filter says of a call, as the kernel's interpreter would (seccomp(2))."""
+    """The verdict of a filter on a call, as the kernel's interpreter finds it (seccomp(2))."""
     words = [*arguments, 0, 0, 0, 0, 0, 0][:6]
     data = struct.pack("=IIQ6Q", number, audit, 0, *words)
     loaded = at = 0
