@@ -303,7 +303,8 @@ def _filter(stack: ExitStack) -> int | None:
         return None
     memory = os.memfd_create("rmaplab-filter")
     stack.callback(os.close, memory)
-    os.write(memory, code)
+    with os.fdopen(os.dup(memory), "wb") as file:
+        file.write(code)
     os.lseek(memory, 0, os.SEEK_SET)
     return memory
 
