@@ -47,7 +47,7 @@ def cache(tmp_path: Path) -> Cache:
 def test_a_program_of_an_archive_changes_no_user(tmp_path: Path, cache: Cache) -> None:
     spec = packed(tmp_path, lambda tar: add(tar, "linux/sh", b"#!/bin/sh\n", mode=0o6777))
     (tmp_path / "plain").mkdir()
-    words = ["tar", "-xpf", tmp_path / "linux.tar.gz", "-C", tmp_path / "plain"]
+    words = ["tar", "-xpf", str(tmp_path / "linux.tar.gz"), "-C", str(tmp_path / "plain")]
     subprocess.run(words, check=True)  # the control
     assert (tmp_path / "plain/linux/sh").stat().st_mode & stat.S_ISUID
     found = (tree.fetch(spec, cache).path / "sh").stat()
