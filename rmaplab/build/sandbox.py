@@ -138,8 +138,9 @@ def foreground(argv: Sequence[str], files: Sequence[Path]) -> int:
     Returns its status, 128 and the signal's number if a signal killed it.
     """
     terms = {name: os.environ[name] for name in ("TERM", "LANG") if name in os.environ}
-    environment = {"PATH": bubblewrap.PATH, "HOME": "/tmp", **terms}
-    box = dataclasses.replace(_reading(files), environment=environment, terminal=True)
+    box = _reading(files)
+    environment = {**box.environment, "HOME": "/tmp", **terms}
+    box = dataclasses.replace(box, environment=environment, terminal=True)
     with ExitStack() as stack:
         hands = Hands(filter=_filter(stack))
         form = form_for(list(box.readable.values()))
@@ -152,7 +153,8 @@ def _reading(files: Sequence[Path]) -> Box:
     python = [Path(sys.prefix), Path(sys.base_prefix), Path(rmaplab.__file__).parent]
     places = dict.fromkeys([*(file.absolute() for file in files), *python])
     seen = {str(place): place for place in places if not place.is_relative_to("/usr")}
-    return Box(seen, environment=ENVIRONMENT)
+    package = str(Path(rmaplab.__file__).parent.parent)
+    return Box(seen, environment={**ENVIRONMENT, "PYTHONPATH": package})
 
 
 @dataclass(frozen=True, slots=True)
