@@ -69,7 +69,7 @@ class _Machine:
     x32: bool = False
 
 
-_MACHINES = {"x86_64": _Machine(0xC000003E, 0, x32=True), "aarch64": _Machine(0xC00000B7, 1),
+MACHINES = {"x86_64": _Machine(0xC000003E, 0, x32=True), "aarch64": _Machine(0xC00000B7, 1),
              "riscv64": _Machine(0xC00000F3, 1)}  # fmt: skip
 # linux/bpf_common.h, linux/seccomp.h.
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -80,7 +80,7 @@ _X32_BIT = 0x40000000
 
 def program(machine: str = os.uname().machine) -> bytes:
     """Return the filter for programs of a machine; empty bytes if the lab has none for it."""
-    row = _MACHINES.get(machine)
+    row = MACHINES.get(machine)
     if row is None:
         return b""
     code = [_op(_LOAD, _AUDIT), *_unless(_EQUAL, row.audit, errno.ENOSYS), _op(_LOAD, _NUMBER)]

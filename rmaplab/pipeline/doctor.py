@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import budget, cgroup, sandbox, trust
+from rmaplab.build import budget, cgroup, sandbox, seccomp, trust
 from rmaplab.errors import InfraError, RmaplabError
 from rmaplab.guest import accel
 from rmaplab.guest.command import Accelerator
@@ -130,7 +130,7 @@ def _protections() -> Iterator[Finding]:
         ("environment", said.get("environment") == "0", "none of the lab's", ""),
         ("system calls", said.get("calls") == "2",
          "those that a compiler needs" if said.get("calls") == "2" else "all of them",
-         "the lab has a filter for x86_64, aarch64 and riscv64, and needs one in the kernel: "
+         f"the lab has a filter for {', '.join(seccomp.MACHINES)}, and the kernel needs "
          "CONFIG_SECCOMP_FILTER"),
         ("memory", not said.get("memory", "unlimited").startswith("unlimited"),
          f"a process has at most what the host has, and is the first to be killed; {_group()}", ""),
