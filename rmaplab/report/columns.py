@@ -48,8 +48,9 @@ def _print(line: _Line) -> None:
         line.pop()
     if line:
         line[-1] = (line[-1][0].rstrip(), line[-1][1])
-    parts = (f"[{style}]{escape(text)}[/]" if style else escape(text) for text, style in line)
-    log.stdout.print("".join(parts))
+    for text, style in line:
+        log.stdout.print(f"[{style}]{escape(text)}[/]" if style else escape(text), end="")
+    log.stdout.print()
 
 
 def _text(cell: Cell) -> tuple[str, str]:

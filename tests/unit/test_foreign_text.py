@@ -151,7 +151,7 @@ def test_the_record_of_a_run_is_harmless(tmp_path: Path) -> None:
 _OWN = {
     "cli/inspect.py: walker.name", "cli/inspect.py: walker.file",
     "cli/inspect.py: ', '.join(walker.through)", "cli/inspect.py: name",
-    "report/terminal.py: style",
+    "report/terminal.py: style", "report/columns.py: style",
     "report/terminal.py: verdict", "report/terminal.py: note", "report/terminal.py: change",
     "report/terminal.py: EXCERPT_LINES",
     "report/mutants.py: *cells",
