@@ -333,7 +333,10 @@ def learn(outer: Sequence[str], plain: Sequence[str], stamped: Sequence[str]) ->
     outer = [head if head.strip() and len(head) <= MAX_HEAD else "" for head in outer]
     plain_heads = _heads(plain)
     in_front = [*outer, *plain_heads]
-    found = templates(in_front, [*outer, *plain]) or _by_headlines(plain)
+    found = templates(in_front, [*outer, *plain])
+    # A frame at a line's start says that nothing stands in front: "watchdog: BUG" is all message.
+    if not found and all(head.strip() for head in plain_heads):
+        found = _by_headlines(plain)
     stamped_heads = _heads(stamped)
     inner = templates(stamped_heads, stamped) if any(map(str.strip, stamped_heads)) else ()
     displaced = sum(bool(head.strip()) for head in plain_heads)

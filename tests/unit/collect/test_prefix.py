@@ -265,3 +265,23 @@ def test_what_a_page_or_a_mail_does_to_a_line_changes_no_splat(
     # A record of a journal has many lines.
     lines = changed.count(b"\n") <= console.count(b"\n")
     assert facts(changed, lines=lines) == facts(console, lines=lines)
+
+
+@pytest.mark.parametrize("name", sorted(LOGS))
+def test_a_whole_log_without_stamps_reads_as_one_with_them(name: str) -> None:
+    console = (GOLDEN / f"{name}.log").read_bytes()
+    assert facts(bare(console)) == facts(without_callers(console))
+
+
+@pytest.mark.parametrize("name", sorted(name for name in LOGS if name.startswith("quiet")))
+@pytest.mark.parametrize(
+    "prefix",
+    [b"", b"> ", b"Nov 30 10:00:00 host kernel: ", b"[job 12/34 step=boot] ", b"ttyS0|42| "],
+)
+def test_a_piece_of_a_clean_console_has_no_splat(name: str, prefix: bytes) -> None:
+    console = (GOLDEN / f"{name}.log").read_bytes()
+    for number in range(40):
+        start = len(console) * number // 40
+        piece = console[start : start + 1 + len(console) * (number % 7 + 1) // 9]
+        lines = b"".join(prefix + line for line in piece.splitlines(keepends=True))
+        assert parse_console(lines) == (), (start, prefix)
