@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -213,3 +214,23 @@ def test_old_and_cut_headlines_of_faults_are_known(line: str, kind: str) -> None
 def test_a_program_that_traps_is_no_complaint() -> None:
     line = b"[   12.0] traps: demo[77] general protection fault ip:401136 sp:7ffe0 error:0\n"
     assert parse_console(line) == ()
+
+
+TITLES = [
+    line.split()
+    for line in Path(__file__).with_name("public_titles.txt").read_text("utf-8").splitlines()
+    if not line.startswith("#")
+]
+# Where rules by kind say otherwise: call_rcu() is who it is called by, flushing is waiting, and
+# memory is allocated on somebody's behalf.
+OTHERWISE = [
+    ["lockdep", "kvfree_call_rcu"],
+    ["hung-task", "flush_delayed_work"],
+    ["sleeping-function", "pcpu_alloc_noprof"],
+]
+
+
+@pytest.mark.parametrize(("kind", "named"), TITLES)
+def test_functions_that_the_community_names_are_not_passed_over(kind: str, named: str) -> None:
+    passed = is_machinery(named, passed_over(kind)) and not works(named)
+    assert passed == ([kind, named] in OTHERWISE)
