@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
 
-.PHONY: help ab test check lint unit integration browser kernel postmortem setup bench bench-console mutants mutation hostile hostile-quick clean
+.PHONY: help ab test check lint unit integration browser kernel postmortem setup schemas bench bench-console mutants mutation hostile hostile-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -61,6 +61,9 @@ kernel: setup ## tests that build and boot a real kernel
 
 postmortem: setup ## a kernel with debug info, crashed: source lines, drgn's reports (builds it first)
 	@$(BIN)/pytest tests/postmortem
+
+schemas: setup ## write the JSON Schemas that are shipped
+	@for kind in results lab guest testcase; do ./lab.py schema $$kind >rmaplab/schemas/$$kind.schema.json || exit 1; done
 
 bench: setup bench-console ## what builds, boots and cells cost, against their goals
 	@$(BIN)/python tests/bench_build.py

@@ -12,7 +12,7 @@ import traceback
 import click
 
 from rmaplab import __version__
-from rmaplab.cli import inspect, mutants, postmortem, runs, scaffold, shell, upkeep
+from rmaplab.cli import inspect, machine, mutants, postmortem, runs, scaffold, shell, upkeep
 from rmaplab.cli.options import common_options
 from rmaplab.errors import ExitCode, InfraError, RmaplabError
 from rmaplab.log import log
@@ -40,6 +40,7 @@ for verb in (
     *scaffold.VERBS,
     *shell.VERBS,
     *upkeep.VERBS,
+    *machine.VERBS,
 ):
     verb.params += common_options()
     cli.add_command(verb)

@@ -55,7 +55,11 @@ def _named(value: object) -> object:
 
 
 # A pattern, or a list of them.
-Patterns = Annotated[list[Pattern], BeforeValidator(_listed), Field(min_length=1)]
+Patterns = Annotated[
+    list[Pattern],
+    BeforeValidator(_listed, json_schema_input_type=Pattern | list[Pattern]),
+    Field(min_length=1),
+]
 ANY = ("*",)
 """The patterns of a field that an entry does not name."""
 
@@ -166,7 +170,13 @@ class LabFile(_Model):
     settings: Annotated[list[Pattern], Field(min_length=1)]
     devices: Annotated[list[Pattern], Field(min_length=1)] | None = None
     testcases: Annotated[
-        list[Annotated[TestcaseEntry, BeforeValidator(_named)]], Field(min_length=1)
+        list[
+            Annotated[
+                TestcaseEntry,
+                BeforeValidator(_named, json_schema_input_type=Pattern | TestcaseEntry),
+            ]
+        ],
+        Field(min_length=1),
     ]
     repeat: Repeat = 1
     exclude: list[ExcludeEntry] = []
@@ -178,7 +188,13 @@ class LabFile(_Model):
     expect: list[ExpectEntry] = []
     allow: list[AllowEntry] = []
     limits: dict[Pattern, Annotated[int | str, BeforeValidator(_limit)]] = {}
-    postmortem: Annotated[PostmortemEntry, BeforeValidator(_memories)] | None = None
+    postmortem: (
+        Annotated[
+            PostmortemEntry,
+            BeforeValidator(_memories, json_schema_input_type=int | PostmortemEntry),
+        ]
+        | None
+    ) = None
 
 
 class NodeEntry(_Model):

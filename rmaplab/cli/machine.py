@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The verbs for other programs: schema for editors and readers, completion for shells."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+from click.shell_completion import get_completion_class
+
+from rmaplab.errors import UserError
+from rmaplab.log import log
+from rmaplab.report import schemas
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command(epilog="Example: rmaplab schema results | check-jsonschema --schemafile - FILE")
+@click.argument("kind", type=click.Choice([*schemas.MODELS]))
+def schema(kind: str) -> None:
+    """Print the JSON Schema of results.json, or of a lab, guest or testcase file."""
+    log.json(schemas.text(kind))
+
+
+@click.command(epilog='Example: eval "$(./lab.py completion bash)"')
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print what makes a shell complete verbs, options and their values."""
+    program = Path(sys.argv[0]).name
+    root = context.find_root().command
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise UserError(f"no completion for {shell}")
+    variable = f"_{re.sub(r'[^A-Za-z0-9]', '_', program)}_COMPLETE".upper()
+    log.say(kind(root, {}, program, variable).source())
+
+
+VERBS = (schema, completion)
