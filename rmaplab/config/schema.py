@@ -318,9 +318,23 @@ def validate(document: Document, model: type[M]) -> M | None:
         return model.model_validate(document.value)
     except ValidationError as error:
         for detail in error.errors():
-            where = tuple(part for part in detail["loc"] if not _is_union_tag(part))
+            where = _location(document, detail["loc"])
             document.complain(where, _message(detail, where, model))
         return None
+
+
+def _location(document: Document, parts: tuple[str | int, ...]) -> Location:
+    """Return a location as the file has it; a key may be called as pydantic calls a type."""
+    where: list[str | int] = []
+    value: Any = document.value
+    for part in parts:
+        there = isinstance(value, dict) and part in value
+        if there or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            value = value[part]
+        elif _is_union_tag(part):
+            continue
+        where.append(part)
+    return tuple(where)
 
 
 def _is_union_tag(part: str | int) -> bool:

@@ -76,6 +76,8 @@ NAMED: dict[str, tuple[str | bytes | Callable[[], str], str]] = {
     "a key that is a list": ("? [a, b]\n: c\n", "a key has to be a word"),
     "keys twice": (GOOD + GOOD, "is here twice"),
     "nothing": ("", "the file is empty"),
+    "a key that is a type": (GOOD + "str: 1\n", "unknown key 'str'"),
+    "a key in brackets": (GOOD + "'a[b': {'constrained-str': 1}\n", "unknown key 'a[b'"),
     "a pattern": (GOOD.replace('"a|b"', '"(("'), "not a regular expression"),
 }  # fmt: skip
 

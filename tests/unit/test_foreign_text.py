@@ -154,7 +154,7 @@ _OWN = {
     "report/terminal.py: style", "report/columns.py: style",
     "report/terminal.py: verdict", "report/terminal.py: note", "report/terminal.py: change",
     "report/terminal.py: EXCERPT_LINES",
-    "report/mutants.py: *cells",
+    "report/mutants.py: *cells", "report/columns.py: ''.join(parts)",
     "pipeline/progress.py: style", "pipeline/progress.py: judgement.verdict",
     "cli/upkeep.py: style", "cli/upkeep.py: word", "cli/upkeep.py: total",
 }  # fmt: skip
