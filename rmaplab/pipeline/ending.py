@@ -50,7 +50,7 @@ def keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterato
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ignore a second SIGTERM for the block: CI systems send it to the job and to its group."""
+    """Keep a second SIGTERM off the block: CI systems send it to the job and to its group."""
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         yield

@@ -760,8 +760,9 @@ def test_a_plan_shows_its_size_and_why_a_cell_is_left_out(command: Command, lab_
 def test_a_plan_says_that_a_run_would_be_refused(command: Command, lab_file: Path) -> None:
     lab_file.write_text(MATRIX + "cap: 10\n", encoding="utf-8")
     answer = command("plan", lab_file)
-    assert answer.code == 0
+    assert answer.code == 2
     assert "more than the lab file's cap of 10: a run would be refused" in answer.out
+    assert "17 cells are more than the cap of 10" in answer.err
 
 
 def test_a_plan_as_json_has_the_same_facts(command: Command, lab_file: Path) -> None:

@@ -56,7 +56,7 @@ def warning(named: str, *callers: str) -> bytes:
         # A lock in a freed object, and copies of strings' helpers for other address spaces.
         ("__mutex_lock", ("mutex_lock", "demo_lock"), "demo_lock"),
         ("__pi_memcpy", ("demo_copy",), "demo_copy"),
-        # Whoever unwinds a stack is at fault where KASAN says that the access was there.
+        # A function that unwinds stacks is at fault where KASAN says that the access was there.
         ("unwind_next_frame", ("arch_stack_walk", "stack_trace_save", "demo_work"),
          "unwind_next_frame"),
         ("rcu_core", ("handle_softirqs",), "rcu_core"),
