@@ -11,6 +11,7 @@ guest: ``REQUEST:ACT``, as in ``sample:QEMU_EXIT``.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import json
 import os
 import sys
@@ -31,7 +32,7 @@ from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
 
 from ..unit import scripted_agent
-from ..unit.builders import KTAP_FAIL, KTAP_PASS
+from ..unit.builders import KTAP_FAIL, KTAP_PASS, TAINTED
 from ..unit.scripted_agent import Act, Item, Script, ScriptedGuest
 
 LAB = """\
@@ -92,6 +93,25 @@ def _run(guest: ScriptedGuest, number: int, words: Sequence[str]) -> Iterable[It
     return scripted_agent.run(guest, number, words)
 
 
+def _with_files_of_their_own(script: Script) -> None:
+    """Give each guest its files: several run at once, with other settings."""
+    files: dict[ScriptedGuest, dict[str, str]] = {}
+
+    def apart(name: str) -> Any:
+        usual = scripted_agent._ANSWERS[name]
+
+        def answer(guest: ScriptedGuest, number: int, words: Sequence[str]) -> Iterable[Item]:
+            guest.script = dataclasses.replace(
+                script, files=files.setdefault(guest, {TAINTED: "0\n"})
+            )
+            return usual(guest, number, words)
+
+        return answer
+
+    for name in ("write", "read", "sample"):
+        script.answers[name] = apart(name)
+
+
 def _hooked(script: Script, hook: str) -> None:
     """Let the second guest that has a request misbehave at it."""
     name, _, act = hook.partition(":")
@@ -111,6 +131,7 @@ def main() -> None:
     patch = pytest.MonkeyPatch()
     script = scripted_agent.machine(patch)
     script.answers["run"] = _run
+    _with_files_of_their_own(script)
     if hook := os.environ.get(HOOK):
         _hooked(script, hook)
     patch.setattr(KernelBuilder, "build", _builds)
