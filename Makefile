@@ -26,9 +26,9 @@ $(STAMP): pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-test: check kernel ## all tests; the kernel ones build and boot the real thing
+test: check hostile-quick kernel ## all tests; the kernel ones build and boot the real thing
 
-check: lint unit integration hostile-quick ## lint, unit, integration and hostile tests: no kernel build
+check: lint unit integration ## lint, unit and integration tests: no kernel build
 
 lint: setup ## ruff, mypy --strict, import-linter, checkpatch
 	@$(BIN)/ruff check --quiet .
@@ -43,7 +43,7 @@ unit: setup ## tests of the pure parts
 	@$(BIN)/pytest --numprocesses auto tests/unit
 
 integration: setup ## tests with a fake kernel tree and real QEMU
-	@$(BIN)/pytest tests/integration
+	@$(BIN)/pytest --numprocesses auto tests/integration
 
 hostile-quick: setup ## hostile series, mails, guests and run folders: those that take a minute
 	@$(BIN)/pytest --numprocesses auto tests/hostile -m 'not whole and not kernel'
