@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
 
 from ..unit.foreign_yaml import spoilt
+from .fuzz import for_a_minute
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60
 
 
 @pytest.mark.family("fuzz: lab files")
@@ -26,10 +25,8 @@ def test_spoilt_lab_files(tmp_path: Path, record_property: Callable[[str, object
     catalogue = Catalogue()
     labs = [path.read_text("utf-8") for path in sorted((ROOT / "configs").glob("*.yaml"))]
     path = tmp_path / "lab.yaml"
-    first = random.SystemRandom().randrange(1 << 40)
-    tried, end = 0, time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        seed = first + tried
+
+    def attempt(seed: int) -> None:
         rng = random.Random(seed)
         path.write_bytes(spoilt(rng, rng.choice(labs)))
         try:
@@ -38,6 +35,7 @@ def test_spoilt_lab_files(tmp_path: Path, record_property: Callable[[str, object
             assert str(path) in error.message, f"seed {seed}"
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error!r}") from error
-        tried += 1
+
+    tried = for_a_minute(attempt)
     assert tried > 100
     record_property("tried", tried)
