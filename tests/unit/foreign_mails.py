@@ -68,18 +68,19 @@ def _changed(rng: random.Random, raw: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def attempt(seed: int, parent: Path, accept: Sequence[str] = ()) -> Series | None:
-    """Load the box of a seed; None if it is refused. AssertionError if it is not borne."""
+def attempt(rng: random.Random, parent: Path, accept: Sequence[str] = ()) -> Series | None:
+    """Load a spoilt box; None if it is refused. AssertionError if it is not borne."""
     path = parent / "thread.mbox"
-    path.write_bytes(spoilt(random.Random(seed)))
+    box = spoilt(rng)
+    path.write_bytes(box)
     try:
         found = load(str(path), parent, accept)
     except UserError as error:
-        assert "thread" in error.message, seed
+        assert "thread" in error.message, box
         return None
     except Exception as error:
-        raise AssertionError(f"seed {seed}: {error!r}") from error
-    assert found.patches, seed
+        raise AssertionError(f"{error!r}: {box!r}") from error
+    assert found.patches, box
     senders = {name for one in found.patches for name in (ALICE, MALLORY) if one.author == name}
-    assert len(senders) < 2, f"seed {seed}: patches of two senders are one series"
+    assert len(senders) < 2, f"patches of two senders are one series: {box!r}"
     return found

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Spoil a run's folder as a stranger might, and judge what is left of it.
-
-Each attempt is made of a seed alone, so that a failure's seed makes its folder again.
-"""
+"""Spoil a run's folder as a stranger might, and judge what is left of it."""
 
 from __future__ import annotations
 
@@ -339,9 +336,8 @@ def _make_fit(run: Path, verb: Callable[[Place], str]) -> None:
     (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
 
 
-def attempt(seed: int, parent: Path) -> str:
-    """Spoil a folder by a seed and report on it; raise AssertionError if it is not borne."""
-    rng = random.Random(seed)
+def attempt(rng: random.Random, parent: Path) -> str:
+    """Spoil a folder and report on it; raise AssertionError if it is not borne."""
     place = Place.made(parent)
     before = place.fingerprint()
     verb = rng.choice((judged, judged, judged, resumed, inspected, recorded))
@@ -351,12 +347,12 @@ def attempt(seed: int, parent: Path) -> str:
     try:
         end = verb(place)
     except RmaplabError as error:
-        assert error.message, f"seed {seed}"
+        assert error.message, done
         error.message.encode()
         end = type(error).__name__
     except AssertionError as error:
-        raise AssertionError(f"seed {seed}: {done}: {error}") from error
+        raise AssertionError(f"{done}: {error}") from error
     except Exception as error:
-        raise AssertionError(f"seed {seed}: {done}: {error!r}") from error
-    assert place.fingerprint() == before, f"seed {seed}: {done}: something outside was changed"
+        raise AssertionError(f"{done}: {error!r}") from error
+    assert place.fingerprint() == before, f"{done}: something outside was changed"
     return end

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,5 +129,5 @@ def test_spoilt_folders_are_borne(tmp_path: Path) -> None:
 
     What failed there once has a test of its own above.
     """
-    ends = {attempt(seed, tmp_path) for seed in range(100, 140)}
+    ends = {attempt(random.Random(seed), tmp_path) for seed in range(100, 140)}
     assert {"UserError", "exit 0"} <= ends
