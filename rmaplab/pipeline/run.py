@@ -6,12 +6,13 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
 from rmaplab.build import initramfs, programs
+from rmaplab.collect.observe import observe
 from rmaplab.errors import (
     KernelError,
     UserError,
@@ -20,7 +21,16 @@ from rmaplab.errors import (
 from rmaplab.guest import accel, command
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.log import log
-from rmaplab.model import Architecture, Build, Cell, Lab, LabOptions, Observation, ResolvedKernel
+from rmaplab.model import (
+    Architecture,
+    Build,
+    Cell,
+    Fault,
+    Lab,
+    LabOptions,
+    Observation,
+    ResolvedKernel,
+)
 from rmaplab.pipeline import calibration, confirm, holding, postrun, setups, upstream, userspaces
 from rmaplab.pipeline.ending import finish, keeping
 from rmaplab.pipeline.evaluate import (
@@ -125,22 +135,24 @@ def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
 def resume(folder: RunFolder, builder: KernelBuilder, jobs: int) -> Evaluation:
     """Go on with a run that was interrupted or killed: only cells that had not finished are run.
 
-    A cell whose evidence is not as it was when it finished is run again. Raises UserError if there
-    is nothing to go on with, or with all that differs from what the run began with: kernels,
-    patches, configuration, toolchain, programs, lab.
+    A cell whose evidence is not as it was when it finished is run again, and so is one that ended
+    in an error of the lab's own: it says nothing of the kernel. Raises UserError if there is
+    nothing to go on with, or with all that differs from what the run began with: kernels, patches,
+    configuration, toolchain, programs, lab.
     """
     with _retiring(builder.cache), inuse.shared(builder.cache), folder.lock():
         record = folder.read_record()
         journal = folder.read_journal()
-        spoilt = folder.spoilt(journal, record.cells)
-        if record.is_whole and not spoilt:
-            raise UserError(f"{folder.path} is finished: there is nothing to go on with")
-        kernels = _hold(folder, record, builder)
         whole = plan(record.lab)
         cells = planned(record, whole.cells)
-        for cell, why in spoilt.items():
-            log.warn(f"{cell}: {why}: running it again")
-        done = journal.finished - spoilt.keys()
+        again = folder.spoilt(journal, record.cells)
+        again |= _not_measured(folder, cells, journal.finished - again.keys())
+        if record.is_whole and not again:
+            raise UserError(f"{folder.path} is finished: there is nothing to go on with")
+        kernels = _hold(folder, record, builder)
+        for name, why in again.items():
+            log.warn(f"{name}: {why}: running it again")
+        done = journal.finished - again.keys()
         waiting = tuple(cell for cell in cells if cell.id not in done)
         log.info(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before")
         record.interrupted, record.ended, record.failure = False, "", ""
@@ -175,6 +187,12 @@ def _begin(
     folder.write_record(record)
     log.info(f"run folder: {folder.path}")
     return folder, record
+
+
+def _not_measured(folder: RunFolder, cells: Sequence[Cell], finished: Set[str]) -> dict[str, str]:
+    """Return, by cell, the lab's own errors that ended finished cells."""
+    seen = {cell.id: observe(folder.place(cell.id)) for cell in cells if cell.id in finished}
+    return {name: one.detail for name, one in seen.items() if one.fault is Fault.LAB}
 
 
 def _hold(folder: RunFolder, record: RunRecord, builder: KernelBuilder) -> Kernels:

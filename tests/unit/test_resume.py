@@ -16,6 +16,7 @@ import pytest
 from rmaplab import selection
 from rmaplab.build import kernel as build_kernel
 from rmaplab.build import programs
+from rmaplab.errors import InfraError
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest.cellsetup import CellSetup
 from rmaplab.model import Cell, Lab
@@ -329,6 +330,28 @@ def test_a_finished_run_with_spoilt_evidence_is_gone_on_with(
     assert command("resume", interrupted).code == 0
     assert ran[3:] == ran[:1]
     assert (interrupted / "results.json").read_bytes() == whole
+
+
+def test_a_cell_that_ended_in_an_error_of_the_labs_own_runs_again(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells: list[str] = []
+
+    async def run(cell: Cell, setup: CellSetup, folder: Path, program: str) -> None:
+        cells.append(cell.id)
+        if len(cells) == 1:
+            raise InfraError("no room for the guest's memory")
+        save(folder, FAIL if cell.kernel == "base" else PASS)
+
+    monkeypatch.setattr(guest_cell, "run", run)
+    answer = command("ab", lab_file, "--series", "x", "--accel", "tcg", "--jobs", "1")
+    assert answer.code == 69
+    folder = run_folder(tmp_path)
+    answer = command("resume", folder)
+    assert "no room for the guest's memory: running it again" in " ".join(answer.err.split())
+    assert cells[2:] == cells[:1]
+    assert command("report", folder).code == answer.code != 69
+    assert command("resume", folder).code == 2
 
 
 def test_what_an_earlier_attempt_left_is_no_evidence_of_the_next(
