@@ -23,6 +23,7 @@ from rmaplab.model import (
     Patch,
     RowKey,
     Verdict,
+    version_range,
 )
 
 __all__ = ["RowKey", "grouped"]
@@ -74,6 +75,7 @@ class Mutant:
     """A seeded bug: a patch with a note of what it breaks.
 
     ``testcases`` are those that should detect it. ``equivalent`` is why nothing can, or empty.
+    ``tree`` is the range of kernels that the patch is to; other ones have a variant of their own.
     """
 
     name: str
@@ -82,11 +84,18 @@ class Mutant:
     base: MutantBase
     testcases: tuple[str, ...]
     equivalent: str = ""
+    tree: str = ""
 
     @property
     def title(self) -> str:
-        """``name`` or ``name (patched)``."""
-        return self.name if self.base is MutantBase.BASE else f"{self.name} ({self.base})"
+        """``name``, ``name (patched)`` or ``name (>=7.2)``: no two have the same one."""
+        words = [] if self.base is MutantBase.BASE else [str(self.base)]
+        words += [self.tree] if self.tree else []
+        return f"{self.name} ({', '.join(words)})" if words else self.name
+
+    def is_due_on(self, version: str) -> bool:
+        """Say whether the patch is to a kernel of this version."""
+        return version in version_range(self.tree)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from rmaplab.model import Lab, LabOptions
 from rmaplab.mutants import Mutant, MutantResult
 from rmaplab.pipeline import labs as lab_files
 from rmaplab.pipeline import mutants as pipeline
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.mutants import MutantsRequest
 from rmaplab.report import mutants as report
 from rmaplab.source import mutant as source
@@ -109,12 +110,13 @@ def mutants(
     """
     if bool(labs) is (earlier is not None):
         raise UserError("name a lab, or --resume FOLDER", hint="./lab.py mutants configs/rmap.yaml")
+    kernels = builder(Catalogue(), 0)
     if earlier is None:
         words = _Words(
             tuple(str(lab) for lab in labs), patches, only, named, without_debug, keep, no_ledger,
             _without_kernel(expression), tree, accel, now(),
         )  # fmt: skip
-        asked = _asked(words, jobs)
+        asked = _asked(words, jobs, kernels)
         folder = RunFolder.create(output, "mutants")
         folder.journal("asked", **asdict(words))
         log.info(f"mutants' folder: {folder.path}")
@@ -122,9 +124,9 @@ def mutants(
         foreign.check(earlier, "a folder of mutants", frozenset({MEMORY}))
         folder = RunFolder(earlier)
         words = _words(folder)
-        asked = _asked(words, jobs)
+        asked = _asked(words, jobs, kernels)
     with folder.lock():
-        results = _run(asked, folder, words)
+        results = _run(asked, folder, words, kernels)
     if form == "json":
         log.json(json.dumps(report.facts(results), indent=1) + "\n")
     else:
@@ -133,7 +135,9 @@ def mutants(
     return report.exit_code(results)
 
 
-def _run(asked: MutantsRequest, folder: RunFolder, words: _Words) -> list[MutantResult]:
+def _run(
+    asked: MutantsRequest, folder: RunFolder, words: _Words, kernels: KernelBuilder
+) -> list[MutantResult]:
     """Run what is not done yet; the table on disk is right after each mutant."""
     results = _done(folder, asked.mutants)
     places = {mutant.title: number for number, mutant in enumerate(asked.mutants)}
@@ -146,7 +150,7 @@ def _run(asked: MutantsRequest, folder: RunFolder, words: _Words) -> list[Mutant
 
     _write(folder, results, words)
     try:
-        pipeline.run(asked, folder, builder(Catalogue(), 0), tuple(results), add)
+        pipeline.run(asked, folder, kernels, tuple(results), add)
     except (Interrupted, KeyboardInterrupt) as error:
         raise Interrupted(
             f"interrupted; what was measured is in {folder.path}",
@@ -173,7 +177,7 @@ def _command(words: _Words) -> list[str]:
     return said + (["--tree", words.tree] if words.tree else [])
 
 
-def _asked(words: _Words, jobs: int) -> MutantsRequest:
+def _asked(words: _Words, jobs: int, kernels: KernelBuilder) -> MutantsRequest:
     """Resolve what the words name. Raises UserError before anything is built."""
     catalogue = Catalogue()
     labs = tuple(
@@ -195,9 +199,11 @@ def _asked(words: _Words, jobs: int) -> MutantsRequest:
         )
     if others:
         log.warn(f"not run, since the labs have none of their testcases: {', '.join(others)}")
+    versions = pipeline.versions_of(_distinct(labs), kernels)
     return MutantsRequest(
-        labs=_distinct(labs),
-        mutants=able,
+        labs=labs,
+        mutants=_due(able, labs, versions),
+        versions=versions,
         named=words.named,
         filter=words.filter,
         without_debug=words.without_debug,
@@ -205,6 +211,24 @@ def _asked(words: _Words, jobs: int) -> MutantsRequest:
         accelerator=words.accel,
         jobs=jobs,
     )
+
+
+def _due(
+    mutants: Sequence[Mutant], labs: Sequence[Lab], versions: Mapping[str, str]
+) -> tuple[Mutant, ...]:
+    """Return the mutants that are patches to the labs' kernels; name those that have no variant."""
+    due = tuple(mutant for mutant in mutants if pipeline.labs_of(mutant, labs, versions))
+    names = {mutant.name for mutant in due}
+    absent = sorted({f"{m.name} ({m.tree})" for m in mutants if m.name not in names})
+    there = ", ".join(sorted(set(versions.values())))
+    if absent and not due:
+        raise UserError(
+            f"no mutant is a patch to {there}: {', '.join(absent)}",
+            hint="another tree: --tree; how a mutant gets a variant for it: docs/mutants.md",
+        )
+    if absent:
+        log.info(f"no bug of {there}, or without a variant for it: {', '.join(absent)}")
+    return due
 
 
 def _distinct(labs: tuple[Lab, ...]) -> tuple[Lab, ...]:

@@ -27,6 +27,12 @@ class VersionRange:
     since: tuple[int, ...] = ()
     until: tuple[int, ...] = ()
 
+    def overlaps(self, other: VersionRange) -> bool:
+        """Return whether any version is in both ranges."""
+        return (not self.until or self.until > other.since) and (
+            not other.until or other.until > self.since
+        )
+
     def __contains__(self, version: object) -> bool:
         """Return whether a version is in the range; one that is not known is."""
         numbers = version_numbers(str(version))

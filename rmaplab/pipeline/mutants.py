@@ -8,7 +8,7 @@ on where it was: what a cell showed is read, not run again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,11 +57,12 @@ class MutantsRequest:
     """A table of mutants as the user asked for it.
 
     ``named`` runs only the testcases that a mutant's header names. ``keep`` leaves the mutants'
-    templates and sources in the cache.
+    templates and sources in the cache. ``versions`` are those of the labs' kernels, by lab.
     """
 
     labs: tuple[Lab, ...]
     mutants: tuple[Mutant, ...]
+    versions: Mapping[str, str]
     named: bool = False
     filter: str = ""
     without_debug: bool = False
@@ -113,10 +114,20 @@ def run(
         on_result(result)
 
 
-def labs_of(mutant: Mutant, labs: Iterable[Lab]) -> tuple[Lab, ...]:
-    """Return the labs that have any of the testcases that should tell."""
+def versions_of(labs: Iterable[Lab], builder: KernelBuilder) -> dict[str, str]:
+    """Return the version of each lab's first kernel, of which the mutants are; fetch its tree."""
+    return {lab.name: builder.resolve(lab.kernels[0]).tree.version for lab in labs}
+
+
+def labs_of(
+    mutant: Mutant, labs: Iterable[Lab], versions: Mapping[str, str] | None = None
+) -> tuple[Lab, ...]:
+    """Return the labs that have any of the testcases that should tell, on a kernel it is for."""
     return tuple(
-        lab for lab in labs if {t.name for t in lab.every_testcase} & set(mutant.testcases)
+        lab
+        for lab in labs
+        if {t.name for t in lab.every_testcase} & set(mutant.testcases)
+        and (versions is None or mutant.is_due_on(versions[lab.name]))
     )
 
 
@@ -132,11 +143,15 @@ class _Table:
 
     def one(self, mutant: Mutant) -> MutantResult:
         """Build, run, compare, run again; then free what nobody else needs."""
-        labs = labs_of(mutant, self._asked.labs)
+        labs = labs_of(mutant, self._asked.labs, self._asked.versions)
         names = tuple(lab.name for lab in labs)
         pairs = [sides(lab, mutant) for lab in labs]
-        for base, _ in pairs:
-            self._prepare(base)
+        try:
+            for base, _ in pairs:
+                self._prepare(base)
+        except PatchError as error:
+            why = f"its base, {SERIES}: {error.message}"
+            return MutantResult(mutant, MutantVerdict.DOES_NOT_APPLY, detail=why, labs=names)
         try:
             builds = [self._build(changed) for _, changed in pairs]
         except KernelError as error:

@@ -126,6 +126,7 @@ def _facts(result: MutantResult) -> dict[str, Any]:
     return {
         "name": mutant.name,
         "base": str(mutant.base),
+        "tree": mutant.tree,
         "subject": mutant.patch.subject,
         "digest": mutant.patch.digest,
         "testcases": list(mutant.testcases),

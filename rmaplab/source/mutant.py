@@ -2,19 +2,24 @@
 """Seeded bugs as files: one patch each, whose body says what breaks, with headers for the lab.
 
 Base: base            the lab's kernel; or patched, or both: two mutants of one patch
+Tree: <7.2            the kernels that it is a patch to (optional)
 Testcases: A B        who should tell
 Equivalent: reason    nothing can tell, and why (optional)
+
+The name of a mutant is that of its file up to the first dot. ``NAME.7.patch`` beside ``NAME.patch``
+is the same bug for other kernels.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
-from rmaplab.model import Patch
+from rmaplab.model import Patch, version_range
 from rmaplab.mutants import Mutant, MutantBase
 from rmaplab.source import series
 
@@ -24,7 +29,7 @@ _BASES = {
     "patched": (MutantBase.PATCHED,),
     "both": (MutantBase.BASE, MutantBase.PATCHED),
 }
-_HEADER = re.compile(r"^(Base|Testcases|Equivalent):[ \t]*(.*(?:\n[ \t]+\S.*)*)$", re.M)
+_HEADER = re.compile(r"^(Base|Tree|Testcases|Equivalent):[ \t]*(.*(?:\n[ \t]+\S.*)*)$", re.M)
 
 
 def read(folder: Path, testcases: Collection[str]) -> tuple[Mutant, ...]:
@@ -45,15 +50,17 @@ def read(folder: Path, testcases: Collection[str]) -> tuple[Mutant, ...]:
             continue
         found += [
             Mutant(
-                name=path.stem,
+                name=path.name.partition(".")[0],
                 path=path.resolve(),
                 patch=patch,
                 base=base,
                 testcases=tuple(headers["Testcases"].split()),
                 equivalent=headers.get("Equivalent", ""),
+                tree=headers.get("Tree", ""),
             )
             for base in _BASES[headers["Base"]]
         ]
+    mistakes += _overlaps(found)
     if mistakes:
         raise DiagnosticsError(mistakes, hint="what a mutant's headers say: docs/mutants.md")
     return tuple(found)
@@ -75,18 +82,37 @@ def _headers(path: Path, testcases: Collection[str]) -> tuple[dict[str, str], li
         if name in headers:
             complain(line, f"{name} is here twice")
         headers[name] = value
-        if not value:
-            complain(line, f"{name} says nothing")
-        elif name == "Base" and value not in _BASES:
-            complain(line, f"Base: {value!r} is none of {', '.join(_BASES)}")
-        elif name == "Testcases":
-            for word in value.split():
-                if word not in testcases:
-                    complain(line, f"unknown testcase {word!r}")
+        for wrong in _wrong(name, value, testcases):
+            complain(line, wrong)
     for name in ("Base", "Testcases"):
         if name not in headers:
             complain(0, f"the header {name} is missing")
     return headers, mistakes
+
+
+def _wrong(name: str, value: str, testcases: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with the value of a header."""
+    if not value:
+        yield f"{name} says nothing"
+    elif name == "Base" and value not in _BASES:
+        yield f"Base: {value!r} is none of {', '.join(_BASES)}"
+    elif name == "Tree":
+        try:
+            version_range(value)
+        except ValueError as error:
+            yield f"Tree: {error}"
+    elif name == "Testcases":
+        yield from (f"unknown testcase {word!r}" for word in value.split() if word not in testcases)
+
+
+def _overlaps(mutants: Sequence[Mutant]) -> Iterator[Diagnostic]:
+    """Yield a complaint about each two variants of a mutant that are for the same kernel."""
+    for one, other in itertools.combinations(mutants, 2):
+        same = (one.name, one.base) == (other.name, other.base)
+        if same and version_range(one.tree).overlaps(version_range(other.tree)):
+            yield Diagnostic(
+                other.path, 0, f"Tree: {one.path.name} is for some of these kernels, too"
+            )
 
 
 def _patch(path: Path) -> tuple[Patch | None, list[Diagnostic]]:

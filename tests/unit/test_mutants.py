@@ -77,6 +77,16 @@ def test_the_mutants_of_the_project_are_described() -> None:
     assert all(one.patch.subject.startswith(("mm", "kernel/events")) for one in known)
 
 
+def test_the_mutants_of_the_project_have_variants_for_each_tree() -> None:
+    known = source.read(ROOT / source.FOLDER, Catalogue().testcases.keys())
+    assert len({one.title for one in known}) == len(known)
+    for version, least in (("6.12.117", 51), ("7.3.4", 47)):
+        due = [(one.name, one.base) for one in known if one.is_due_on(version)]
+        assert len(due) == len(set(due)) >= least
+    # The bundled series is upstream since 6.15: nothing is on top of it there.
+    assert {one.base for one in known if one.is_due_on("7.3.4")} == {MutantBase.BASE}
+
+
 HEADERS = """\
 From: A Tester <t@example.org>
 Subject: [PATCH] mm/rmap: break it
@@ -122,12 +132,34 @@ def test_a_mutant_of_both_bases_is_two(tmp_path: Path) -> None:
         ("Base: base\nTestcases: a/c", "demo.patch:7: unknown testcase 'a/c'"),
         ("Base: base\nBase: both\nTestcases: a/b", "demo.patch:7: Base is here twice"),
         ("Base: base\nTestcases: a/b\nEquivalent:", "Equivalent says nothing"),
+        ("Base: base\nTree: 7.3\nTestcases: a/b", "demo.patch:7: Tree: not a range of kernels"),
     ],
 )
 def test_a_wrong_header_is_a_mistake_with_its_line(tmp_path: Path, headers: str, said: str) -> None:
     with pytest.raises(DiagnosticsError) as caught:
         source.read(write(tmp_path, headers), {"a/b"})
     assert said in str(caught.value)
+
+
+def test_variants_of_a_mutant_have_its_name_and_their_kernels(tmp_path: Path) -> None:
+    write(tmp_path, "Base: both\nTree: <7.2\nTestcases: a/b")
+    write(tmp_path, "Base: base\nTree: >=7.2\nTestcases: a/b", "demo.7")
+    known = source.read(tmp_path, {"a/b"})
+    assert {one.name for one in known} == {"demo"}
+    assert [one.title for one in known if one.is_due_on("7.3.4")] == ["demo (>=7.2)"]
+    assert [one.title for one in known if one.is_due_on("6.12.117")] == [
+        "demo (<7.2)",
+        "demo (patched, <7.2)",
+    ]
+
+
+@pytest.mark.parametrize("tree", ["<7.3", ">=6.12,<6.13", ""])
+def test_two_variants_for_one_kernel_are_a_mistake(tmp_path: Path, tree: str) -> None:
+    write(tmp_path, "Base: base\nTree: <7.2\nTestcases: a/b")
+    header = f"Tree: {tree}\n" if tree else ""
+    write(tmp_path, f"Base: base\n{header}Testcases: a/b", "demo.x")
+    with pytest.raises(DiagnosticsError, match="for some of these kernels"):
+        source.read(tmp_path, {"a/b"})
 
 
 def test_a_folder_without_patches_is_a_mistake(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from rmaplab.build import kernel as build_kernel
 from rmaplab.errors import BuildError, PatchError
 from rmaplab.guest import cell as guest_cell
 from rmaplab.model import Build, Kernel
+from rmaplab.pipeline import mutants as pipeline
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
 
 from .test_cli import FAIL, LOST, PASS, Command, Show, command, guests, lab_file
@@ -111,6 +112,44 @@ def test_a_mutant_of_another_tree_is_neither_broken_nor_caught(
     (one,) = saved(tmp_path)
     assert (one["verdict"], one["by"], one["rows"]) == ("does-not-apply", [], 0)
     assert "7.3.4" in one["detail"]
+
+
+def test_a_mutant_whose_base_does_not_apply_ends_no_table(
+    mutants: Command, guests: Show, patches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(patches, HEADERS.replace("base", "patched"), "two")
+    guests(base=PASS, mutant=FAIL)
+
+    def fails(wanted: Any, *words: Any, **options: Any) -> None:
+        if wanted.series.patches:
+            raise PatchError("0001 does not apply to 7.3.4")
+
+    monkeypatch.setattr(build_kernel, "build", fails)
+    assert mutants().code == 3
+    one, two = saved(tmp_path)
+    assert (one["verdict"], two["verdict"]) == ("caught", "does-not-apply")
+    assert "patches/device-exclusive: 0001 does not apply to 7.3.4" in two["detail"]
+
+
+def test_the_variant_for_the_labs_tree_is_run(
+    mutants: Command, guests: Show, patches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = "6.12.117"
+    monkeypatch.setattr(
+        pipeline, "versions_of", lambda labs, _: {one.name: version for one in labs}
+    )
+    write(patches, "Base: base\nTree: <7.2\nTestcases: exclusive/mapcount", "one")
+    write(patches, "Base: base\nTree: >=7.2\nTestcases: exclusive/mapcount", "one.7")
+    write(patches, "Base: base\nTree: >=7.2\nTestcases: exclusive/mapcount", "two")
+    guests(base=PASS, mutant=FAIL)
+    answer = mutants()
+    assert answer.code == 0
+    assert "two (>=7.2)" in answer.err
+    (one,) = saved(tmp_path)
+    assert (one["name"], one["tree"], one["verdict"]) == ("one", "<7.2", "caught")
+    answer = mutants("--only", "two")
+    assert answer.code == 2
+    assert "no mutant is a patch to 6.12.117: two (>=7.2)" in " ".join(answer.err.split())
 
 
 def test_an_equivalent_mutant_that_is_caught_is_said_loudly(
