@@ -104,7 +104,9 @@ def _list_walkers(catalogue: Catalogue, form: str) -> None:
             table.add_section()
         part = walker.part
         by = ", ".join(one.name for one in testcases) or f"none: {walker.unreachable or '?'}"
-        table.add_row(walker.name, walker.file, ", ".join(walker.through), escape(by))
+        through = ", ".join(walker.through)
+        where = f"{walker.file} ({walker.tree})" if walker.tree else walker.file
+        table.add_row(walker.name, where, through, escape(by))
     log.stdout.print(table)
 
 

@@ -31,6 +31,7 @@ from rmaplab.model import (
     Walker,
     Write,
     architecture_of,
+    version_range,
 )
 from rmaplab.text import near_miss
 
@@ -97,20 +98,25 @@ class Catalogue:
         return found
 
     @functools.cached_property
-    def walkers(self) -> dict[str, Walker]:
-        """Kernel functions by name, from ``testcases/walkers.yaml``."""
+    def walkers(self) -> tuple[Walker, ...]:
+        """Kernel functions, from ``testcases/walkers.yaml``; one that moved once for each range."""
         document = yamlsource.load(self.root / "testcases" / "walkers.yaml")
         entry = schema.validate(document, schema.WalkersFile)
-        found: dict[str, Walker] = {}
+        found: list[Walker] = []
         for part in schema.WalkersFile.model_fields if entry is not None else ():
             for number, one in enumerate(getattr(entry, part)):
-                if one.name in found:
-                    document.complain((part, number, "name"), f"{one.name} is here twice")
-                found[one.name] = Walker(
-                    one.name, one.file, part, tuple(one.through), one.unreachable
-                )
+                where = version_range(one.tree)
+                if any(
+                    other.name == one.name and where.meets(version_range(other.tree))
+                    for other in found
+                ):
+                    document.complain(
+                        (part, number, "name"), f"{one.name} is here twice for some kernels"
+                    )
+                through = tuple(one.through)
+                found.append(Walker(one.name, one.file, part, through, one.unreachable, one.tree))
         document.check()
-        return found
+        return tuple(found)
 
     @functools.cached_property
     def vmtests(self) -> tuple[Vmtest, ...]:
@@ -134,7 +140,7 @@ class Catalogue:
 
         Raises DiagnosticsError if a testcase names a function that is not in ``walkers.yaml``.
         """
-        found: dict[str, list[Testcase]] = {name: [] for name in self.walkers}
+        found: dict[str, list[Testcase]] = {one.name: [] for one in self.walkers}
         mistakes: list[Diagnostic] = []
         for testcase in self.testcases.values():
             path = testcase.source.with_suffix(".yaml")
@@ -146,7 +152,7 @@ class Catalogue:
                     mistakes.append(Diagnostic(path, 0, what))
         if mistakes:
             raise DiagnosticsError(mistakes)
-        return {self.walkers[name]: tuple(testcases) for name, testcases in found.items()}
+        return {walker: tuple(found[walker.name]) for walker in self.walkers}
 
     @functools.cached_property
     def fragments(self) -> dict[str, Path]:

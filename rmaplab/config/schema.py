@@ -297,6 +297,7 @@ class WalkerEntry(_Model):
     file: Annotated[str, Field(pattern=r"\.c$")]
     through: list[str] = []
     unreachable: str = ""
+    tree: TreeRange = ""
 
 
 class WalkersFile(_Model):

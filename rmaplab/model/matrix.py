@@ -12,6 +12,7 @@ from pathlib import Path
 from rmaplab.model.guests import Guest, HugepageSettings, Userspace, Write
 from rmaplab.model.kernels import Kernel
 from rmaplab.model.verdicts import Outcome, Verdict
+from rmaplab.model.version import version_range
 
 
 class TestcaseKind(enum.StrEnum):
@@ -105,9 +106,10 @@ class Vmtest:
 class Walker:
     """A kernel function that walks a folio's mappings, or takes part in that.
 
-    ``file`` is its place in the tree; ``part`` the part of ``testcases/walkers.yaml`` it is in;
-    ``through`` the rmap_walk() callers that hand it to the walk. ``unreachable`` is the reason why
-    no testcase can drive it, or empty.
+    ``file`` is its place in the trees of the range ``tree``; ``part`` the part of
+    ``testcases/walkers.yaml`` it is in; ``through`` the rmap_walk() callers that hand it to the
+    walk. ``unreachable`` is the reason why no testcase can drive it, or empty. A function that
+    moved is there once for each range.
     """
 
     name: str
@@ -115,6 +117,11 @@ class Walker:
     part: str
     through: tuple[str, ...] = ()
     unreachable: str = ""
+    tree: str = ""
+
+    def is_in(self, version: str) -> bool:
+        """Return whether trees of a version have it there."""
+        return version in version_range(self.tree)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,12 @@ class VersionRange:
         numbers = version_numbers(str(version))
         return not numbers or (numbers >= self.since and (not self.until or numbers < self.until))
 
+    def meets(self, other: VersionRange) -> bool:
+        """Return whether some version is in both ranges."""
+        return (not self.until or other.since < self.until) and (
+            not other.until or self.since < other.until
+        )
+
 
 def version_range(text: str) -> VersionRange:
     """Read a range such as ``<6.15`` or ``>=6.15, <7.3``; empty text is every version.

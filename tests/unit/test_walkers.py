@@ -70,7 +70,11 @@ def test_a_walker_that_is_not_listed_is_a_mistake(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("rmap_walk_anon", "try_to_unmap_one", "walkers.yaml:4: try_to_unmap_one is here twice"),
+        (
+            "rmap_walk_anon",
+            "try_to_unmap_one",
+            "walkers.yaml:4: try_to_unmap_one is here twice for",
+        ),
         ("mm/rmap.c}", "rmap}", "walkers.yaml:4: whole_folio.0.file:"),
         ("whole_folio", "whole", "unknown key 'whole'; did you mean 'whole_folio'?"),
     ],
@@ -78,3 +82,30 @@ def test_a_walker_that_is_not_listed_is_a_mistake(tmp_path: Path) -> None:
 def test_a_broken_list_says_where(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(DiagnosticsError, match=re.escape(said)):
         _ = project(tmp_path, WALKERS.replace(old, new)).walkers
+
+
+MOVED = """\
+one_mapping:
+  - {name: try_to_unmap_one, file: mm/rmap.c, tree: "<6.17"}
+  - {name: try_to_unmap_one, file: mm/unmap.c, tree: ">=6.17"}
+whole_folio:
+  - {name: rmap_walk_anon, file: mm/rmap.c}
+"""
+
+
+def test_a_function_that_moved_is_in_one_place_of_each_tree(tmp_path: Path) -> None:
+    catalogue = project(tmp_path, MOVED)
+    for version, place in (("6.12.117", "mm/rmap.c"), ("7.3.4", "mm/unmap.c")):
+        (there,) = [
+            one
+            for one in catalogue.walkers
+            if one.name == "try_to_unmap_one" and one.is_in(version)
+        ]
+        assert there.file == place
+        assert catalogue.driven_by()[there]
+
+
+@pytest.mark.parametrize("other", ['">=6.16"', '"<6.18"', '""', '">=6.10,<6.12"'])
+def test_ranges_of_a_function_that_meet_are_a_mistake(tmp_path: Path, other: str) -> None:
+    with pytest.raises(DiagnosticsError, match=r"walkers\.yaml:3: try_to_unmap_one is here twice"):
+        _ = project(tmp_path, MOVED.replace('">=6.17"', other)).walkers
