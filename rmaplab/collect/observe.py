@@ -39,6 +39,7 @@ from rmaplab.model import (
     Verdict,
 )
 from rmaplab.store import memoryfile
+from rmaplab.text import printable
 
 BANNER = b"Linux version"
 CHUNK = 1 << 20
@@ -63,10 +64,13 @@ _INSTRUCTIONS = re.compile(r"# rmaplab: instructions ([0-9]{1,18})(?: .{1,100})?
 _AT_BOOT = {EndCause.PANIC, EndCause.RESET, EndCause.POWEROFF, EndCause.BOOT_LIMIT}
 
 
-def observe(folder: Path) -> Observation:
-    """Return the Observation of the cell whose evidence is in ``folder``; never raises."""
+def observe(folder: Path, cell: str = "") -> Observation:
+    """Return the Observation of the cell whose evidence is in ``folder``; never raises.
+
+    Evidence of another cell than ``cell``, if that is given, is none of it.
+    """
     try:
-        return observe_evidence(folder)
+        return observe_evidence(folder, cell)
     except OSError as error:
         why = f"the evidence cannot be read: {error.filename}: {error.strerror}"
         return Observation(ended=Outcome.INFRA, detail=why)
@@ -75,9 +79,12 @@ def observe(folder: Path) -> Observation:
         return Observation(ended=Outcome.INFRA, detail=why)
 
 
-def observe_evidence(folder: Path) -> Observation:
+def observe_evidence(folder: Path, cell: str = "") -> Observation:
     """Return the Observation of a cell. Raises OSError if its evidence cannot be read."""
     saved = transcript.read(folder / TRANSCRIPT)
+    if cell and saved.cell not in ("", cell):
+        why = f"the evidence is that of another cell, {printable(saved.cell)}"
+        return Observation(ended=Outcome.INFRA, detail=why)
     if saved.how == EndCause.NOT_RUN and saved.skip:
         return Observation(Outcome.COMPLETED, Fault.NONE, "", skip=saved.skip)
     if saved.how == EndCause.NOT_RUN and saved.not_built:

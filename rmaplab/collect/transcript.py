@@ -63,7 +63,8 @@ def registered(line: str) -> Pages | None:
 class Saved:
     """Holds what a transcript says, sorted by what it is about.
 
-    ``how`` is the cause in the lab's ``end`` line, empty if there is none: the lab was killed.
+    ``cell`` is the id of the cell in the first line, empty if there is none. ``how`` is the cause
+    in the lab's ``end`` line, empty if there is none: the lab was killed.
     ``garbled`` says of the first thing that makes no sense what it is, empty if all does; what
     makes no sense is in no other field. ``sealed`` is whether the transcript has its last line; it
     needs none if its lines are not ``numbered``, as they once were not. ``program`` is the workload
@@ -81,6 +82,7 @@ class Saved:
     guest stood still for that, or waited for its turn, which is no part of ``duration_s``.
     """
 
+    cell: str = ""
     how: str = ""
     detail: str = ""
     phase: str = ""
@@ -246,9 +248,9 @@ class _Reader:
     def _take_labs(self, event: LabEvent) -> None:
         saved = self.saved
         match event:
-            case events.CellBegun():
+            case events.CellBegun(cell=cell):
                 self._once(self._cell, "a second cell begins")
-                self._cell = True
+                self._cell, saved.cell = True, cell
             case events.End():
                 self._once(bool(saved.how), "the cell ends twice")
                 saved.how, saved.detail = event.how, event.detail

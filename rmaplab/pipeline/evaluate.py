@@ -101,7 +101,7 @@ class Observations:
 
 def observe_cell(folder: RunFolder, cell: Cell) -> Observation:
     """Return a cell's Observation, from its evidence, and write the files derived from it."""
-    return cellfiles.save(folder, cell.id, observe(folder.place(cell.id)))
+    return cellfiles.save(folder, cell.id, observe(folder.place(cell.id), cell.id))
 
 
 def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluation:

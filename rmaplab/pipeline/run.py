@@ -191,7 +191,9 @@ def _begin(
 
 def _not_measured(folder: RunFolder, cells: Sequence[Cell], finished: Set[str]) -> dict[str, str]:
     """Return, by cell, the lab's own errors that ended finished cells."""
-    seen = {cell.id: observe(folder.place(cell.id)) for cell in cells if cell.id in finished}
+    seen = {
+        cell.id: observe(folder.place(cell.id), cell.id) for cell in cells if cell.id in finished
+    }
     return {name: one.detail for name, one in seen.items() if one.fault is Fault.LAB}
 
 

@@ -390,8 +390,13 @@ WHOLE = console()
 
 
 def save(folder: Path, lines: Sequence[Mapping[str, Any]], console: bytes = WHOLE) -> Path:
-    """Leave a cell's evidence in a folder, as the lab would: numbered, and with its last lines."""
+    """Leave a cell's evidence in a folder, as the lab would: numbered, and with its last lines.
+
+    In a run's folder the evidence is that of the cell whose folder it is in.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if folder.parent.name == "cells":
+        lines = [{**one, "cell": folder.name} if one["ev"] == "cell" else one for one in lines]
     whole = [*lines, from_lab("console", bytes=len(console)), from_lab("sealed")]
     text = "".join(json.dumps({**line, "n": n}) + "\n" for n, line in enumerate(whole))
     (folder / "agent.jsonl").write_text(text, encoding="utf-8")

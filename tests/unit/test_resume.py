@@ -354,6 +354,29 @@ def test_a_cell_that_ended_in_an_error_of_the_labs_own_runs_again(
     assert command("resume", folder).code == 2
 
 
+def test_the_evidence_of_another_cell_is_none(
+    command: Command, interrupted: Path, ran: list[str]
+) -> None:
+    assert command("resume", interrupted).code == 0
+    whole = (interrupted / "results.json").read_bytes()
+    base, patched = sorted(set(ran))
+    save(interrupted / "cells" / "x", PASS)  # names no cell of the run
+    shutil.rmtree(interrupted / "cells" / base)
+    (interrupted / "cells" / "x").rename(interrupted / "cells" / base)
+    journal = interrupted / "events.jsonl"
+    events = [json.loads(line) for line in journal.read_text("utf-8").splitlines()]
+    for event in events:
+        event.pop("evidence", None)  # as an earlier version of the lab wrote it
+    journal.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+    assert command("report", interrupted).code == 69
+    cells = json.loads((interrupted / "results.json").read_bytes())["cells"]
+    verdicts = {cell["id"]: (cell["verdict"], cell["reason"]) for cell in cells}
+    assert verdicts[base] == ("error", "the evidence is that of another cell, x")
+    assert verdicts[patched][0] == "pass"
+    assert command("resume", interrupted).code == 0
+    assert (interrupted / "results.json").read_bytes() == whole
+
+
 def test_what_an_earlier_attempt_left_is_no_evidence_of_the_next(
     command: Command, interrupted: Path, ran: list[str]
 ) -> None:
