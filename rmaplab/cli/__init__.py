@@ -8,11 +8,12 @@ import io
 import signal
 import sys
 import traceback
+from typing import NoReturn
 
 import click
 
 from rmaplab import __version__
-from rmaplab.cli import inspect, machine, mutants, postmortem, runs, scaffold, shell, upkeep
+from rmaplab.cli import ci, inspect, machine, mutants, postmortem, runs, scaffold, shell, upkeep
 from rmaplab.cli.options import common_options
 from rmaplab.errors import ExitCode, InfraError, RmaplabError
 from rmaplab.log import log
@@ -34,6 +35,7 @@ def cli() -> None:
 cli.params += common_options()
 for verb in (
     *runs.VERBS,
+    *ci.VERBS,
     *mutants.VERBS,
     *inspect.VERBS,
     *postmortem.VERBS,
@@ -48,6 +50,13 @@ for verb in (
 
 def main() -> None:
     """Run the command and exit with its code; a user's mistake is no traceback."""
+    try:
+        _run()
+    finally:
+        log.finish()
+
+
+def _run() -> NoReturn:
     # A CI job is cancelled with SIGTERM: the same as Ctrl-C, so that nothing measured is lost.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

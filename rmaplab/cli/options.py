@@ -111,6 +111,18 @@ _name_option = click.option(
 _ab_series_option = click.option(
     "--series", required=True, help="A folder of patches, an mbox, or git:REPO#A..B."
 )
+_ci_series_option = click.option(
+    "--series", default="", metavar="SERIES",
+    help="Compare this series instead of the platform's change; --tree is what it is on.",
+)  # fmt: skip
+_output_option = click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
+    show_default=True, help="Where the run's folder goes.",
+)  # fmt: skip
+_job_output_option = click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("rmaplab-report"),
+    show_default=True, metavar="DIR", help="The run's folder itself: the job's artefacts.",
+)  # fmt: skip
 _confirm_option = click.option(
     "--confirm", type=click.IntRange(0, 100), default=2, show_default=True, metavar="N",
     help="Run a row that is worse on patched N times more, base and patched by turns, before it is "
@@ -152,17 +164,21 @@ class RunOptions:
         )
 
 
-def _collected(function: Callable[[RunOptions], int], *, compared: bool) -> Callable[..., int]:
-    """Return a verb that gets its options as one RunOptions."""
+def _collected(
+    function: Callable[..., int], *, compared: bool, own: tuple[str, ...] = ()
+) -> Callable[..., int]:
+    """Return a verb that gets its options as one RunOptions, but for those that are its ``own``."""
 
     @functools.wraps(function)
     def verb(
-        *, lab: Path, accel: str, output: Path, jobs: int, expression: str, sample: str, form: str,
-        postmortem: int | None, repeat: int | None, confirm: int = 0, **of_lab: Any,
+        *, lab: Path, accel: str, output: Path, jobs: int, expression: str, sample: str,
+        postmortem: int | None, repeat: int | None, form: str = "text", confirm: int = 0,
+        **of_lab: Any,
     ) -> int:  # fmt: skip
+        others = {name: of_lab.pop(name) for name in own}
         options = LabOptions(compared=compared, memories=postmortem, repeat=repeat or 0, **of_lab)
         asked = RunOptions(lab, options, accel, output, jobs, expression, sample, form, confirm)
-        return function(asked)
+        return function(asked, **others)
 
     return verb
 
@@ -170,7 +186,16 @@ def _collected(function: Callable[[RunOptions], int], *, compared: bool) -> Call
 def run_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
     """Give a verb that runs cells its options, as one RunOptions."""
     verb = _collected(function, compared=False)
-    return _with(verb, *_RUN_OPTIONS, _name_option, _onto_option, accept_option, _series_option)
+    return _with(
+        verb,
+        *_RUN_OPTIONS,
+        _output_option,
+        report_format_option,
+        _name_option,
+        _onto_option,
+        accept_option,
+        _series_option,
+    )
 
 
 def ab_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
@@ -178,10 +203,28 @@ def ab_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
     return _with(
         _collected(function, compared=True),
         *_RUN_OPTIONS,
+        _output_option,
+        report_format_option,
         _confirm_option,
         accept_option,
         _ab_series_option,
     )
+
+
+def ci_options(*own: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return what gives the verb of a CI job its options: one RunOptions, and its ``own``."""
+
+    def decorate(function: Callable[..., int]) -> Callable[..., int]:
+        return _with(
+            _collected(function, compared=True, own=own),
+            *_RUN_OPTIONS,
+            _job_output_option,
+            _confirm_option,
+            accept_option,
+            _ci_series_option,
+        )
+
+    return decorate
 
 
 def _with(verb: Callable[..., int], *options: Callable[[Any], Any]) -> Callable[..., int]:
@@ -192,10 +235,6 @@ def _with(verb: Callable[..., int], *options: Callable[[Any], Any]) -> Callable[
 
 _RUN_OPTIONS = (
     accel_option,
-    click.option(
-        "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("reports"),
-        show_default=True, help="Where the run's folder goes.",
-    ),
     click.option("--no-audit", is_flag=True, help="Do not recount the reverse map from outside."),
     ledger_option,
     click.option(
@@ -208,5 +247,5 @@ _RUN_OPTIONS = (
         help="One more Kconfig fragment for every kernel, such as debuginfo; may be repeated.",
     ),
     repeat_option, exact_option, jobs_option, filter_option, sample_option, tree_option,
-    report_format_option, lab_argument,
+    lab_argument,
 )  # fmt: skip

@@ -93,7 +93,7 @@ def ab(options: RunOptions) -> int:
 def _run(options: RunOptions) -> int:
     catalogue = Catalogue()
     asked = options.request(options.read(catalogue), _again())
-    return _show(run_pipeline.run(asked, builder(catalogue, 0)), options.form)
+    return show(run_pipeline.run(asked, builder(catalogue, 0)), options.form)
 
 
 @click.command()
@@ -103,7 +103,7 @@ def _run(options: RunOptions) -> int:
 def resume(run: Path, jobs: int, form: str) -> int:
     """Go on with an interrupted run; what had finished is not run again."""
     shop = builder(Catalogue(), 0)
-    return _show(run_pipeline.resume(RunFolder.open(run), shop, jobs), form)
+    return show(run_pipeline.resume(RunFolder.open(run), shop, jobs), form)
 
 
 @click.command()
@@ -120,7 +120,7 @@ def report(run: Path, form: str, url: str, tester: str) -> int:
     """Judge a saved run again and write its reports; starts no guest."""
     evaluation = evaluate(RunFolder.open(run))
     write_reports(evaluation)
-    code = _show(evaluation, form, FormatOptions(url, tester))
+    code = show(evaluation, form, FormatOptions(url, tester))
     for change in holding.of_lab(evaluation.record, Catalogue()):
         log.warn(f"since the run: {change} (judged by the lab of then)")
     return code
@@ -140,11 +140,16 @@ def _again() -> tuple[str, ...]:
             kept.append(word)
     # run.json is UTF-8; an argument need not be.
     kept = [os.fsencode(word).decode("utf-8", "replace") for word in kept]
-    command = Path(sys.argv[0]).name
-    return ("./lab.py" if command == "lab.py" else "rmaplab", *kept)
+    return (program(), *kept)
 
 
-def _show(evaluation: Evaluation, form: str, options: FormatOptions = _NO_OPTIONS) -> int:
+def program() -> str:
+    """Return the command's name as it was called."""
+    return "./lab.py" if Path(sys.argv[0]).name == "lab.py" else "rmaplab"
+
+
+def show(evaluation: Evaluation, form: str, options: FormatOptions = _NO_OPTIONS) -> int:
+    """Print a run in a format; returns its exit code."""
     if form in FORMATS:
         counters = cellfiles.reader(evaluation.folder)
         for piece in FORMATS[form](evaluation.run, counters, options):

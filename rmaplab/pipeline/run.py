@@ -60,6 +60,8 @@ from rmaplab.store.runfolder import Programs, RunFolder, RunRecord, now, planned
 TEMPLATES_BYTES = 20 << 30
 # Bytes that a trivial cell leaves in a run's folder: 100 of selftest/nothing take 11 MB.
 CELL_BYTES = 112 << 10
+# A log that nobody writes to for so long gets a line that says what the lab does.
+HEARTBEAT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class RunRequest:
     """A run as the user asked for it; ``jobs`` 0 means as many guests as the host bears.
 
     ``options`` are those by which ``lab`` was made of its file, None if it was made otherwise.
-    ``confirm`` is how often a row of an A/B that is worse is run again.
+    ``confirm`` is how often a row of an A/B that is worse is run again. The run's folder is made
+    below ``output``, unless ``folder`` names one.
     """
 
     lab: Lab
@@ -80,6 +83,7 @@ class RunRequest:
     comparison: tuple[str, str] | None = None
     options: LabOptions | None = None
     confirm: int = 0
+    folder: RunFolder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,13 @@ def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
     )
     for emulator in command.emulators(cell.guest for cell in chosen.cells):
         proc.require(emulator)  # before the minutes that a kernel takes
-    with _retiring(builder.cache), inuse.shared(builder.cache):
-        kernels = builder.resolve_all(asked.lab)
+    with (
+        log.heartbeat(HEARTBEAT_S),
+        _retiring(builder.cache),
+        inuse.shared(builder.cache),
+    ):
+        with log.fold("trees and series"):
+            kernels = builder.resolve_all(asked.lab)
         folder, record = _begin(asked, whole, chosen, kernels)
         with folder.lock():
             going = _Run(
@@ -140,7 +149,12 @@ def resume(folder: RunFolder, builder: KernelBuilder, jobs: int) -> Evaluation:
     nothing to go on with, or with all that differs from what the run began with: kernels, patches,
     configuration, toolchain, programs, lab.
     """
-    with _retiring(builder.cache), inuse.shared(builder.cache), folder.lock():
+    with (
+        log.heartbeat(HEARTBEAT_S),
+        _retiring(builder.cache),
+        inuse.shared(builder.cache),
+        folder.lock(),
+    ):
         record = folder.read_record()
         journal = folder.read_journal()
         whole = plan(record.lab)
@@ -165,7 +179,7 @@ def _begin(
     asked: RunRequest, whole: Plan, chosen: Plan, kernels: Kernels
 ) -> tuple[RunFolder, RunRecord]:
     """Make a run's folder, with what was asked and the kernels' patches."""
-    folder = RunFolder.create(asked.output, asked.lab.name)
+    folder = asked.folder or RunFolder.create(asked.output, asked.lab.name)
     record = RunRecord(
         lab=asked.lab,
         cells=tuple(cell.id for cell in chosen.cells),
@@ -252,9 +266,10 @@ def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:
 
 def _carry_out(run: _Run, cells: Sequence[Cell]) -> None:
     """Build what the cells need, run them, and look at what they left."""
-    builds = _build_kernels(run)
-    selftest_builds = _build_selftests(run, cells)
-    archive = _build_programs(run)
+    with log.fold("kernels and programs"):
+        builds = _build_kernels(run)
+        selftest_builds = _build_selftests(run, cells)
+        archive = _build_programs(run)
     accelerator = _choose_accelerator(run, cells)
     launches = {
         # With the programs of all cells, or each filter would have saved guests of its own.
@@ -379,7 +394,8 @@ def _run_cells(
         averaged=averaged,
     )
     sources = setups.sources(templates, record.lab, averaged)
-    setups.prepare(sources, cells, launches, jobs)
+    with log.fold("guests"):
+        setups.prepare(sources, cells, launches, jobs)
     folder.journal("templates", names=templates.names)
     reservation = DiskReservation(
         folder.path, hint="make room there, or choose another folder with --output"
@@ -397,8 +413,12 @@ def _run_cells(
     runner = Runner(folder, record, cell_setups, LocalExecutor(jobs), quota=quota, seen=run.seen)
     expected = History(builder.cache).expected(cells, record.accelerator)
     ordered = list(cells) if in_order else order(cells, expected)
+    size = len(cells) * CELL_BYTES
     try:
-        with reservation.reserved(len(cells) * CELL_BYTES, f"the evidence of {len(cells)} cells"):
+        with (
+            log.fold(f"{len(cells)} cells"),
+            reservation.reserved(size, f"the evidence of {len(cells)} cells"),
+        ):
             to_the_end(runner.run_all(ordered, jobs, Remaining(ordered, expected, jobs)))
     except BaseExceptionGroup as group:
         # Several guests at once may fail for one reason, such as a full disk; one tells it.

@@ -11,6 +11,7 @@ mended in one place, ``_by_schema``.
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
@@ -68,6 +69,19 @@ def pieces(run: ReportedRun) -> Iterator[str]:
         while piece := body.read(1 << 16):
             yield piece
         yield "</testsuites>\n"
+
+
+def without_run(name: str, message: str) -> str:
+    """Return the file of a job that has no run, for a reason that is an error of its one case."""
+    case = TestCase("the run comes to its end", "rmaplab.run")
+    case.add_error_info(message=clean(_first_line(message)), output=_cut(clean(message)))
+    body = io.StringIO()
+    _write(body, _by_schema(TestSuite("rmaplab", [case])))
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<testsuites name={quoteattr(clean(f'rmaplab {name}'))} "
+        f'tests="1" failures="0" errors="1" time="0.000">\n{body.getvalue()}</testsuites>\n'
+    )
 
 
 def _write(body: IO[str], element: ElementTree.Element) -> None:

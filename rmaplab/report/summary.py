@@ -22,6 +22,12 @@ def render(run: ReportedRun) -> str:
     return page(_blocks(run), "report.html and results.json of the run have the rest.")
 
 
+def without_run(name: str, message: str) -> str:
+    """Return the page of a job that has no run, and why."""
+    lines = [f"# rmaplab: {escape(name)}", "", "**no answer, aborted run: nothing was measured**"]
+    return page([[*lines, ""], code(message)], "the job's log has the rest")
+
+
 def _blocks(run: ReportedRun) -> Iterator[list[str]]:
     record, summary = run.record, run.summary
     yield [f"# rmaplab: {escape(record.lab.name)}", "", f"**{escape(summary.headline)}**", ""]

@@ -85,6 +85,23 @@ class Repository:
             raise UserError(f"{self.place} has no range {commits!r}{_said(done.complaint)}")
         return int(done.answer)
 
+    def fork(self, one: str, other: str) -> str:
+        """Return the newest commit that two have in common; an empty string if none is there."""
+        done = self._git("merge-base", one, other)
+        found = done.text.strip()
+        return found if done.ok and _COMMIT.fullmatch(found) else ""
+
+    def difference(self, before: str, after: str) -> bytes:
+        """Return what differs between two commits as one patch. Raises UserError."""
+        done = self._git(
+            "diff", "--binary", "--full-index", "--no-renames", "--src-prefix=a/",
+            "--dst-prefix=b/", "--no-ext-diff", "--no-textconv", "--end-of-options", before, after,
+        )  # fmt: skip
+        if not done.ok:
+            raise UserError(f"{self.place} cannot compare {before} and {after}"
+                            f"{_said(done.complaint)}")  # fmt: skip
+        return done.answer
+
     def patches(self, commits: str) -> bytes:
         """Return the patches of a range as an mbox. Raises UserError if there is no such range."""
         done = self._git(

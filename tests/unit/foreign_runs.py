@@ -283,8 +283,8 @@ def _shown(evaluation: Evaluation) -> str:
     said = io.StringIO()
     try:
         log.stdout.file = log.stderr.file = said
-        runs._show(evaluation, "text")
-        runs._show(evaluation, "json")
+        runs.show(evaluation, "text")
+        runs.show(evaluation, "json")
     finally:
         log.stdout.file, log.stderr.file = before
     return said.getvalue()
