@@ -17,13 +17,24 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import dependencies, fragments, harvest, makelog, sandbox, stale, trust, virtme
+from rmaplab.build import (
+    dependencies,
+    fragments,
+    harvest,
+    makelog,
+    progress,
+    sandbox,
+    stale,
+    trust,
+    virtme,
+)
 from rmaplab.build.buildlog import BoundedLog
 from rmaplab.build.lines import VMLINUX
+from rmaplab.build.progress import BuildProgress
 from rmaplab.errors import BuildError, InfraError, RmaplabError
 from rmaplab.log import log
 from rmaplab.model import (
@@ -35,6 +46,7 @@ from rmaplab.model import (
     Series,
     Tree,
 )
+from rmaplab.model.digest import digest_of
 from rmaplab.source import patched
 from rmaplab.store import entryseal
 from rmaplab.store.cache import Cache, Entry, file_sha256, remove
@@ -62,6 +74,7 @@ class _BuildDir:
     architecture: Architecture
     jobs: int
     limit_s: float = sandbox.STEP_LIMIT_S
+    progress: BuildProgress = field(default_factory=BuildProgress)
 
     @property
     def objects(self) -> Path:
@@ -154,12 +167,15 @@ def build(
         made = time.monotonic()
         trust.check(wanted)
         source = patched.source_of(wanted.tree, wanted.series, cache, wanted.onto)
-        site = _BuildDir(source, half, wanted.kernel.architecture, jobs, limit_s)
         start = None if _changes_links(wanted, source) else start_from
+        expected = progress.expected(half.parent, _kind(wanted, start))
+        site = _BuildDir(
+            source, half, wanted.kernel.architecture, jobs, limit_s, BuildProgress(expected)
+        )
         try:
-            with _unchanged(start, image, cache):
+            with _unchanged(start, image, cache), site.progress.shown():
                 _make(wanted, site, start)
-            _keep(wanted, site, made, with_objects=keep or not wanted.series.patches)
+            _keep(wanted, site, start, made, with_objects=keep or not wanted.series.patches)
             _seal(half, image)
         except RmaplabError as error:
             error.evidence = keep_failed_log(site.log_file, cache)
@@ -250,6 +266,12 @@ def _make(wanted: ResolvedKernel, site: _BuildDir, start_from: Path | None) -> N
     _check_recompiled(wanted.own, site.objects, touched)
 
 
+def _kind(wanted: ResolvedKernel, start_from: Path | None) -> str:
+    """Return the kind of a build: those of one kind compile about as much."""
+    changed = "" if start_from is None else digest_of(*sorted(wanted.own.files))
+    return f"{wanted.kernel.arch} {'+'.join(wanted.kconfig.fragments)} {changed}".rstrip()
+
+
 def _describe(wanted: ResolvedKernel) -> str:
     series = f" + {wanted.series.name}" if wanted.series.patches else ""
     return f"{wanted.tree.version}{series}, {'+'.join(wanted.kconfig.fragments)}"
@@ -314,7 +336,7 @@ def _run_make(targets: Sequence[str], site: _BuildDir) -> None:
     with site.log_file.open("ab") as file, BoundedLog(file) as output:
         ended = sandbox.run(
             sandbox.make(targets, site.architecture, jobs=site.jobs),
-            output.write,
+            functools.partial(_take, output, site.progress),
             source=site.source,
             build=site.objects,
             limit_s=site.limit_s,
@@ -338,6 +360,11 @@ def keep_failed_log(log_file: Path, cache: Cache) -> Path | None:
     return kept
 
 
+def _take(output: BoundedLog, seen: BuildProgress, chunk: bytes) -> None:
+    output.write(chunk)
+    seen.write(chunk)
+
+
 def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
     for name in series.files:
         made = stale.object_of(name)
@@ -350,7 +377,14 @@ def _check_recompiled(series: Series, objects: Path, touched: float) -> None:
             )
 
 
-def _keep(wanted: ResolvedKernel, site: _BuildDir, began: float, *, with_objects: bool) -> None:
+def _keep(
+    wanted: ResolvedKernel,
+    site: _BuildDir,
+    start_from: Path | None,
+    began: float,
+    *,
+    with_objects: bool,
+) -> None:
     """Move the products beside the build log; remove the build folder unless ``with_objects``."""
     folder, objects, architecture = site.folder, site.objects, site.architecture
     image = folder / architecture.image
@@ -368,6 +402,8 @@ def _keep(wanted: ResolvedKernel, site: _BuildDir, began: float, *, with_objects
         "sha256": file_sha256(image),
         "sealed": True,
         "seconds": round(time.monotonic() - began, 1),
+        "kind": _kind(wanted, start_from),
+        "objects": site.progress.done,
     }
     (folder / "build.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     if with_objects:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import pytest
 
 from rmaplab.build import budget, lines
 from rmaplab.build import kernel as build_kernel
+from rmaplab.build.progress import BuildProgress
 from rmaplab.errors import BuildError, ExitCode, InfraError, PatchError
 from rmaplab.model import Build, Kernel, ResolvedKernel
 from rmaplab.source import patched
@@ -97,6 +99,33 @@ def test_a_build_has_its_image_configuration_log_and_release(
     assert " CONFIG_FAKE=y\n" in difference
     assert "+CONFIG_64BIT=y\n" in difference
     assert compiled(made) == ["mm/rmap.o", "mm/ksm.o"]
+
+
+def test_a_build_says_how_far_it_is_by_the_last_one_of_its_kind(
+    tree: Path, fragment: Path, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected: list[int] = []
+    ends: list[str] = []
+    shown = BuildProgress.shown
+
+    @contextlib.contextmanager
+    def noted(self: BuildProgress) -> Iterator[None]:
+        expected.append(self.expected)
+        with shown(self):
+            yield
+        ends.append(self.text)
+
+    monkeypatch.setattr(BuildProgress, "shown", noted)
+    for value in ("2", "3"):
+        fake_tree.change(
+            tree, "include/fake.h", "#define FAKE", f"#define AGAIN{value} 1\n#define FAKE"
+        )
+        build(tree, fragment, cache)
+        fake_tree.git(tree, "tag", "--force", "base")
+        fake_tree.change(tree, "mm/rmap.c", "return FAKE", f"return {value}")
+        build(tree, fragment, cache, str(fake_tree.series_of(tree, tmp_path / f"series{value}")))
+    assert expected == [0, 0, 2, 1]
+    assert ends == ["2 objects", "1 object", "2 objects", "1 object"]
 
 
 def test_the_same_input_is_no_build_at_all(
