@@ -41,12 +41,14 @@ def doctor(form: str) -> int:
 @click.option("--only", multiple=True, metavar="SECTION", help=f"Only this: {', '.join(SECTIONS)}.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clean(only: tuple[str, ...], yes: bool) -> None:
-    """Free the cache, after showing what that would free."""
+    """Free the cache, after showing what that would free; the history only if it is named."""
     unknown = set(only) - set(SECTIONS)
     if unknown:
         raise UserError(f"no section {sorted(unknown)[0]!r}; sections: {', '.join(SECTIONS)}")
     cache = Cache()
-    entries = [entry for entry in cache.entries() if not only or entry.section in only]
+    # The history cannot be made again: it goes only if it is named.
+    sections = only or tuple(name for name in SECTIONS if name != "history")
+    entries = list(cache.entries(sections))
     sizes: Counter[str] = Counter()
     for entry in entries:
         sizes[entry.section] += entry.size

@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from rmaplab.errors import ExitCode, InfraError, Interrupted, KernelError, RmaplabError
 from rmaplab.log import log
 from rmaplab.pipeline.evaluate import Evaluation, Observations, evaluate, write_reports
+from rmaplab.pipeline.remember import remember
+from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder, RunRecord, now
 
 
 @contextlib.contextmanager
-def keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterator[None]:
+def keeping(
+    folder: RunFolder, record: RunRecord, seen: Observations, history: Cache | None
+) -> Iterator[None]:
     """Report what was measured if the block ends early, then raise its error as the lab's."""
     try:
         yield
@@ -24,12 +28,12 @@ def keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterato
         if not record.not_built:
             record.interrupted = True
             _note_failure(record, error)
-        finish(folder, record, seen)
+        finish(folder, record, seen, history)
         raise
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
         record.interrupted = True
         with _undisturbed():
-            log.info(finish(folder, record, seen).summary.headline)
+            log.info(finish(folder, record, seen, history).summary.headline)
         raise Interrupted(
             f"interrupted; what was measured is in {folder.path}",
             hint=f"go on with: lab.py resume {folder.path}",
@@ -42,7 +46,8 @@ def keeping(folder: RunFolder, record: RunRecord, seen: Observations) -> Iterato
         record.interrupted = True
         _note_failure(record, told)
         with contextlib.suppress(RmaplabError, OSError):
-            finish(folder, record, seen)  # on a full disk, the evidence so far is what there is
+            # On a full disk, the evidence so far is what there is.
+            finish(folder, record, seen, history)
         if told is not error:
             raise told from error
         raise
@@ -75,10 +80,14 @@ def _keep_failed_log(folder: RunFolder, record: RunRecord, error: KernelError) -
             error.evidence = folder.write(f"builds/{facts.key}/build.log", text)
 
 
-def finish(folder: RunFolder, record: RunRecord, seen: Observations) -> Evaluation:
-    """Note the end of a run, judge it and write its reports."""
+def finish(
+    folder: RunFolder, record: RunRecord, seen: Observations, history: Cache | None
+) -> Evaluation:
+    """Note the end of a run, judge it, write its reports, and add it to a cache's history."""
     record.ended = now()
     folder.write_record(record)
     evaluation = evaluate(folder, seen)
     write_reports(evaluation)
+    if history is not None and remember(evaluation, history):
+        log.warn(f"this run is not in the history: lab.py history add {folder.path}")
     return evaluation

@@ -302,13 +302,14 @@ class _Runs:
                 continue
             if record.is_whole:
                 return evaluate(folder)
-            return run_pipeline.resume(folder, self._builder, self._asked.jobs)
+            return run_pipeline.resume(folder, self._builder, self._asked.jobs, remember=False)
         asked = RunRequest(
             lab=lab,
             command=labs.command(side.lab, side.kernel, self._asked.accelerator, side.config),
             output=self._parent,
             accelerator=self._asked.accelerator,
             jobs=self._asked.jobs,
+            remember=False,  # bugs were put in on purpose: that they show is no alarm
         )
         return run_pipeline.run(asked, self._builder)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import uuid
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ class RunRequest:
 
     ``options`` are those by which ``lab`` was made of its file, None if it was made otherwise.
     ``confirm`` is how often a row of an A/B that is worse is run again. The run's folder is made
-    below ``output``, unless ``folder`` names one.
+    below ``output``, unless ``folder`` names one. ``remember`` adds the run to the history.
     """
 
     lab: Lab
@@ -84,6 +85,7 @@ class RunRequest:
     options: LabOptions | None = None
     confirm: int = 0
     folder: RunFolder | None = None
+    remember: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class _Run:
     builder: KernelBuilder
     seen: Observations
     jobs: int
+    remember: bool = True
 
     @property
     def architecture(self) -> Architecture:
@@ -135,13 +138,14 @@ def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
             kernels = builder.resolve_all(asked.lab)
         folder, record = _begin(asked, whole, chosen, kernels)
         with folder.lock():
-            going = _Run(
-                folder, record, whole, kernels, builder, Observations(chosen.cells), asked.jobs
-            )
+            seen = Observations(chosen.cells)
+            going = _Run(folder, record, whole, kernels, builder, seen, asked.jobs, asked.remember)
             return _to_the_end(going, chosen.cells)
 
 
-def resume(folder: RunFolder, builder: KernelBuilder, jobs: int) -> Evaluation:
+def resume(
+    folder: RunFolder, builder: KernelBuilder, jobs: int, *, remember: bool = True
+) -> Evaluation:
     """Go on with a run that was interrupted or killed: only cells that had not finished are run.
 
     A cell whose evidence is not as it was when it finished is run again, and so is one that ended
@@ -170,7 +174,7 @@ def resume(folder: RunFolder, builder: KernelBuilder, jobs: int) -> Evaluation:
         waiting = tuple(cell for cell in cells if cell.id not in done)
         log.info(f"{len(cells) - len(waiting)} of {len(cells)} cells were finished before")
         record.interrupted, record.ended, record.failure = False, "", ""
-        going = _Run(folder, record, whole, kernels, builder, Observations(cells), jobs)
+        going = _Run(folder, record, whole, kernels, builder, Observations(cells), jobs, remember)
         going.note()
         return _to_the_end(going, waiting)
 
@@ -194,6 +198,7 @@ def _begin(
         narrowed=narrowing(asked.filter, asked.sample),
         options=asked.options,
         confirm=asked.confirm,
+        id=uuid.uuid4().hex,
         directory=str(Path.cwd()),
     )
     for name, kernel in kernels.items():
@@ -256,10 +261,11 @@ def _retiring(cache: Cache) -> Iterator[None]:
 
 def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:
     """Run some cells, judge the run, write its reports, and learn how long its cells took."""
-    with keeping(run.folder, run.record, run.seen):
+    history = run.builder.cache if run.remember else None
+    with keeping(run.folder, run.record, run.seen, history):
         if cells:
             _carry_out(run, cells)
-    evaluation = finish(run.folder, run.record, run.seen)
+    evaluation = finish(run.folder, run.record, run.seen, history)
     History(run.builder.cache).learn(evaluation.results, evaluation.record.accelerator)
     return evaluation
 

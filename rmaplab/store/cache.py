@@ -33,7 +33,7 @@ SECTIONS = {
     "initramfs": "agents and workloads, compiled",
     "selftests": "mm selftests of kernel trees, compiled",
     "templates": "guests, booted and saved",
-    "history": "how long cells took",
+    "history": "how earlier runs went, and how long cells took",
 }
 
 # Seconds to make again, and their seals tell what a power cut did to them.

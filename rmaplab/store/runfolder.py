@@ -111,7 +111,7 @@ class RunRecord:
     the command was given. ``failure`` is the error that ended the run before its end, with the exit
     code ``failure_code``; empty for an interruption, and for a kernel that was not built.
     ``confirm`` is how often a row of an A/B that is worse is run again, ``again`` the ids of these
-    repeats, which are not among ``cells``.
+    repeats, which are not among ``cells``. ``id`` is the run's own, empty in an older record.
     """
 
     lab: Lab
@@ -134,6 +134,7 @@ class RunRecord:
     failure_code: ExitCode = ExitCode.INFRA
     confirm: int = 0
     again: tuple[str, ...] = ()
+    id: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @property
