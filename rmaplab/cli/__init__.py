@@ -13,7 +13,18 @@ from typing import NoReturn
 import click
 
 from rmaplab import __version__
-from rmaplab.cli import ci, inspect, machine, mutants, postmortem, runs, scaffold, shell, upkeep
+from rmaplab.cli import (
+    ci,
+    history,
+    inspect,
+    machine,
+    mutants,
+    postmortem,
+    runs,
+    scaffold,
+    shell,
+    upkeep,
+)
 from rmaplab.cli.options import common_options
 from rmaplab.errors import ExitCode, InfraError, RmaplabError
 from rmaplab.log import log
@@ -38,6 +49,7 @@ for verb in (
     *ci.VERBS,
     *mutants.VERBS,
     *inspect.VERBS,
+    *history.VERBS,
     *postmortem.VERBS,
     *scaffold.VERBS,
     *shell.VERBS,
