@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
+RUN ?= reports/example
 
-.PHONY: help ab test check lint unit integration browser kernel postmortem setup schemas bench bench-console mutants mutation hostile hostile-quick clean
+.PHONY: help ab test check lint unit integration browser pictures kernel postmortem setup schemas bench bench-console mutants mutation hostile hostile-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -55,6 +56,10 @@ browser: setup ## report.html in Chromium: 10,000 cells, hostile text, keyboard,
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	@npm ci --silent --no-audit --no-fund --prefix tests/browser
 	@$(BIN)/pytest tests/browser
+
+pictures: setup ## the README's pictures of a run (RUN=reports/...; needs chromium)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	@$(BIN)/python -m tests.browser.pictures $(RUN)
 
 kernel: setup ## tests that build and boot a real kernel
 	@$(BIN)/pytest tests/kernel

@@ -25,31 +25,39 @@ def _program(name: str) -> str:
     return found
 
 
+def browser_with(
+    profile: Path, width: int, height: int, *, dark: bool = False, js: bool = True
+) -> Any:
+    """Start a browser with a window of so many pixels and a new profile in ``profile``."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = _program("chromium")
+    for option in _OPTIONS:
+        options.add_argument(option)
+    options.add_argument(f"--user-data-dir={profile}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    if not js:
+        off = {"profile.managed_default_content_settings.javascript": 2}
+        options.add_experimental_option("prefs", off)
+    service = webdriver.ChromeService(_program("chromedriver"))
+    browser = webdriver.Chrome(options=options, service=service)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+    )
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    return browser
+
+
 @pytest.fixture
 def open_browser(tmp_path: Path) -> Iterator[OpenBrowser]:
     """Start browsers; they end with the test."""
     opened: list[Any] = []
 
     def start(width: int = 1280, height: int = 900, *, dark: bool = False, js: bool = True) -> Any:
-        options = webdriver.ChromeOptions()
-        options.binary_location = _program("chromium")
-        for option in _OPTIONS:
-            options.add_argument(option)
-        options.add_argument(f"--user-data-dir={tmp_path / f'profile{len(opened)}'}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        if not js:
-            off = {"profile.managed_default_content_settings.javascript": 2}
-            options.add_experimental_option("prefs", off)
-        service = webdriver.ChromeService(_program("chromedriver"))
-        browser = webdriver.Chrome(options=options, service=service)
-        opened.append(browser)
-        browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
-        )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        return browser
+        profile = tmp_path / f"profile{len(opened)}"
+        opened.append(browser_with(profile, width, height, dark=dark, js=js))
+        return opened[-1]
 
     yield start
     for browser in opened:
