@@ -98,7 +98,7 @@ def _command(options: RunOptions) -> tuple[str, ...]:
     of_lab = options.options
     words = [program(), "ab", str(options.lab)]
     words += ["--tree", of_lab.tree] if of_lab.tree else []
-    words += ["--series", of_lab.series]
+    words += [word for one in (of_lab.series, *of_lab.stacked) for word in ("--series", one)]
     words += [word for one in of_lab.accept for word in ("--accept", one)]
     words += [word for one in of_lab.config for word in ("--config", one)]
     words += ["--exact"] if of_lab.exact else []

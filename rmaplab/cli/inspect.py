@@ -19,10 +19,12 @@ from rich.table import Table
 
 from rmaplab.cli.options import (
     accept_option,
+    archive_option,
     filter_option,
     format_option,
     jobs_option,
     lab_argument,
+    named_series,
     repeat_option,
     sample_option,
     tree_option,
@@ -189,7 +191,10 @@ def _kernels(catalogue: Catalogue) -> list[dict[str, Any]]:
 
 @click.command()
 @lab_argument
-@click.option("--series", default="", help="Plan the A/B of this series instead.")
+@click.option(
+    "--series", multiple=True, metavar="SERIES", help="Plan the A/B of this series instead."
+)
+@archive_option
 @accept_option
 @tree_option
 @filter_option
@@ -198,8 +203,8 @@ def _kernels(catalogue: Catalogue) -> list[dict[str, Any]]:
 @jobs_option
 @format_option
 def plan(
-    *, lab: Path, series: str, accept: tuple[str, ...], tree: str, expression: str, sample: str,
-    repeat: int | None, jobs: int, form: str,
+    *, lab: Path, series: tuple[str, ...], archive: str, accept: tuple[str, ...], tree: str,
+    expression: str, sample: str, repeat: int | None, jobs: int, form: str,
 ) -> int:  # fmt: skip
     """Show the cells that a run would run, how long they take and what is left out; run none.
 
@@ -209,11 +214,13 @@ def plan(
     catalogue, cache = Catalogue(), Cache()
     if accept and not series:
         raise UserError("--accept speaks of --series: name that, too")
+    first, stacked = named_series(series, archive)
     options = LabOptions(
-        compared=bool(series), series=series, accept=accept, tree=tree, repeat=repeat or 0
-    )
-    wanted = preflight.read(lab, catalogue, options)
+        compared=bool(first), series=first, stacked=stacked, accept=accept, tree=tree,
+        repeat=repeat or 0,
+    )  # fmt: skip
     builder = KernelBuilder(catalogue, cache, jobs)
+    wanted = preflight.read(lab, builder, options)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     found = preflight.examine(wanted, builder, today, filter=expression, sample=sample)
     part = found.plan

@@ -12,12 +12,14 @@ from typing import Any
 import click
 
 from rmaplab.config.catalogue import Catalogue
+from rmaplab.errors import UserError
 from rmaplab.log import log
 from rmaplab.model import Lab, LabOptions
 from rmaplab.pipeline import labs
 from rmaplab.pipeline.run import RunRequest
 from rmaplab.report.formats import FORMATS
 from rmaplab.selection import SAMPLES
+from rmaplab.source import online
 
 lab_argument = click.argument("lab", type=click.Path(path_type=Path))
 run_argument = click.argument("run", type=click.Path(path_type=Path))
@@ -91,10 +93,19 @@ def common_options() -> list[click.Option]:
     ]  # fmt: skip
 
 
-_series_option = click.option(
-    "--series", default="", metavar="SERIES",
-    help="Put this series on the lab's first kernel, which alone is run: a folder of patches, an "
-    "mbox, or git:REPO#A..B.",
+_SERIES_FORMS = (
+    "a folder of patches, an mbox, - for standard input, git:REPO#A..B, a Message-ID, or the "
+    "address of a thread, a Patchwork's series or an mbox. May be repeated: each is on top of "
+    "those before."
+)
+series_option = click.option(
+    "--series", multiple=True, metavar="SERIES",
+    help=f"Put this series on the lab's first kernel, which alone is run: {_SERIES_FORMS}",
+)  # fmt: skip
+archive_option = click.option(
+    "--archive", default="", metavar="URL",
+    help=f"The public-inbox that has the Message-IDs of --series; by default ${online.VARIABLE}, "
+    f"else {online.ARCHIVE}.",
 )  # fmt: skip
 accept_option = click.option(
     "--accept", multiple=True, metavar="WHAT",
@@ -109,10 +120,11 @@ _name_option = click.option(
     help="Run the lab's first kernel alone, under this name. Default with --series: patched.",
 )  # fmt: skip
 _ab_series_option = click.option(
-    "--series", required=True, help="A folder of patches, an mbox, or git:REPO#A..B."
-)
+    "--series", multiple=True, required=True, metavar="SERIES",
+    help=f"Compare with this series on top: {_SERIES_FORMS}",
+)  # fmt: skip
 _ci_series_option = click.option(
-    "--series", default="", metavar="SERIES",
+    "--series", multiple=True, metavar="SERIES",
     help="Compare this series instead of the platform's change; --tree is what it is on.",
 )  # fmt: skip
 _output_option = click.option(
@@ -172,15 +184,32 @@ def _collected(
     @functools.wraps(function)
     def verb(
         *, lab: Path, accel: str, output: Path, jobs: int, expression: str, sample: str,
-        postmortem: int | None, repeat: int | None, form: str = "text", confirm: int = 0,
-        **of_lab: Any,
+        postmortem: int | None, repeat: int | None, series: tuple[str, ...], archive: str,
+        form: str = "text", confirm: int = 0, **of_lab: Any,
     ) -> int:  # fmt: skip
         others = {name: of_lab.pop(name) for name in own}
-        options = LabOptions(compared=compared, memories=postmortem, repeat=repeat or 0, **of_lab)
+        first, stacked = named_series(series, archive)
+        options = LabOptions(
+            compared=compared, memories=postmortem, repeat=repeat or 0, series=first,
+            stacked=stacked, **of_lab,
+        )  # fmt: skip
         asked = RunOptions(lab, options, accel, output, jobs, expression, sample, form, confirm)
         return function(asked, **others)
 
     return verb
+
+
+def named_series(words: tuple[str, ...], archive: str) -> tuple[str, tuple[str, ...]]:
+    """Return the lowest series that is named, and those on top of it.
+
+    Raises UserError for standard input that is named twice, and for an archive that is none.
+    """
+    if words.count("-") > 1:
+        raise UserError("--series -: standard input can be read once")
+    named = [online.qualified(word, archive) for word in words]
+    if len(named) > 1 and not all(named):
+        raise UserError("--series names no series")
+    return (named[0] if named else ""), tuple(named[1:])
 
 
 def run_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
@@ -194,7 +223,8 @@ def run_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
         _name_option,
         _onto_option,
         accept_option,
-        _series_option,
+        archive_option,
+        series_option,
     )
 
 
@@ -207,6 +237,7 @@ def ab_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
         report_format_option,
         _confirm_option,
         accept_option,
+        archive_option,
         _ab_series_option,
     )
 
@@ -221,6 +252,7 @@ def ci_options(*own: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
             _job_output_option,
             _confirm_option,
             accept_option,
+            archive_option,
             _ci_series_option,
         )
 

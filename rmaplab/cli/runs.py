@@ -136,6 +136,8 @@ def _again() -> tuple[str, ...]:
             skip = False
         elif word == "--filter":
             skip = True
+        elif word.startswith("--series="):
+            kept += ["--series", word.removeprefix("--series=")]
         elif not word.startswith("--filter="):
             kept.append(word)
     # run.json is UTF-8; an argument need not be.

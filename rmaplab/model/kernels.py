@@ -43,12 +43,20 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """An ordered patch series. The empty series stands for the unpatched tree."""
+    """An ordered patch series. The empty series stands for the unpatched tree.
+
+    ``version`` is what its subjects say (``v2``), ``base_commit`` and ``prerequisites`` what the
+    block of git format-patch --base says: a commit, and the patch ids of what has to be applied
+    before.
+    """
 
     name: str
     origin: str
     patches: tuple[Patch, ...]
     cover: str = ""
+    version: str = ""
+    base_commit: str = ""
+    prerequisites: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -99,8 +107,8 @@ class Kernel:
 
     ``onto`` is a series between the two, whose build the kernel's own starts from; ``arch`` the
     name of the kernel's architecture. ``accept`` says what of ``series`` is accepted although the
-    lab would refuse or leave it out (source/mailaccept.py). ``make_limit_s`` is the time of each
-    make, in seconds; 0 is the lab's own.
+    lab would refuse or leave it out (source/mailaccept.py), ``stacked`` are more series on top of
+    it. ``make_limit_s`` is the time of each make, in seconds; 0 is the lab's own.
     """
 
     name: str
@@ -111,11 +119,17 @@ class Kernel:
     arch: str = DEFAULT
     accept: tuple[str, ...] = ()
     make_limit_s: float = 0.0
+    stacked: tuple[str, ...] = ()
+
+    @property
+    def all_series(self) -> tuple[str, ...]:
+        """The names of the kernel's own series, the lowest first; none of an unpatched tree."""
+        return (self.series, *self.stacked) if self.series else ()
 
     def is_built_on(self, other: Kernel) -> bool:
         """Return whether the kernel is another one with a series on top."""
         same = (self.tree, self.arch) == (other.tree, other.arch)
-        below = other.series in {"", self.onto} and other.onto == ""
+        below = other.series in {"", self.onto} and other.onto == "" and not other.stacked
         more = set(self.fragments) >= set(other.fragments)
         return bool(self.series) and same and below and more and self.series != other.series
 

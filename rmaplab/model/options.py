@@ -13,7 +13,8 @@ class LabOptions:
     ``tree`` replaces that of every kernel. ``series`` is put on the lab's first kernel, on top of
     the series ``onto``: in an A/B (``compared``) as the kernel ``patched`` beside ``base``, else
     as the only kernel, whose name is ``name``. ``config`` are Kconfig fragments beside the lab's.
-    ``accept`` says what of ``series`` is accepted although the lab would refuse or leave it out.
+    ``accept`` says what of ``series`` is accepted although the lab would refuse or leave it out,
+    ``stacked`` are more series on top of ``series``.
     ``repeat`` 0 and ``memories`` None stand for what the lab says.
     """
 
@@ -29,3 +30,4 @@ class LabOptions:
     no_ledger: bool = False
     memories: int | None = None
     accept: tuple[str, ...] = ()
+    stacked: tuple[str, ...] = ()

@@ -50,7 +50,7 @@ class KernelBuilder:
         for kernel in lab.kernels:
             looks: tuple[Callable[[], object], ...] = (
                 functools.partial(self._find, kernel.tree),
-                functools.partial(self._load, kernel.series, kernel.accept),
+                functools.partial(self._own_series, kernel),
                 functools.partial(self._load, kernel.onto),
             )
             for look in looks:
@@ -78,7 +78,7 @@ class KernelBuilder:
         fails or a tool is missing.
         """
         if kernel not in self._kernels:
-            series = self._load(kernel.series, kernel.accept)
+            series = self._own_series(kernel)
             onto = self._load(kernel.onto)
             self._kernels[kernel] = self._resolved(kernel, self._tree(kernel.tree), series, onto)
         return self._kernels[kernel]
@@ -136,10 +136,14 @@ class KernelBuilder:
             self._trees[spec] = self._find(spec)()
         return self._trees[spec]
 
+    def _own_series(self, kernel: Kernel) -> Series:
+        """Return the series of a kernel, all those that it stacks as one."""
+        return series_source.stack([self._load(spec, kernel.accept) for spec in kernel.all_series])
+
     def _load(self, spec: str, accept: tuple[str, ...] = ()) -> Series:
         key = spec, accept
         if key not in self._series:
-            self._series[key] = series_source.load(spec, self.catalogue.root, accept)
+            self._series[key] = series_source.load(spec, self.catalogue.root, accept, self.cache)
         return self._series[key]
 
     def _resolved(self, kernel: Kernel, tree: Tree, series: Series, onto: Series) -> ResolvedKernel:
@@ -168,7 +172,7 @@ def facts_of(kernel: ResolvedKernel) -> KernelFacts:
         origin=kernel.tree.origin,
         version=kernel.tree.version,
         digest=kernel.tree.digest,
-        series=" + ".join(filter(None, (kernel.kernel.onto, kernel.kernel.series))),
+        series=" + ".join(filter(None, (kernel.kernel.onto, *kernel.kernel.all_series))),
         patches=[patch.subject for patch in kernel.series.patches],
         config=list(kernel.kconfig.fragments),
         toolchain=kernel.toolchain,

@@ -41,16 +41,23 @@ def read(path: Path, catalogue: Catalogue, options: LabOptions = _AS_THE_FILE_SA
         lab = replace(lab, postmortem=policy)
     lab = _without_checks(lab, options)
     if options.compared:
-        return ab_lab(lab, options.series, options.accept)
+        return ab_lab(lab, options.series, options.accept, options.stacked)
     return _on_one_kernel(lab, options)
 
 
-def ab_lab(lab: Lab, series: str, accept: tuple[str, ...] = ()) -> Lab:
-    """Return the lab on its first kernel, as ``base``, and on that with a series, ``patched``."""
+def ab_lab(
+    lab: Lab, series: str, accept: tuple[str, ...] = (), stacked: tuple[str, ...] = ()
+) -> Lab:
+    """Return the lab on its first kernel, as ``base``, and on that with a series, ``patched``.
+
+    ``stacked`` are more series on top of it.
+    """
     base = replace(lab.kernels[0], name=BASE)
     if base.onto:
         raise UserError(f"{lab.path}: its first kernel has two series already: no third fits on it")
-    patched = replace(base, name=PATCHED, series=series, onto=base.series, accept=accept)
+    patched = replace(
+        base, name=PATCHED, series=series, onto=base.series, accept=accept, stacked=stacked
+    )
     return on_kernels(lab, (base, patched))
 
 
@@ -73,7 +80,7 @@ def command(
     ``config``.
     """
     words = ["./lab.py", "run", str(lab.path), "--tree", kernel.tree, "--name", kernel.name]
-    words += ["--series", kernel.series] if kernel.series else []
+    words += [word for one in kernel.all_series for word in ("--series", one)]
     words += [word for one in kernel.accept for word in ("--accept", one)]
     words += ["--onto", kernel.onto] if kernel.onto else []
     words += [word for fragment in config for word in ("--config", fragment)]
@@ -112,7 +119,13 @@ def _on_one_kernel(lab: Lab, options: LabOptions) -> Lab:
         raise UserError(f"--name: {name!r} can be no kernel's name")
     kernel = replace(first, name=name)
     if options.series:
-        kernel = replace(kernel, series=options.series, onto=options.onto, accept=options.accept)
+        kernel = replace(
+            kernel,
+            series=options.series,
+            onto=options.onto,
+            accept=options.accept,
+            stacked=options.stacked,
+        )
     return on_kernels(lab, (kernel,))
 
 

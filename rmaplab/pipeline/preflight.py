@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
 from rmaplab.judge import is_expired, unmatched
 from rmaplab.model import Lab, LabOptions
@@ -27,13 +26,15 @@ class Preflight:
     mistakes: tuple[str, ...]
 
 
-def read(path: Path, catalogue: Catalogue, options: LabOptions) -> Lab:
+def read(path: Path, builder: KernelBuilder, options: LabOptions) -> Lab:
     """Read a lab; raises UserError that also says what is wrong with the series beside it."""
     try:
-        return labs.read(path, catalogue, options)
+        return labs.read(path, builder.catalogue, options)
     except UserError as error:
         more = _complaint(
-            lambda: series_source.load(options.series, catalogue.root, options.accept)
+            lambda: series_source.load(
+                options.series, builder.catalogue.root, options.accept, builder.cache
+            )
         )
         if not options.series or not more or more in error.message:
             raise

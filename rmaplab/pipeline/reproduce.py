@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,24 +33,27 @@ _SERIES = "RMAPLAB-SERIES"
 _SERIES_LINES = """\
 # The series as it was tested is in the run's folder.
 series=$(cd -- "$(dirname -- "$0")/../.." && pwd)/series/{name}
-[ -d "$series" ] || series={given}
+if [ -d "$series" ]; then set -- --series "$series"
+else set -- {given}
+fi
 """
+# The options that say where a series comes from, and what of it is meant.
+_OF_SERIES = frozenset({"--series", "--accept", "--archive"})
 
 
 def script(record: RunRecord, cell: Cell, launch: Launch) -> str:
     """Return the text of a cell's reproduce.sh; ``launch`` is how its guest was started."""
     directory = record.directory or "."
     words = [*_command(record.command, directory), "--filter", _terms(record, cell)]
-    place, given = _series(record, words)
     series = ""
-    if place:
-        words[place] = _SERIES
-        series = _SERIES_LINES.format(name=_patched(record), given=shlex.quote(given))
+    if _patched(record) and "--series" in words:
+        words, given = _apart(words)
+        series = _SERIES_LINES.format(name=_patched(record), given=shlex.join(given))
     return _SCRIPT.format(
         cell=cell.id,
         directory=shlex.quote(directory),
         series=series,
-        again=shlex.join(words).replace(_SERIES, '"$series"'),
+        again=shlex.join(words).replace(_SERIES, '"$@"'),
         guest=shlex.join(userspace_of(cell.guest).reproduce(cell.guest, launch)),
     )
 
@@ -60,12 +64,20 @@ def _patched(record: RunRecord) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _series(record: RunRecord, words: Sequence[str]) -> tuple[int, str]:
-    """Return where a command names the series that the run's folder has, and how; 0 if nowhere."""
-    if not _patched(record) or "--series" not in words:
-        return 0, ""
-    place = words.index("--series") + 1
-    return place, words[place]
+def _apart(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return a command with a mark where it names its series, and the options that name it."""
+    kept: list[str] = []
+    given: list[str] = []
+    waiting = iter(words)
+    for word in waiting:
+        if word in _OF_SERIES:
+            kept += [_SERIES] if word == "--series" and _SERIES not in kept else []
+            given += [word, *itertools.islice(waiting, 1)]
+        elif word.partition("=")[0] in _OF_SERIES:
+            given.append(word)
+        else:
+            kept.append(word)
+    return kept, given
 
 
 @functools.lru_cache(maxsize=8)

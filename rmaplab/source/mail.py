@@ -207,6 +207,12 @@ def _has_diff(header: Message, text: bytes, body: int) -> bool:
     return any(_DIFF.search(part) for part in _leaves(text))
 
 
+def texts(mail: Mail) -> Iterator[str]:
+    """Yield what a mail says, decoded: its parts one by one."""
+    for part in _leaves(mail.text):
+        yield part.decode("utf-8", "replace")
+
+
 def _leaves(text: bytes) -> Iterator[bytes]:
     """Yield the decoded parts of a mail; one with very many parts as it stands.
 

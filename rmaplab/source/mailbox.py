@@ -21,7 +21,10 @@ from rmaplab.log import log
 from rmaplab.source import git, mail
 from rmaplab.source.mail import Mail
 
-FORMS = "a folder of patches, an mbox file, or git:REPO#A..B"
+FORMS = (
+    "a folder of patches, an mbox or patch file, - (standard input), git:REPO#A..B, a Message-ID, "
+    "or the address of a public-inbox's thread, a Patchwork's series or an mbox"
+)
 MAX_BYTES = 64 << 20
 """Bytes of a series: more than twice the largest of lore."""
 MAX_MAILS = 10_000
@@ -47,15 +50,29 @@ def content(path: Path) -> bytes:
         check_size(str(path), about.st_size)
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    return unpacked(str(path), raw)
+
+
+def unpacked(origin: str, raw: bytes) -> bytes:
+    """Return a text, unpacked if it is compressed by gzip or xz.
+
+    Raises UserError if it is damaged or too large.
+    """
+    check_size(origin, len(raw))
+    try:
         if raw.startswith(_GZIP):
             with gzip.open(io.BytesIO(raw)) as packed:
                 raw = packed.read(MAX_BYTES + 1)
         elif raw.startswith(_XZ):
-            with lzma.open(io.BytesIO(raw)) as unpacked:
-                raw = unpacked.read(MAX_BYTES + 1)
+            with lzma.open(io.BytesIO(raw)) as packed_by_xz:
+                raw = packed_by_xz.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    check_size(str(path), len(raw))
+        raise UserError(
+            f"{origin} cannot be read: {error}", hint="is it whole? fetch or save it again"
+        ) from error
+    check_size(origin, len(raw))
     return raw
 
 
@@ -98,10 +115,15 @@ def is_mail(raw: bytes) -> bool:
 
 def of_file(path: Path) -> list[Mail]:
     """Return the mails of a file. Raises UserError if it is neither an mbox nor a patch."""
-    raw = content(path)
+    return of_text(str(path), content(path))
+
+
+def of_text(origin: str, raw: bytes) -> list[Mail]:
+    """Return the mails of a text. Raises UserError if it is neither an mbox nor a patch."""
+    raw = unpacked(origin, raw)
     if not is_mail(raw):
-        raise UserError(f"{path} is neither an mbox nor a patch", hint=f"a series is {FORMS}")
-    return split(str(path), raw)
+        raise UserError(f"{origin} is neither an mbox nor a patch", hint=f"a series is {FORMS}")
+    return split(origin, raw)
 
 
 def of_folder(path: Path) -> list[Mail]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Patch series: from a folder, an mbox or a git range to ordered patches.
+"""Patch series: from a folder, an mbox, a git range or a server to ordered patches.
 
 Git reads the mails (git mailsplit, git mailinfo), so a patch here is what ``git am`` would have
 applied. Which mails are the series is chosen in mailthread.py, with b4 where there are versions.
@@ -7,43 +7,107 @@ applied. Which mails are the series is chosen in mailthread.py, with b4 where th
 
 from __future__ import annotations
 
+import functools
 import re
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rmaplab.errors import UserError
 from rmaplab.log import log
 from rmaplab.model import NO_PATCHES, Patch, Series
-from rmaplab.source import mailaccept, mailbox, mailpatch, mailreroll, mailthread, repository
-from rmaplab.source.mail import Mail
+from rmaplab.source import (
+    mailabout,
+    mailaccept,
+    mailbox,
+    mailpatch,
+    mailreroll,
+    mailthread,
+    online,
+    repository,
+)
+from rmaplab.source.mail import Mail, texts
 from rmaplab.source.mailaccept import NOTHING, Accepted
 from rmaplab.source.mailbox import FORMS
 from rmaplab.source.mailthread import Key, Thread, name_of
+from rmaplab.store.cache import Cache
 
 EMPTY = NO_PATCHES
 
 
-def load(spec: str, root: Path, accept: Sequence[str] = ()) -> Series:
+def load(spec: str, root: Path, accept: Sequence[str] = (), cache: Cache | None = None) -> Series:
     """Return the series that ``spec`` names; the empty spec is the empty series.
 
     Relative paths are tried in the current folder, then in ``root``. ``accept`` are the words of
-    --accept. Raises UserError on a series that is not there, is empty, lacks one of its patches,
-    can be meant in two ways, holds something else than patches, or changes a file outside the tree.
+    --accept; what servers send is kept in ``cache``. Raises UserError on a series that is not
+    there, is empty, lacks one of its patches, can be meant in two ways, holds something else than
+    patches, or changes a file outside the tree; InfraError if a server cannot be reached.
     """
     accepted = mailaccept.read(accept) if accept else NOTHING
     if not spec:
         return EMPTY
     if spec.startswith("git:"):
         return _from_git(spec)
+    if spec == STDIN:
+        return _chosen("", "standard input", mailbox.of_text("standard input", _stdin()), accepted)
     path = next((p for p in (Path(spec).expanduser(), root / spec) if _exists(p)), None)
-    if path is None:
+    if path is not None:
+        return _from_path(path.resolve(), accepted)
+    place = online.place_of(spec)
+    if place is None:
         raise UserError(f"there is no series {spec!r}", hint=f"a series is {FORMS}")
-    path = path.resolve()
+    return _fetched(place, accepted, cache or Cache())
+
+
+def _from_path(path: Path, accepted: Accepted) -> Series:
+    """Return the series of a folder or a file."""
     if not path.is_dir():
         return _chosen(path.name.split(".")[0], str(path), mailbox.of_file(path), accepted)
     if (files := mailbox.quilt_files(path)) is not None:
         return _series(path.name, str(path), mailbox.read_files(path, files), None)
     return _chosen(path.name, str(path), mailbox.of_folder(path), accepted)
+
+
+def stack(found: Sequence[Series]) -> Series:
+    """Return several series, the lowest first, as one; none of them is the empty series."""
+    if not found:
+        return EMPTY
+    return replace(
+        found[0],
+        name="+".join(one.name for one in found),
+        origin=" + ".join(one.origin for one in found),
+        patches=tuple(patch for one in found for patch in one.patches),
+        cover="\n".join(filter(None, (one.cover for one in found))),
+    )
+
+
+STDIN = "-"
+"""The spec of a series that comes on standard input."""
+
+
+@functools.lru_cache(maxsize=1)
+def _stdin() -> bytes:
+    """Return what standard input has, which can be read once; raises UserError for a terminal."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UserError(
+            "--series -: standard input is a terminal", hint="write: ... --series - <series.mbox"
+        )
+    try:
+        return sys.stdin.buffer.read(mailbox.MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"standard input cannot be read: {error}") from error
+
+
+def _fetched(place: online.Place, accepted: Accepted, cache: Cache) -> Series:
+    """Return the series of a place on a server."""
+    mails = mailbox.of_text(place.url, online.mails(place, cache))
+    remarks: tuple[str, ...] = ()
+    if place.message_id:
+        mails, remarks = mailabout.only(place.url, mails, place.message_id, accepted.senders)
+    for remark in remarks:
+        log.warn(f"{place.url}: {remark}")
+    return _chosen("", place.url, mails, accepted)
 
 
 def _chosen(name: str, origin: str, mails: Sequence[Mail], accepted: Accepted) -> Series:
@@ -61,7 +125,9 @@ def _chosen(name: str, origin: str, mails: Sequence[Mail], accepted: Accepted) -
     for remark in (*remarks, *more):
         log.warn(f"{origin}: {remark}")
     mailthread.check_whole(origin, patches, cover, accepted)
-    return _series(name, origin, patches, cover or _first_without_patch(mails, patches))
+    name = name or slug((cover or patches[0]).heading.title).lower() or "series"
+    made = _series(name, origin, patches, cover or _first_without_patch(mails, patches))
+    return replace(made, version=name_of(key))
 
 
 def _wanted(thread: Thread, accepted: Accepted) -> Key:
@@ -110,7 +176,28 @@ def _series(name: str, origin: str, mails: Sequence[Mail], cover: Mail | None) -
     if len(found) > mailthread.MAX_PATCHES:
         raise mailthread.too_many(origin, len(found))
     text = cover.text.decode("utf-8", "replace") if cover is not None else ""
-    return Series(name, origin, mailpatch.patches(found), text)
+    base, before = _base_of([cover, *found] if cover is not None else found)
+    return Series(
+        name, origin, mailpatch.patches(found), text, base_commit=base, prerequisites=before
+    )
+
+
+def _base_of(mails: Sequence[Mail]) -> tuple[str, tuple[str, ...]]:
+    """Return the commit that a series is for, and the ids of the patches that come before it.
+
+    Git format-patch --base writes them at the end of the first mail.
+    """
+    for mail in mails:
+        said = "\n".join(texts(mail))
+        if match := _BASE_COMMIT.search(said):
+            return match[1].lower(), tuple(one.lower() for one in _PREREQUISITE.findall(said))
+    return "", ()
+
+
+_BASE_COMMIT = re.compile(r"^base-commit: ([0-9a-f]{40}(?:[0-9a-f]{24})?)\s*$", re.M | re.I)
+_PREREQUISITE = re.compile(
+    r"^prerequisite-patch-id: ([0-9a-f]{40}(?:[0-9a-f]{24})?)\s*$", re.M | re.I
+)
 
 
 def slug(subject: str) -> str:

@@ -27,6 +27,7 @@ from rmaplab.store.files import sync_all
 # The folders of the cache, with a phrase for each in the table of clean.
 SECTIONS = {
     "downloads": "archives as they were fetched",
+    "mails": "series as servers sent them",
     "trees": "kernel sources, unpacked",
     "sources": "kernel sources with a series applied",
     "builds": "kernels",

@@ -126,6 +126,32 @@ def test_the_project_in_another_folder_is_no_difference(monkeypatch: pytest.Monk
     assert list(holding.of_lab(saved, Catalogue())) == [f"{__file__}: repeat: was 1, is 2"]
 
 
+def test_series_are_stacked_in_the_order_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[RunRequest] = []
+
+    def noted(request: RunRequest, builder: object) -> None:
+        asked.append(request)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(run_pipeline, "run", noted)
+    words = ["--series", "a", "--series", "b@c.d", "--archive", "https://x.example/mm/"]
+    CliRunner().invoke(runs.run, [str(RMAP), *words])
+    CliRunner().invoke(runs.ab, [str(RMAP), *words])
+    for request in asked:
+        kernel = request.lab.kernels[-1]
+        assert kernel.all_series == ("a", "https://x.example/mm/b@c.d/")
+    assert labs.command(asked[0].lab, asked[0].lab.kernels[0], "auto")[-4:] == (
+        "--series", "a", "--series", "https://x.example/mm/b@c.d/",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["-", "-"], ["a", ""]])
+def test_a_stack_that_makes_no_sense_is_refused(words: list[str]) -> None:
+    options = [word for one in words for word in ("--series", one)]
+    done = CliRunner().invoke(runs.ab, [str(RMAP), *options])
+    assert isinstance(done.exception, UserError)
+
+
 # -- expectations of kernels that are built on others ------------------------------------------
 
 

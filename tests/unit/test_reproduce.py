@@ -154,3 +154,33 @@ def test_the_series_is_the_one_of_the_runs_folder_or_as_it_was_given(
     (tmp_path / "run" / "series" / "patched").mkdir(parents=True)
     done = subprocess.run(["sh", str(script)], cwd="/", capture_output=True, text=True, check=False)
     assert f"<--series><{tmp_path / 'run' / 'series' / 'patched'}>" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--series", "-"),
+        ("--series", "a@b.c", "--archive", "https://x.example/mm", "--accept", "v2"),
+        ("--accept=v2", "--series", "first", "--series", "second"),
+    ],
+)
+def test_what_says_which_series_is_meant_is_not_said_of_the_saved_one(
+    given: tuple[str, ...], tmp_path: Path, checkout: Path
+) -> None:
+    record = a_record(checkout, "ab", *given[:1], *given[1:], "x.yaml", "--jobs", "2")
+    record.kernels["patched"] = replace(
+        builders.facts(), saved_patches=[SavedPatch("0001-x.patch", "12")]
+    )
+    as_given = called(tmp_path, record).stdout
+    assert all(f"<{word}>" in as_given for word in given)
+    (tmp_path / "run" / "cells" / CELL.id).mkdir(parents=True)
+    saved = tmp_path / "run" / "series" / "patched"
+    saved.mkdir(parents=True)
+    script = tmp_path / "run" / "cells" / CELL.id / "reproduce.sh"
+    script.write_text(reproduce.script(record, CELL, LAUNCH), encoding="utf-8")
+    done = subprocess.run(["sh", str(script)], cwd="/", capture_output=True, text=True, check=False)
+    words = done.stdout.partition("\n<")[2].removesuffix(">").split("><")
+    assert words.count("--series") == 1
+    assert words[words.index("--series") + 1] == str(saved)
+    assert not {"--accept", "--archive"} & {word.partition("=")[0] for word in words}
+    assert {"x.yaml", "--jobs", "--filter"} <= set(words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import lzma
 import os
 import re
@@ -125,6 +126,57 @@ def test_the_order_of_a_list_archive_is_that_of_the_numbers(repo: Path, tmp_path
     path = tmp_path / "archive.mbox"
     path.write_text("".join([second, cover, first]), encoding="utf-8")
     assert subjects(load(str(path), tmp_path)) == SUBJECTS
+
+
+def test_standard_input_is_a_series_and_is_read_once(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series_source._stdin.cache_clear()
+    raw = gzip.compress(as_mbox(repo, "--cover-letter").read_bytes())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    assert subjects(load("-", tmp_path)) == subjects(load("-", tmp_path)) == SUBJECTS
+    series_source._stdin.cache_clear()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(UserError, match="standard input is neither an mbox nor a patch"):
+        load("-", tmp_path)
+    series_source._stdin.cache_clear()
+
+
+def test_a_plain_diff_on_standard_input_is_a_series_of_one(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series_source._stdin.cache_clear()
+    raw = git(repo, "diff", "base", "main").encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    assert load("-", tmp_path).files == ("mm/new.c", "mm/old.c", "mm/rmap.c")
+    series_source._stdin.cache_clear()
+
+
+def test_stacked_series_are_one_with_the_patches_of_all(repo: Path, tmp_path: Path) -> None:
+    first = load(f"git:{repo}#base..main~1", tmp_path)
+    second = load(f"git:{repo}#main~1..main", tmp_path)
+    both = series_source.stack([first, second])
+    assert subjects(both) == SUBJECTS
+    whole = load(f"git:{repo}#base..main", tmp_path)
+    assert [one.digest for one in both.patches] == [one.digest for one in whole.patches]
+    assert series_source.stack([]) == series_source.EMPTY
+
+
+@pytest.mark.parametrize("form", ["folder", "mbox", "one"])
+def test_what_git_says_of_the_base_is_read(form: str, repo: Path, tmp_path: Path) -> None:
+    base = git(repo, "rev-parse", "base").strip()
+    if form == "folder":
+        found = load(str(as_folder(repo, "--cover-letter", "--base=base")), tmp_path)
+    elif form == "mbox":
+        found = load(str(as_mbox(repo, "--base=base")), tmp_path)
+    else:
+        path = tmp_path / "one.patch"
+        path.write_text(
+            git(repo, "format-patch", "--stdout", "--base=base", "-1", "main"), encoding="utf-8"
+        )
+        found = load(str(path), tmp_path)
+        assert len(found.prerequisites) == 1  # the commit between
+    assert found.base_commit == base
 
 
 def test_a_plain_diff_is_a_series_of_one(repo: Path, tmp_path: Path) -> None:
