@@ -103,8 +103,8 @@ def setup(folder: Path) -> Setup:
     archive = initramfs.build(catalogue.root, catalogue.testcases.values(), cache, X86_64)
     boot = Launch(build.image, archive, Accelerator.TCG)
     cell: Cell = plan(lab).cells[0]
-    empty = catalogue.testcases[calibration.EMPTY]
-    templates = Templates(lab, cache, folder / "boots", empty=empty, averaged=frozenset())
+    workloads = calibration.Workloads.of(catalogue.testcases)
+    templates = Templates(lab, cache, folder / "boots", workloads=workloads, averaged=frozenset())
     templates.prepare([cell], {"base": boot}, 1)
     setup = templates.setup(cell, boot)
     assert isinstance(setup, CellSetup)

@@ -226,7 +226,7 @@ class Recorder:
                 self._lab,
                 self._workshop.cache,
                 folder / "boots",
-                empty=self._workshop.catalogue.testcases[calibration.EMPTY],
+                workloads=calibration.Workloads.of(self._workshop.catalogue.testcases),
                 averaged=frozenset(),
             )
             templates.prepare([cell], {cell.kernel: boot}, 1)

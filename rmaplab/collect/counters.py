@@ -34,7 +34,7 @@ FILES = (
 
 _VMSTAT = re.compile(
     r"nr_(anon|mapped|mlock|unevictable|swapcached|isolated|file_|shmem|writeback|foll_pin|slab"
-    r"|kernel_stack|page_table|zspages|zone_((in)?active|unevictable))"
+    r"|kernel_stack|page_table|memmap_pages|zspages|zone_((in)?active|unevictable))"
     r"|pgmigrate_|thp_|pswp|pgsteal_|pgscan_|pgfault|pgmajfault|numa_(pte|hint|pages)|unevictable_"
     r"|compact_(stall|fail|success)|htlb_|swap_ra|ksm_|nr_hugetlb|nr_free_pages"
 )

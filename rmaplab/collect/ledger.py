@@ -34,6 +34,7 @@ EXACT = (
     "vmstat.nr_swapcached", "vmstat.nr_writeback",
     "vmstat.nr_anon_transparent_hugepages", "vmstat.nr_shmem_hugepages",
     "vmstat.nr_shmem_pmdmapped", "vmstat.nr_file_hugepages", "vmstat.nr_file_pmdmapped",
+    "vmstat.nr_hugetlb",
     "meminfo.Committed_AS", "meminfo.MemTotal", "meminfo.SwapTotal", "meminfo.HardwareCorrupted",
     "meminfo.HugePages_Total", "meminfo.HugePages_Free", "meminfo.HugePages_Rsvd",
     "meminfo.HugePages_Surp", "cgroup.nr_descendants",
@@ -64,9 +65,10 @@ TABLES = "vmstat.nr_page_table_pages"
 # CPU were seen. A kernel that leaks in the empty workload too must not calibrate its leak away.
 _NOISE = {UNACCOUNTED: (24, 48), TABLES: (2, 8)}
 
-# include/linux/swap_slots.h, up to 6.13: each CPU keeps up to SWAP_SLOTS_CACHE_SIZE slots to give
-# out and as many to give back, which SwapFree does not count.
-_SLOTS_KB_A_CPU = 2 * 64 * 4
+# mm/swap_slots.c, where there is one: each CPU keeps up to SWAP_SLOTS_CACHE_SIZE slots to give out
+# and as many to give back, which SwapFree does not count.
+_SLOTS_A_CPU = 2 * 64
+_SWAPPED_OUT = "vmstat.pswpout"
 
 _KNOWN = {
     "agent.free": 1, "vmstat.nr_zone_active_anon": 1,
@@ -74,6 +76,7 @@ _KNOWN = {
     "vmstat.nr_zone_inactive_file": 1, "vmstat.nr_zone_unevictable": 1,
     "vmstat.nr_slab_reclaimable": 1, "vmstat.nr_slab_unreclaimable": 1,
     "vmstat.nr_page_table_pages": 1, "vmstat.nr_zspages": 1,
+    "vmstat.nr_memmap_pages": 1,
 }  # fmt: skip
 _KNOWN_KB = (
     "vmstat.nr_kernel_stack", "meminfo.Percpu", "meminfo.VmallocUsed", "meminfo.HardwareCorrupted",
@@ -117,19 +120,31 @@ def is_account(pattern: str) -> bool:
     return bool(fnmatch.filter(ACCOUNTS, pattern))
 
 
-def balance(
-    changes: Changes, bounds: Bounds, leaves: Mapping[str, int | None], cpus: int
-) -> list[Entry]:
-    """Return the accounts that do not balance.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Hold the terms of a ledger.
 
     ``bounds`` are those of ``calibrate``; an account of the calibrated kind that has none is left
     out. ``leaves`` is what the testcase says that it leaves: the exact change of an account (or of
-    those that match a pattern), or None for any.
+    those that match a pattern), or None for any. ``cpus`` and ``page_kb`` are the guest's.
     """
+
+    bounds: Bounds
+    leaves: Mapping[str, int | None]
+    cpus: int
+    page_kb: int
+
+
+def balance(changes: Changes, terms: Terms) -> list[Entry]:
+    """Return the accounts that do not balance."""
     found = []
-    for account, change in measure(changes).items():
-        low, high = _allowed(account, changes, bounds, cpus)
-        declared = [v for pattern, v in leaves.items() if fnmatch.fnmatchcase(account, pattern)]
+    for account, change in measure(changes, terms.page_kb).items():
+        low, high = _allowed(account, changes, terms)
+        declared = [
+            value
+            for pattern, value in terms.leaves.items()
+            if fnmatch.fnmatchcase(account, pattern)
+        ]
         if any(value is None or value == change for value in declared):
             continue
         if not low <= change <= high:
@@ -137,19 +152,21 @@ def balance(
     return found
 
 
-def _allowed(account: str, changes: Changes, bounds: Bounds, cpus: int) -> tuple[int, int]:
+def _allowed(account: str, changes: Changes, terms: Terms) -> tuple[int, int]:
+    if account in terms.bounds:
+        return terms.bounds[account]
     if account in _NOISE:
-        return bounds.get(account, (-ANY, ANY))
+        return -ANY, ANY
     if account in MAY_FALL:
         return -ANY, 0
     if account == SWAP:
-        return -_SLOTS_KB_A_CPU * cpus, 0
+        return -_SLOTS_A_CPU * terms.page_kb * terms.cpus, 0
     if account == DYING and _delta(changes, SWAP):
         return 0, 1  # a slot that a CPU keeps is still charged to the cgroup that had it
     return 0, 0
 
 
-def measure(changes: Changes) -> dict[str, int]:
+def measure(changes: Changes, page_kb: int) -> dict[str, int]:
     """Return the change of each account that this kernel shows, in the counter's own unit."""
     found: dict[str, int] = {}
     for name in changes:
@@ -162,7 +179,7 @@ def measure(changes: Changes) -> dict[str, int]:
     if acquired in changes and released in changes:
         found[PINS] = _delta(changes, acquired) - _delta(changes, released)
     if "agent.free" in changes:
-        found[UNACCOUNTED] = _unaccounted(changes)
+        found[UNACCOUNTED] = _unaccounted(changes, page_kb)
     return found
 
 
@@ -175,19 +192,19 @@ def _is_counter_account(name: str) -> bool:
 
 
 @functools.lru_cache(1 << 14)
-def _hugetlb_pages(name: str) -> int:
-    """Return how many base pages a page of a hugetlb pool has; 0 for another counter."""
+def _hugetlb_kb(name: str) -> int:
+    """Return the size of a page of a hugetlb pool; 0 for another counter."""
     pool = _HUGETLB_POOL.fullmatch(name)
-    return int(pool[1]) // 4 if pool else 0
+    return int(pool[1]) if pool else 0
 
 
-def _unaccounted(changes: Changes) -> int:
+def _unaccounted(changes: Changes, page_kb: int) -> int:
     pages = sum(_delta(changes, name) * times for name, times in _KNOWN.items())
-    pages += sum(_delta(changes, name) // 4 for name in _KNOWN_KB)
+    pages += sum(_delta(changes, name) // page_kb for name in _KNOWN_KB)
     for name in changes:
-        if size := _hugetlb_pages(name):
-            pages += _delta(changes, name) * size
-    return pages - _delta(changes, "meminfo.MemTotal") // 4
+        if size_kb := _hugetlb_kb(name):
+            pages += _delta(changes, name) * (size_kb // page_kb)
+    return pages - _delta(changes, "meminfo.MemTotal") // page_kb
 
 
 def _delta(changes: Changes, name: str) -> int:
@@ -198,14 +215,22 @@ def _delta(changes: Changes, name: str) -> int:
 # -- calibration ---------------------------------------------------------------------------------
 
 
-def calibrate(empties: Sequence[Changes], cpus: int) -> dict[str, tuple[int, int]]:
+def calibrate(
+    empties: Sequence[Changes], swapping: Changes | None, cpus: int, page_kb: int
+) -> dict[str, tuple[int, int]]:
     """Return bounds for the accounts that the kernel's own work moves, from an empty workload.
 
     From the least to the greatest change that was seen, or none, and as much again to either side.
+    ``swapping`` is what a workload changed whose pages went to swap and back: a kernel whose CPUs
+    kept no slot then keeps none. None if nothing is known of that.
     """
     bounds = {}
+    swapped = {} if swapping is None else swapping
+    if _delta(swapped, _SWAPPED_OUT) > 0 and SWAP in swapped and swapped[SWAP].delta == 0:
+        bounds[SWAP] = (0, 0)
+    moved = [measure(empty, page_kb) for empty in empties]
     for account, (least, most) in _NOISE.items():
-        seen = [measured[account] for measured in map(measure, empties) if account in measured]
+        seen = [measured[account] for measured in moved if account in measured]
         if not seen:
             continue
         margin, limit = max(least * cpus, max(seen) - min(seen)), most * cpus
@@ -233,7 +258,7 @@ def findings(saved: Saved, changes: Changes) -> list[Finding]:
     elif due.error:
         why = f"not calibrated: {due.error}"
     else:
-        entries = balance(changes, due.bounds, due.leaves, due.cpus)
+        entries = balance(changes, Terms(due.bounds, due.leaves, due.cpus, due.page_kb))
         # A cgroup that cannot go is mostly the consequence of another account.
         return [_finding(one) for one in sorted(entries, key=lambda one: one.account == DYING)]
     return [Finding(FindingKind.LEDGER, Verdict.ERROR, why)]

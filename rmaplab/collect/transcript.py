@@ -78,7 +78,8 @@ class Saved:
     nothing of the workload came after the audit of its end. ``ledger`` is None if none was asked
     for, ``expected`` for a workload of the lab's own; ``not_built`` is what the compiler said of a
     program that is therefore not there. ``memory`` is what became of the guest's memory, None if
-    nobody saved it; ``pages`` are those that the workload registered. ``held_s`` is how long the
+    nobody saved it; ``pages`` are those that the workload registered. ``probes`` are what the agent
+    tried when it booted, empty for a clone's. ``held_s`` is how long the
     guest stood still for that, or waited for its turn, which is no part of ``duration_s``.
     """
 
@@ -112,6 +113,7 @@ class Saved:
     ledger: LedgerDue | None = None
     expected: ExpectedSubtests | None = None
     not_built: str = ""
+    probes: Mapping[str, bool] = field(default_factory=dict)
 
 
 AUDIT_END = "end"
@@ -221,6 +223,8 @@ class _Reader:
     def _believe(self, event: AgentEvent) -> None:
         saved = self.saved
         match event:
+            case events.Ready():
+                saved.probes = event.probes
             case events.Out(text=text):
                 saved.audited_end = False
                 if pages := registered(text):

@@ -24,6 +24,7 @@ SHOWN_BYTES = 200
 
 Int = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
+Positive = Annotated[int, Field(gt=0, lt=1 << 31)]
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 Hex = Annotated[str, Field(pattern=r"\A0x[0-9a-f]{1,16}\z")]
 
@@ -397,7 +398,8 @@ class LedgerDue(LabEvent):
     """The lab's ``ledger``: the terms of the cell's ledger, see ``collect.ledger``.
 
     ``bounds`` are the calibrated accounts', ``leaves`` maps accounts to the exact change, or None
-    for any; ``error`` says why there are no bounds, if there should be.
+    for any; ``error`` says why there are no bounds, if there should be. ``probes`` are what the
+    agent said in its ``ready``, which a clone's transcript does not have.
     """
 
     ev: Literal["ledger"] = "ledger"
@@ -405,6 +407,8 @@ class LedgerDue(LabEvent):
     error: str
     leaves: dict[str, Int | None]
     cpus: Count
+    page_kb: Positive = 4  # earlier transcripts do not say it, and are of x86-64
+    probes: dict[str, bool] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

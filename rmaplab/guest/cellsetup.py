@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pydantic
 
@@ -37,12 +37,14 @@ class LedgerSetup:
     ``bounds`` are the calibrated ones by account, ``error`` says why there are none. ``before`` are
     the counters of the sample before the workload, None if that sample is taken in the cell: with
     them a sample after the workload that balances need not be taken again
-    (``sampling.is_balanced``).
+    (``sampling.is_balanced``). ``probes`` are what the agent of a clone's template said in its
+    ``ready``; the agent of a guest that boots says them in the cell.
     """
 
     bounds: Mapping[str, tuple[int, int]]
     error: str = ""
     before: Mapping[str, int] | None = None
+    probes: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

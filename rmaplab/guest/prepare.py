@@ -30,11 +30,11 @@ class Unusable(Exception):
 
 async def boot(
     vm: Vm, accelerator: Accelerator, transcript: Transcript, held: tuple[str, ...]
-) -> None:
+) -> Ready:
     """Wait for the agent and make the guest ready; each phase within the profile's limit.
 
-    ``held`` are the files that the agent is to sample later. Raises GuestDied, LimitReached, and
-    Unusable if the guest is not what the profile says.
+    Returns what the agent said. ``held`` are the files that it is to sample later. Raises
+    GuestDied, LimitReached, and Unusable if the guest is not what the profile says.
     """
     limits = vm.guest.limits
     stretch = slowdown(vm.guest, accelerator)
@@ -43,6 +43,7 @@ async def boot(
     ready = await vm.within(boot_s, EndCause.BOOT_LIMIT, _ready(vm))
     phase(transcript, "ready", ready_s)
     await vm.within(ready_s, EndCause.READY_LIMIT, _make_ready(vm, ready, held))
+    return ready
 
 
 def phase(transcript: Transcript, name: str, limit_s: float) -> None:

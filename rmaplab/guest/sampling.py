@@ -67,19 +67,13 @@ def _free(drained: Drained) -> int | None:
     return drained.free + drained.pcp if drained.steady else None
 
 
-def is_balanced(
-    before: Mapping[str, int],
-    after: Mapping[str, str],
-    bounds: ledger.Bounds,
-    leaves: Mapping[str, int | None],
-    cpus: int,
-) -> bool:
+def is_balanced(before: Mapping[str, int], after: Mapping[str, str], terms: ledger.Terms) -> bool:
     """Return whether a sample after a workload balances the ledger, so that no other is needed.
 
-    ``before`` are counters by name, ``after`` a sample's files by path; the others are as in
-    ``ledger.balance``. A guest that was not at rest is never balanced.
+    ``before`` are counters by name, ``after`` a sample's files by path. A guest that
+    was not at rest is never balanced.
     """
     if FREE not in after:
         return False
     changes = counters.changes(CounterSample(before), counters.sample(after))
-    return not ledger.balance(changes, bounds, leaves, cpus)
+    return not ledger.balance(changes, terms)

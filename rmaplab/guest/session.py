@@ -9,15 +9,16 @@ belongs to a lab that was killed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
+from rmaplab.collect.ledger import Terms
 from rmaplab.errors import InfraError, is_fatal
 from rmaplab.evidence.ends import EndCause, SampleLabel
 from rmaplab.evidence.events import Answer, Exit, Refusal
 from rmaplab.guest import prepare, sampling, settings
 from rmaplab.guest.agent import AgentGarbled, Request
-from rmaplab.guest.cellsetup import CellSetup, has_request, limit_s, run_words
+from rmaplab.guest.cellsetup import CellSetup, LedgerSetup, has_request, limit_s, run_words
 from rmaplab.guest.command import slowdown
 from rmaplab.guest.postmortem import Postmortem
 from rmaplab.guest.prepare import Unusable
@@ -61,6 +62,7 @@ class Session:
         self.vm = vm
         self.transcript = transcript
         self.program = program
+        self._probes: Mapping[str, bool] = {}
         self.stretch = slowdown(cell.guest, setup.launch.accelerator)
         self._limits = cell.guest.limits
 
@@ -126,12 +128,13 @@ class Session:
             result = self.setup.template.result
         else:
             if not self.booted:
-                await prepare.boot(
+                ready = await prepare.boot(
                     self.vm,
                     self.setup.launch.accelerator,
                     self.transcript,
                     self.setup.counter_files,
                 )
+                self._probes = ready.probes
             wanted = GuestSetup(self.cell.settings, required, self.setup.audit)
             result = await self._briefly(
                 "settings", settings.apply_settings(self.vm, wanted, self.transcript)
@@ -191,18 +194,22 @@ class Session:
         if ledger is None:
             await sampling.sample(agent, SampleLabel.AFTER, self.transcript, drain, asked)
             return
+        terms = self._terms(ledger)
         self.transcript.say(
-            "lab", "ledger", bounds=dict(ledger.bounds), error=ledger.error,
-            leaves=dict(self.cell.testcase.leaves), cpus=self.cell.guest.cpus,
+            "lab", "ledger", bounds=dict(terms.bounds), error=ledger.error,
+            leaves=dict(terms.leaves), cpus=terms.cpus, page_kb=terms.page_kb,
+            probes=dict(ledger.probes or self._probes),
         )  # fmt: skip
         for _ in range(SAMPLES):
             after = await sampling.sample(agent, SampleLabel.AFTER, self.transcript, drain, asked)
-            if ledger.before is None or sampling.is_balanced(
-                ledger.before, after, ledger.bounds, self.cell.testcase.leaves,
-                self.cell.guest.cpus,
-            ):  # fmt: skip
+            if ledger.before is None or sampling.is_balanced(ledger.before, after, terms):
                 return
             drain, asked = ("wait",), None
+
+    def _terms(self, setup: LedgerSetup) -> Terms:
+        """Return the terms of the cell's ledger."""
+        guest, leaves = self.cell.guest, self.cell.testcase.leaves
+        return Terms(setup.bounds, leaves, guest.cpus, guest.architecture.page_kb)
 
     async def _ask_ahead(self) -> PendingSample | None:
         """Ask for the sample after the workload before it begins.

@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,27 +28,33 @@ from rmaplab.model.digest import digest_of
 from rmaplab.store.files import write_whole
 
 EMPTY = "control/empty"
-"""The testcase that a calibration runs."""
+"""The testcase that a calibration runs on many clones."""
+SWAPPING = "reclaim/pte-bits"
+"""The testcase that it runs on one clone, to see whether a CPU keeps swap slots."""
 _FILE = "ledger.json"
 # Raise it when the rule changes that makes bounds of what was seen.
-_RECIPE = 4
+_RECIPE = 5
 AS_BOOTED = HugepageSettings("as-booted", "as the guest boots", ())
 """The settings that a calibration runs under."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Hold the bounds of a template's calibrated accounts; ``error`` says why there are none."""
+    """Hold the bounds of a template's calibrated accounts; ``error`` says why there are none.
+
+    ``probes`` are what the template's agent tried when it booted.
+    """
 
     bounds: Mapping[str, tuple[int, int]]
     error: str = ""
+    probes: Mapping[str, bool] = field(default_factory=dict)
 
     def ledger(self, state: TemplateState | None) -> LedgerSetup:
         """Return the terms of the ledger of a template's clones, or of a guest that boots."""
         if state is None:
             return LedgerSetup(self.bounds, self.error)
         before = counters.sample(transcript.first_sample(state.transcript))
-        return LedgerSetup(self.bounds, self.error, before.values)
+        return LedgerSetup(self.bounds, self.error, before.values, self.probes)
 
 
 # A guest that boots for one cell has no clones to calibrate with: its ledger has the exact
@@ -76,31 +82,58 @@ def _read(path: Path) -> Calibration | None:
         if saved["recipe"] != _RECIPE or saved.pop("seal") != _seal(saved):
             return None
         bounds = {str(name): (int(low), int(high)) for name, (low, high) in saved["bounds"].items()}
-        return Calibration(bounds, str(saved["error"]))
+        probes = {str(name): bool(seen) for name, seen in saved["probes"].items()}
+        return Calibration(bounds, str(saved["error"]), probes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-async def measure(guest: Guest, setup: CellSetup, empty: Testcase, folder: Path) -> Calibration:
-    """Run the empty workload on clones, and save what they show in ``folder``."""
+@dataclass(frozen=True, slots=True)
+class Workloads:
+    """Name the workloads of a calibration: EMPTY and SWAPPING."""
+
+    empty: Testcase
+    swapping: Testcase
+
+    @classmethod
+    def of(cls, testcases: Mapping[str, Testcase]) -> Workloads:
+        """Return those of a catalogue's testcases."""
+        return cls(testcases[EMPTY], testcases[SWAPPING])
+
+
+async def measure(
+    guest: Guest, setup: CellSetup, workloads: Workloads, folder: Path
+) -> Calibration:
+    """Run the workloads on clones, and save what they show in ``folder``."""
+    empty = workloads.empty
     with tempfile.TemporaryDirectory(prefix="rmaplab-calibration-") as scratch:
         changes = await _run_all(guest, setup, empty, Path(scratch))
+        swapped = None
+        if guest.swap_mb:
+            place = Path(scratch) / "swapping"
+            place.mkdir()
+            await _run_one(guest, setup, workloads.swapping, place)
+            swapped = _changes(place)
     least = ledger.CALIBRATION_CLONES // 2
     error = ""
     if len(changes) < least:
         error = f"only {len(changes)} of {ledger.CALIBRATION_CLONES} clones ran {empty.name}"
-    found = Calibration({} if error else ledger.calibrate(changes, guest.cpus), error)
-    _save(folder / _FILE, found, changes)
+    page_kb = guest.architecture.page_kb
+    probes = transcript.read(folder / TRANSCRIPT).probes
+    bounds = {} if error else ledger.calibrate(changes, swapped, guest.cpus, page_kb)
+    found = Calibration(bounds, error, probes)
+    _save(folder / _FILE, found, [ledger.measure(change, page_kb) for change in changes])
     return found
 
 
-def _save(path: Path, found: Calibration, changes: list[ledger.Changes]) -> None:
+def _save(path: Path, found: Calibration, seen: list[dict[str, int]]) -> None:
     facts = {
         "recipe": _RECIPE,
         "bounds": dict(found.bounds),
         "error": found.error,
-        "clones": len(changes),
-        "seen": [ledger.measure(change) for change in changes],
+        "probes": dict(found.probes),
+        "clones": len(seen),
+        "seen": seen,
     }
     write_whole(path, json.dumps({**facts, "seal": _seal(facts)}, indent=1) + "\n")
 

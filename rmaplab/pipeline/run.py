@@ -396,7 +396,7 @@ def _run_cells(
         record.lab,
         builder.cache,
         folder.path / "boots",
-        empty=builder.catalogue.testcases[calibration.EMPTY],
+        workloads=calibration.Workloads.of(builder.catalogue.testcases),
         averaged=averaged,
     )
     sources = setups.sources(templates, record.lab, averaged)

@@ -16,9 +16,9 @@ from rmaplab.guest.command import Launch, ram_files
 from rmaplab.guest.settings import GuestSetup, SetupResult
 from rmaplab.guest.template import BootFailed
 from rmaplab.log import log
-from rmaplab.model import Cell, Guest, HugepageSettings, Lab, Testcase
+from rmaplab.model import Cell, Guest, HugepageSettings, Lab
 from rmaplab.pipeline import calibration
-from rmaplab.pipeline.calibration import AS_BOOTED, UNCALIBRATED, Calibration
+from rmaplab.pipeline.calibration import AS_BOOTED, UNCALIBRATED, Calibration, Workloads
 from rmaplab.store.cache import Cache, remove
 from rmaplab.store.reservation import DiskReservation
 
@@ -30,17 +30,23 @@ Key = tuple[str, str, str]  # kernel, guest's name, settings
 class Templates:
     """Make templates, or find them in the cache, and say how cells run on clones of them.
 
-    ``evidence`` is the folder for failed boots, ``empty`` the workload that calibrates the ledgers;
+    ``evidence`` is the folder for failed boots, ``workloads`` those that calibrate the ledgers;
     ``averaged`` is as in ``audit_words``.
     """
 
     def __init__(
-        self, lab: Lab, cache: Cache, evidence: Path, *, empty: Testcase, averaged: frozenset[str]
+        self,
+        lab: Lab,
+        cache: Cache,
+        evidence: Path,
+        *,
+        workloads: Workloads,
+        averaged: frozenset[str],
     ) -> None:
         self._cache = cache
         self._reservation = DiskReservation(cache.root, hint=_FULL_HINT)
         self._lab = lab
-        self._empty = empty
+        self._workloads = workloads
         self._averaged = averaged
         self._calibrations: dict[tuple[str, str], Calibration] = {}
         self._evidence = evidence
@@ -135,7 +141,7 @@ class Templates:
                 log.info(f"calibrating the ledger of {title}")
 
                 async def measure() -> None:
-                    await calibration.measure(guest, setup, self._empty, booted_folder)
+                    await calibration.measure(guest, setup, self._workloads, booted_folder)
 
                 booted_folder = booted.ram
                 self._run_here(measure())

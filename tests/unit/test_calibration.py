@@ -45,8 +45,10 @@ def clones(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def measured(folder: Path) -> calibration.Calibration:
-    empty = builders.testcase("control/empty")
-    return asyncio.run(calibration.measure(builders.guest(), CLONE, empty, folder))
+    workloads = calibration.Workloads(
+        builders.testcase(calibration.EMPTY), builders.testcase(calibration.SWAPPING)
+    )
+    return asyncio.run(calibration.measure(builders.guest(), CLONE, workloads, folder))
 
 
 def test_a_calibration_is_kept_and_read_back(tmp_path: Path, clones: Any) -> None:

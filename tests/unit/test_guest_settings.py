@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from rmaplab.collect.ledger import Terms
 from rmaplab.evidence import events
 from rmaplab.evidence.ends import EndCause, SampleLabel
 from rmaplab.evidence.protocol import PROTOCOL
@@ -285,7 +286,7 @@ def test_a_sample_balances_as_the_ledger_does(
         "/proc/meminfo": f"SwapFree: {9000 + swap_kb} kB\n",
         FREE: "105",
     }
-    assert sampling.is_balanced(before, after, bounds, leaves, cpus) is balanced
+    assert sampling.is_balanced(before, after, Terms(bounds, leaves, cpus, 4)) is balanced
 
 
 # -- a booting guest -------------------------------------------------------------------------------

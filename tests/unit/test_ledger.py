@@ -17,6 +17,7 @@ from rmaplab.collect.ledger import (
     SWAP,
     TABLES,
     UNACCOUNTED,
+    Terms,
     balance,
     calibrate,
 )
@@ -38,8 +39,16 @@ def changed(**deltas: Any) -> dict[str, CounterChange]:
     return {name: CounterChange(1000, 1000 + d) for name, d in {**still, **moved}.items()}
 
 
+def terms(bounds: Any = None, leaves: Any = None, cpus: int = 1, page_kb: int = 4) -> Terms:
+    return Terms(bounds or {}, leaves or {}, cpus, page_kb)
+
+
+def calibrated(seen: Any, cpus: int) -> dict[str, tuple[int, int]]:
+    return calibrate(seen, None, cpus, page_kb=4)
+
+
 def unbalanced(leaves: Any = None, **deltas: Any) -> list[str]:
-    entries = balance(changed(**deltas), BOUNDS, leaves or {}, cpus=2)
+    entries = balance(changed(**deltas), terms(BOUNDS, leaves, cpus=2))
     return [entry.account for entry in entries]
 
 
@@ -60,7 +69,7 @@ def test_most_accounts_have_to_be_exact(name: str, by: int) -> None:
 
 
 def test_an_entry_names_account_size_and_bound() -> None:
-    (entry,) = balance(changed(vmstat__nr_mlock=3), BOUNDS, {}, cpus=1)
+    (entry,) = balance(changed(vmstat__nr_mlock=3), terms(BOUNDS))
     assert str(entry) == "vmstat.nr_mlock changed by +3, allowed is 0"
 
 
@@ -77,12 +86,12 @@ def test_a_page_that_nobody_maps_and_that_keeps_a_reference_is_leaked() -> None:
 
 def test_caches_may_be_dropped_but_not_grow() -> None:
     assert unbalanced(vmstat__nr_file_pages=-9) == []
-    (entry,) = balance(changed(vmstat__nr_file_pages=9), BOUNDS, {}, cpus=1)
+    (entry,) = balance(changed(vmstat__nr_file_pages=9), terms(BOUNDS))
     assert str(entry) == "vmstat.nr_file_pages changed by +9, allowed is at most 0"
 
 
 def test_an_entry_with_bounds_names_both() -> None:
-    (entry,) = balance(changed(agent__free=-64), {UNACCOUNTED: (-16, 8)}, {}, cpus=1)
+    (entry,) = balance(changed(agent__free=-64), terms({UNACCOUNTED: (-16, 8)}))
     assert str(entry) == "pages.unaccounted changed by -64, allowed is -16 to 8"
 
 
@@ -122,24 +131,45 @@ def test_what_a_testcase_declares_it_leaves() -> None:
 
 
 def test_an_account_without_calibration_is_left_out() -> None:
-    assert balance(changed(agent__free=-64), {}, {}, cpus=1) == []
+    assert balance(changed(agent__free=-64), terms()) == []
 
 
 def test_bounds_are_what_was_seen_and_as_much_again() -> None:
     seen = [changed(agent__free=-pages) for pages in (6, 32, 6)]
-    assert calibrate(seen, cpus=1)[UNACCOUNTED] == (-48, 26)
-    assert calibrate(seen, cpus=2)[UNACCOUNTED] == (-80, 48)
+    assert calibrated(seen, cpus=1)[UNACCOUNTED] == (-48, 26)
+    assert calibrated(seen, cpus=2)[UNACCOUNTED] == (-80, 48)
 
 
 def test_a_narrow_calibration_has_a_least_width() -> None:
-    assert calibrate([changed()] * 3, cpus=1) == {UNACCOUNTED: (-24, 24), TABLES: (-2, 2)}
-    assert calibrate([changed()] * 3, cpus=2) == {UNACCOUNTED: (-48, 48), TABLES: (-4, 4)}
+    assert calibrated([changed()] * 3, cpus=1) == {UNACCOUNTED: (-24, 24), TABLES: (-2, 2)}
+    assert calibrated([changed()] * 3, cpus=2) == {UNACCOUNTED: (-48, 48), TABLES: (-4, 4)}
+
+
+@pytest.mark.parametrize(
+    ("swapped", "missing_kb", "kept"),
+    [(None, 0, True), (8, 256, True), (8, 0, False), (0, 0, True)],
+)
+def test_a_kernel_whose_cpus_kept_no_swap_slot_keeps_none(
+    swapped: int | None, missing_kb: int, kept: bool
+) -> None:
+    seen = None
+    if swapped is not None:
+        seen = changed(vmstat__pswpout=swapped, meminfo__SwapFree=-missing_kb)
+    bounds = calibrate([changed()], seen, cpus=1, page_kb=4)
+    assert balance(changed(), terms(bounds)) == []
+    assert (balance(changed(meminfo__SwapFree=-512), terms(bounds)) == []) is kept
+
+
+def test_a_workload_that_shows_no_swap_says_nothing_of_its_slots() -> None:
+    seen = changed(vmstat__pswpout=8)
+    del seen[SWAP]
+    assert SWAP not in calibrate([changed()], seen, cpus=1, page_kb=4)
 
 
 @given(st.lists(st.integers(-100000, 100000), min_size=1))
 def test_no_calibration_hides_a_large_leak(pages: list[int]) -> None:
     seen = [changed(agent__free=delta) for delta in pages]
-    low, high = calibrate(seen, cpus=1)[UNACCOUNTED]
+    low, high = calibrated(seen, cpus=1)[UNACCOUNTED]
     assert -48 <= low <= -24
     assert 24 <= high <= 48
 
@@ -241,7 +271,7 @@ def test_pins_are_no_account_of_a_kernel_that_counts_one_side_alone(shown: str) 
 def test_an_account_that_the_empty_workload_did_not_show_hides_no_other() -> None:
     empty = changed(vmstat__nr_page_table_pages=3)
     del empty[FREE]
-    assert calibrate([empty], cpus=1) == {TABLES: (-2, 5)}
+    assert calibrated([empty], cpus=1) == {TABLES: (-2, 5)}
 
 
 @pytest.mark.parametrize(
@@ -257,6 +287,7 @@ def test_an_account_that_the_empty_workload_did_not_show_hides_no_other() -> Non
         ("vmstat.nr_slab_unreclaimable", 64, 64),
         ("vmstat.nr_page_table_pages", 64, 64),
         ("vmstat.nr_zspages", 64, 64),
+        ("vmstat.nr_memmap_pages", 64, 64),
         ("vmstat.nr_kernel_stack", 64, 16),
         ("meminfo.Percpu", 64, 16),
         ("meminfo.VmallocUsed", 64, 16),
@@ -271,6 +302,26 @@ def test_an_account_that_the_empty_workload_did_not_show_hides_no_other() -> Non
     ],
 )
 def test_each_counter_accounts_for_its_pages(name: str, change: int, pages: int) -> None:
-    found = ledger.measure(changed(**{name.replace(".", "__"): change}))
+    found = ledger.measure(changed(**{name.replace(".", "__"): change}), page_kb=4)
     assert found[UNACCOUNTED] == pages
     assert isinstance(found[UNACCOUNTED], int)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "pages"),
+    [("meminfo.Percpu", 64, 1), ("hugetlb.2048kB.nr_hugepages", 1, 32), ("agent.free", 1, 1)],
+)
+def test_kb_are_pages_of_the_architecture(name: str, change: int, pages: int) -> None:
+    found = ledger.measure(changed(**{name.replace(".", "__"): change}), page_kb=64)
+    assert found[UNACCOUNTED] == pages
+    kept = changed(meminfo__SwapFree=-8192)
+    assert balance(kept, terms(page_kb=64)) == []
+    assert balance(kept, terms(page_kb=32)) != []
+
+
+def test_a_transcript_says_the_terms(tmp_path: Path) -> None:
+    taken = {**CALM, "/proc/meminfo": "SwapFree: 130812 kB\n"}
+    lines = conversation(*KTAP_PASS, before=CALM, after=taken)
+    assert results(tmp_path, [due(), *lines]) == ()
+    (result,) = results(tmp_path, [due(bounds={SWAP: [0, 0]}, page_kb=4), *lines])
+    assert result.text == "meminfo.SwapFree changed by -256, allowed is 0"

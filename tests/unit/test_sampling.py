@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from rmaplab.collect import transcript
+from rmaplab.collect.ledger import Terms
 from rmaplab.guest import cell as guest_cell
 from rmaplab.guest import sampling
 from rmaplab.guest.cellsetup import CellSetup, LedgerSetup
@@ -108,7 +109,7 @@ def test_a_guest_that_is_not_at_rest_is_never_balanced() -> None:
     before = {"vmstat.nr_anon_pages": 7, "agent.free": 105}
     files = {"/proc/vmstat": "nr_anon_pages 7\n"}
     for after, balanced in ((files, False), ({**files, FREE: "105"}, True)):
-        assert sampling.is_balanced(before, after, {}, {}, 1) is balanced
+        assert sampling.is_balanced(before, after, Terms({}, {}, 1, 4)) is balanced
 
 
 def test_without_a_sample_before_the_first_one_waits(
