@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rmaplab import proc
 from rmaplab.build import kernel as build_kernel
 from rmaplab.build import selftests
 from rmaplab.build.selftests import Selftests
@@ -29,7 +30,7 @@ all:
 """
 INNER = """\
 include local_config.mk
-all: sly $(addprefix $(OUTPUT)/,good broken needy)
+all: sly $(addprefix $(OUTPUT)/,good broken needy rings seeded)
 sly: $(OUTPUT)/good
 \t@ln -sf /etc/passwd $(OUTPUT)/sly
 local_config.mk:
@@ -45,6 +46,11 @@ TESTS = {
     "tools/testing/selftests/mm/good.c": "#include <uapi.h>\nint main(void) { return UAPI - 7; }\n",
     "tools/testing/selftests/mm/broken.c": "int main(void) { return NOTHING; }\n",
     "tools/testing/selftests/mm/needy.c": "#include <numaif.h>\nint x = MISSING;\n",
+    "tools/testing/selftests/mm/rings.c": "#include <liburing.h>\nint main(void) {}\n",
+    "tools/testing/selftests/mm/seeded.c": (
+        "#include <stdlib.h>\n#include <time.h>\n"
+        "int main(void) { srand(time(NULL)); int r = rand(); srand(1); return r != rand(); }\n"
+    ),
 }
 
 
@@ -69,13 +75,28 @@ def build(tree: Path, cache: Cache, tmp_path: Path) -> Selftests:
 def test_each_program_is_there_or_has_its_error(cache: Cache, tmp_path: Path) -> None:
     tree = fake_tree.make(tmp_path / "linux", TESTS)
     built = build(tree, cache, tmp_path)
-    assert set(built.programs) == {"good"}, "and no link to a file of this host"
+    assert set(built.programs) == {"good", "seeded"}, "and no link to a file of this host"
     assert built.error("good") == built.missing("good") == ""
     assert built.error("broken").startswith("broken.c:1:")
     assert built.missing("none") == "the tree has no tools/testing/selftests/mm/none.c"
     # A host without the header says so; one that has it finds the other mistake.
     assert built.missing("needy") or built.error("needy")
     assert not (tree / "tools/testing/selftests/mm/written-here").exists()
+
+
+def test_no_library_of_the_host_is_in_them_that_guests_could_not_use(
+    cache: Cache, tmp_path: Path
+) -> None:
+    built = build(fake_tree.make(tmp_path / "linux", TESTS), cache, tmp_path)
+    assert "masked" in built.error("rings"), "whether or not this host has liburing"
+
+
+def test_a_seed_by_the_clock_is_pinned(cache: Cache, tmp_path: Path) -> None:
+    tree = fake_tree.make(tmp_path / "linux", TESTS)
+    built = build(tree, cache, tmp_path)
+    assert proc.run([built.programs["seeded"]]).ok
+    kept = tree / "tools/testing/selftests/mm/seeded.c"
+    assert "time(NULL)" in kept.read_text("utf-8"), "in a copy alone"
 
 
 def test_they_are_built_once(cache: Cache, tmp_path: Path) -> None:

@@ -359,3 +359,25 @@ def test_a_recorded_list_goes_beside_the_projects_testcase_and_nowhere_else(
     recorded = upstream_pipeline.record(folder, Catalogue().testcases)
     assert list(recorded.lists) == [own.source.with_suffix(".subtests")]
     assert list(recorded.refused.values()) == ["the project has no such testcase"]
+
+
+@pytest.mark.parametrize(
+    ("line", "pinned"),
+    [
+        ("\tsrand(time(NULL));", "\tsrand( 1);"),
+        ("\tsrand((unsigned int)time(NULL));", "\tsrand( 1);"),
+        ("\tsrandom(getpid());", "\tsrandom( 1);"),
+        ("\tdata->rand_seed = time(NULL);", "\tdata->rand_seed = 1;"),
+        ("\tpattern_seed = (unsigned int) time(&t);", "\tpattern_seed = 1;"),
+        ("\tsrand(pattern_seed);", ""),
+        ("\tstart = time(NULL);", ""),
+        ("\tpid = getpid();", ""),
+    ],
+)
+def test_seeds_by_the_clock_are_pinned_and_nothing_else_is(
+    tmp_path: Path, line: str, pinned: str
+) -> None:
+    (tmp_path / "mm").mkdir()
+    (tmp_path / "mm" / "a.c").write_text(f"/* a */\n{line}\n", encoding="utf-8")
+    assert selftests.pin_seeds(tmp_path, "mm") == (["a.c"] if pinned else [])
+    assert (tmp_path / "mm" / "a.c").read_text("utf-8") == f"/* a */\n{pinned or line}\n"
