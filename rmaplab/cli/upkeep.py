@@ -13,8 +13,8 @@ from rmaplab.cli.options import format_option
 from rmaplab.errors import ExitCode, UserError
 from rmaplab.log import log
 from rmaplab.pipeline import doctor as examination
-from rmaplab.store import inuse
-from rmaplab.store.cache import SECTIONS, Cache
+from rmaplab.store import inuse, limits
+from rmaplab.store.cache import SECTIONS, Cache, Entry
 
 
 @click.command()
@@ -39,16 +39,22 @@ def doctor(form: str) -> int:
 
 @click.command()
 @click.option("--only", multiple=True, metavar="SECTION", help=f"Only this: {', '.join(SECTIONS)}.")
+@click.option(
+    "--keep-within", "limit", default="", metavar="SIZE",
+    help="Free only what was not used for longest, until the rest has at most this size, as 5G.",
+)  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def clean(only: tuple[str, ...], yes: bool) -> None:
-    """Free the cache, after showing what that would free; the history only if it is named."""
+def clean(only: tuple[str, ...], limit: str, yes: bool) -> None:
+    """Free the cache, after showing what that would free; the history only if it is named.
+
+    Nothing is freed while a lab uses the cache.
+    """
     unknown = set(only) - set(SECTIONS)
     if unknown:
         raise UserError(f"no section {sorted(unknown)[0]!r}; sections: {', '.join(SECTIONS)}")
     cache = Cache()
-    # The history cannot be made again: it goes only if it is named.
-    sections = only or tuple(name for name in SECTIONS if name != "history")
-    entries = list(cache.entries(sections))
+    wanted = limits.size(limit, "--keep-within") if limit else None
+    entries = _to_free(cache, only, wanted)
     sizes: Counter[str] = Counter()
     for entry in entries:
         sizes[entry.section] += entry.size
@@ -63,9 +69,19 @@ def clean(only: tuple[str, ...], yes: bool) -> None:
     total = sum(sizes.values()) / 1e6
     if yes or click.confirm(f"free {total:.1f} MB in {cache.root}?", err=True):
         with inuse.alone(cache):
+            # Entries that were used since they were shown stay.
+            now = {entry.path for entry in _to_free(cache, only, wanted)}
             for entry in entries:
-                cache.drop(entry)
+                if entry.path in now:
+                    cache.drop(entry)
         log.stdout.print(f"freed {total:.1f} MB")
+
+
+def _to_free(cache: Cache, only: tuple[str, ...], limit: int | None) -> list[Entry]:
+    """Return the entries to free: those of some sections, or those beyond a size."""
+    if limit is None:
+        return cache.by_use(only or inuse.REPLACEABLE)
+    return inuse.beyond(cache, limit, only or inuse.REPLACEABLE)
 
 
 VERBS = (doctor, clean)

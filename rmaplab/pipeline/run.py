@@ -51,7 +51,7 @@ from rmaplab.pipeline.upstream import SelftestBuilds
 from rmaplab.plan import Plan, plan
 from rmaplab.schedule import Remaining, order
 from rmaplab.selection import choose, narrowing
-from rmaplab.store import inuse, memoryfile
+from rmaplab.store import inuse, limits, memoryfile
 from rmaplab.store.cache import Cache, file_sha256
 from rmaplab.store.history import History
 from rmaplab.store.reservation import DiskReservation
@@ -252,11 +252,14 @@ def _hold(folder: RunFolder, record: RunRecord, builder: KernelBuilder) -> Kerne
 
 @contextlib.contextmanager
 def _retiring(cache: Cache) -> Iterator[None]:
-    """Remove the saved guests that are in the way of later runs, however the block ends."""
+    """Remove what of the cache is in the way of later runs, however the block ends."""
+    limits.of_cache()  # it is no number: now, and not after hours
     try:
         yield
     finally:
-        inuse.keep_within(cache, "templates", TEMPLATES_BYTES)
+        inuse.keep_within(cache, TEMPLATES_BYTES, ["templates"])
+        if limit := limits.of_cache():
+            inuse.keep_within(cache, limit)
 
 
 def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:

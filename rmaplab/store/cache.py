@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,15 +145,32 @@ class Cache:
         with self.lock(entry.section, entry.name):
             remove(entry.path)
 
+    def by_use(self, sections: Iterable[str] = tuple(SECTIONS)) -> list[Entry]:
+        """Return the entries of some sections, the last used first.
+
+        A file that several have by links is in the size of the first of them, so that the sizes
+        of the first ones are what keeping these alone takes.
+        """
+        found = sorted(self._places(sections), key=lambda one: -_used(one[1]))
+        sizes = disk_usages([path for _, path in found])
+        return [
+            Entry(section, _owner(path.name), path, size)
+            for (section, path), size in zip(found, sizes, strict=True)
+        ]
+
     def entries(self, sections: Iterable[str] = tuple(SECTIONS)) -> Iterator[Entry]:
         """Yield each entry of some sections, and each half-made one that a killed lab left."""
+        for section, path in self._places(sections):
+            yield Entry(section, _owner(path.name), path, disk_usage(path))
+
+    def _places(self, sections: Iterable[str]) -> Iterator[tuple[str, Path]]:
         for section in sections:
             folder = self.root / section
             if not folder.is_dir():
                 continue
             for path in sorted(folder.iterdir()):
                 if not path.name.endswith(".lock"):
-                    yield Entry(section, _owner(path.name), path, disk_usage(path))
+                    yield section, path
 
 
 def _believed(is_whole: Callable[[Path], bool], entry: Path) -> bool:
@@ -193,5 +210,28 @@ def disk_usage(path: Path) -> int:
 
     What cannot be read, or is deleted meanwhile, has no bytes.
     """
-    said = proc.run(["du", "--summarize", "--block-size=1", "--", path], check=False).text
-    return int(said.partition("\t")[0] or 0)
+    return disk_usages([path])[0]
+
+
+def disk_usages(paths: Sequence[Path]) -> list[int]:
+    """Return the bytes on disk below each path, as ``disk_usage``.
+
+    A file with many links counts for the first path that has it.
+    """
+    words = ["du", "--summarize", "--block-size=1", "--null", "--files0-from=-"]
+    names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    said = proc.run(words, stdin=names, check=False).stdout
+    found = {
+        os.fsdecode(name): int(size)
+        for size, tab, name in (line.partition(b"\t") for line in said.split(b"\0"))
+        if tab
+    }
+    return [found.get(str(path), 0) for path in paths]
+
+
+def _used(path: Path) -> float:
+    """Return when an entry was used last."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rmaplab.errors import UserError
-from rmaplab.store.cache import Cache
+from rmaplab.store.cache import SECTIONS, Cache, Entry
 
 _NAME = ".in-use"
+REPLACEABLE = tuple(section for section in SECTIONS if section != "history")
+"""The sections whose entries can be made again: all but the history."""
 
 
 @contextlib.contextmanager
@@ -37,21 +39,24 @@ def alone(cache: Cache) -> Iterator[None]:
         yield
 
 
-def keep_within(cache: Cache, section: str, limit: int) -> None:
-    """Remove a section's entries, longest unused first, down to ``limit`` bytes.
+def keep_within(cache: Cache, limit: int, sections: Sequence[str] = REPLACEABLE) -> None:
+    """Remove entries of some sections, longest unused first, down to ``limit`` bytes.
 
     While another lab uses the cache nothing is removed: the lab that ends last does it.
     """
     with _if_alone(cache) as is_alone:
-        if not is_alone:
-            return
-        entries = sorted(cache.entries([section]), key=lambda entry: entry.path.stat().st_mtime)
-        excess = sum(entry.size for entry in entries) - limit
-        for entry in entries:
-            if excess <= 0:
-                return
+        for entry in beyond(cache, limit, sections) if is_alone else ():
             cache.drop(entry)
-            excess -= entry.size
+
+
+def beyond(cache: Cache, limit: int, sections: Sequence[str] = REPLACEABLE) -> list[Entry]:
+    """Return the entries that go if ``limit`` bytes may stay, the longest unused first."""
+    kept = 0
+    for number, entry in enumerate(found := cache.by_use(sections)):
+        kept += entry.size
+        if kept > limit:
+            return found[number:][::-1]
+    return []
 
 
 @contextlib.contextmanager

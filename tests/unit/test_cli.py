@@ -35,6 +35,7 @@ from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.doctor import Finding
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
 from rmaplab.pipeline.userspaces import Launches
+from rmaplab.store import inuse
 from rmaplab.store.cache import Cache
 
 from .builders import KTAP_FAIL, KTAP_PASS, WHOLE, console, conversation, save
@@ -955,6 +956,39 @@ def test_clean_frees_what_it_named(command: Command, tmp_path: Path) -> None:
     assert "trees" in command("clean", "--yes").out
     assert list(cache.entries()) == []
     assert "nothing to free" in command("clean").out
+
+
+def _a_megabyte(folder: Path) -> None:
+    (folder / "x").write_bytes(b"x" * (1 << 20))
+
+
+def test_clean_keeps_what_was_used_last_within_a_size(command: Command, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    for age, name in enumerate(("new", "old")):
+        folder = cache.entry("builds", name, _a_megabyte)
+        os.utime(folder, (1e9 - age, 1e9 - age))
+    assert "nothing to free" in command("clean", "--keep-within", "5M", "--yes").out
+    assert command("clean", "--keep-within", "5 apples", "--yes").code == 2
+    with inuse.shared(cache):
+        assert command("clean", "--keep-within", "1.5M", "--yes").code == 2
+    assert len(list(cache.entries())) == 2
+    assert "in 1: kernels" in command("clean", "--keep-within", "1.5M", "--yes").out
+    assert [entry.name for entry in cache.entries()] == ["new"]
+
+
+def test_a_lab_leaves_no_more_than_the_environment_allows(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guests(base=PASS)
+    cache = Cache(tmp_path / "cache")
+    folder = cache.entry("builds", "old", _a_megabyte)
+    os.utime(folder, (1, 1))
+    monkeypatch.setenv("RMAPLAB_CACHE_LIMIT", "1M")
+    assert command("run", lab_file, "--accel", "tcg").code == 0
+    assert not folder.exists()
+    assert {entry.section for entry in cache.entries()} == {"trees", "history"}
+    monkeypatch.setenv("RMAPLAB_CACHE_LIMIT", "much")
+    assert command("run", lab_file, "--accel", "tcg").code == 2
 
 
 def test_the_version_and_the_help_are_no_mistake(command: Command) -> None:
