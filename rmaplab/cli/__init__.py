@@ -23,6 +23,7 @@ from rmaplab.cli import (
     runs,
     scaffold,
     shell,
+    trees,
     upkeep,
 )
 from rmaplab.cli.options import common_options
@@ -53,6 +54,7 @@ for verb in (
     *postmortem.VERBS,
     *scaffold.VERBS,
     *shell.VERBS,
+    *trees.VERBS,
     *upkeep.VERBS,
     *machine.VERBS,
 ):
