@@ -32,7 +32,7 @@ def drop(objects: Path, names: Sequence[str], architecture: Architecture) -> fro
     Returns the paths of the objects that are gone. Raises BuildError if the folder is odd.
     """
     gone = {name for name in map(object_of, names) if name is not None}
-    gone |= set(_made_of(objects, names))
+    gone |= set(made_of(objects, names))
     for name in gone:
         harvest.drop(objects, name)
     if gone:
@@ -46,7 +46,7 @@ def object_of(name: str) -> str | None:
     return f"{name[:-2]}.o" if name.endswith((".c", ".S")) else None
 
 
-def _made_of(objects: Path, names: Sequence[str]) -> Iterable[str]:
+def made_of(objects: Path, names: Sequence[str]) -> Iterable[str]:
     """Yield what was compiled from some files, by the ``.cmd`` files of a build folder."""
     said = bytearray()
     for first in range(0, len(names), _NAMES):

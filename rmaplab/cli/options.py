@@ -53,6 +53,11 @@ repeat_option = click.option(
 ledger_option = click.option(
     "--no-ledger", is_flag=True, help="Do not check that what was taken was given back."
 )
+coverage_option = click.option(
+    "--coverage/--no-coverage", default=None,
+    help="Record which code of the kernel each cell runs (docs/coverage.md). Default: as the lab "
+    "says; in an A/B of the first repeat. Needs TCG.",
+)  # fmt: skip
 exact_option = click.option(
     "--exact", is_flag=True,
     help="Count guest instructions (QEMU's -icount) instead of seconds. "
@@ -278,6 +283,6 @@ _RUN_OPTIONS = (
         "--config", multiple=True, metavar="FRAGMENT",
         help="One more Kconfig fragment for every kernel, such as debuginfo; may be repeated.",
     ),
-    repeat_option, exact_option, jobs_option, filter_option, sample_option, tree_option,
-    lab_argument,
+    repeat_option, exact_option, coverage_option, jobs_option, filter_option, sample_option,
+    tree_option, lab_argument,
 )  # fmt: skip

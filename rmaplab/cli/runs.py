@@ -164,6 +164,7 @@ def show(evaluation: Evaluation, form: str, options: FormatOptions = _NO_OPTIONS
     else:
         terminal.show_cells(evaluation.results)
         terminal.show_allowed(evaluation.results)
+    terminal.show_coverage(evaluation.run.coverage)
     terminal.show_memories(evaluation.results, evaluation.folder.path)
     if evaluation.record.part:
         log.stdout.print(evaluation.record.part, markup=False)

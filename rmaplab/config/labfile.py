@@ -20,6 +20,8 @@ from rmaplab.model import (
     INSTRUCTIONS,
     NO_DEVICE,
     Allowance,
+    CoveragePolicy,
+    CoverageScope,
     Expectation,
     Guest,
     Inclusion,
@@ -101,6 +103,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         allowances=_allowances(document, entry.allow),
         postmortem=_keep_memory(entry.postmortem),
         limits=_limits(document, entry.limits),
+        coverage=_coverage(entry.coverage),
     )
     _check_architectures(document, lab)
     _check_rows(document, lab)
@@ -258,6 +261,11 @@ def _keep_memory(entry: schema.PostmortemEntry | None) -> MemoryDumpPolicy:
     if entry is None:
         return MemoryDumpPolicy()
     return MemoryDumpPolicy(entry.run, entry.testcase, entry.max_mb, asked=True)
+
+
+def _coverage(said: bool | None) -> CoveragePolicy:
+    scope = CoverageScope.ALL if said else CoverageScope.NONE
+    return CoveragePolicy(scope, asked=said is not None)
 
 
 def _expectations(

@@ -185,6 +185,7 @@ class LabFile(_Model):
     make_limit_s: Annotated[int, Field(ge=1, le=7 * 86400)] | None = None
     audit: bool = True
     ledger: bool = True
+    coverage: bool | None = None
     expect: list[ExpectEntry] = []
     allow: list[AllowEntry] = []
     limits: dict[Pattern, Annotated[int | str, BeforeValidator(_limit)]] = {}

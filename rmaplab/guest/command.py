@@ -69,12 +69,14 @@ def slowdown(guest: Guest, accelerator: Accelerator) -> float:
 class Channels:
     """The file descriptors that QEMU inherits, by their numbers.
 
-    ``console`` is the writing end of a pipe, ``agent`` and ``qmp`` are connected sockets.
+    ``console`` is the writing end of a pipe, ``agent`` and ``qmp`` are connected sockets,
+    ``record`` is the memory of a plugin's record, -1 without one.
     """
 
     console: int
     agent: int
     qmp: int
+    record: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Launch:
     copy-on-write map of the RAM files, or with ``keeps`` on the files themselves, to be saved once
     more. ``vng`` is the command that vng would start for a guest on the host's userspace, which has
     no initramfs (guest/virtme.py). ``request`` is the file of REQUEST_BYTES from which a guest in
-    exact mode reads its next request.
+    exact mode reads its next request. ``plugin`` is the plugin that records what the guest runs.
     """
 
     image: Path
@@ -98,6 +100,7 @@ class Launch:
     keeps: bool = False
     vng: tuple[str, ...] = ()
     request: Path | None = None
+    plugin: Path | None = None
 
     @property
     def is_restored(self) -> bool:
@@ -148,10 +151,21 @@ def qemu(guest: Guest, launch: Launch, channels: Channels) -> list[str]:
         "-chardev", f"socket,id=agent,fd={channels.agent}",
         "-device", f"virtserialport,chardev=agent,name={AGENT_PORT}",
         *POSTMORTEM,
+        *_plugin(launch, channels),
         *(["-fw_cfg", f"name={_REQUEST_NAME},file={launch.request}"] if launch.request else []),
         *_kernel(guest, launch),
         *(["-incoming", "defer"] if launch.is_restored else []),
     ]  # fmt: skip
+
+
+def _plugin(launch: Launch, channels: Channels) -> list[str]:
+    """Return the options that load the plugin, if there is one, with its record's memory."""
+    return plugin_option(launch.plugin, f"record={channels.record}") if launch.plugin else []
+
+
+def plugin_option(plugin: Path, argument: str) -> list[str]:
+    """Return the options that load a plugin, with one argument for it."""
+    return ["-plugin", f"file={str(plugin).replace(',', ',,')},{argument}"]
 
 
 def console_fd(channels: Channels) -> list[str]:

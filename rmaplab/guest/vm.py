@@ -30,6 +30,7 @@ from rmaplab.guest import command, virtme
 from rmaplab.guest.agent import Agent, AgentGone
 from rmaplab.guest.command import Channels, Launch
 from rmaplab.guest.console import Console, open_log, open_pipe
+from rmaplab.guest.recording import recording
 from rmaplab.guest.transcript import Transcript
 from rmaplab.model import Guest
 
@@ -287,8 +288,9 @@ async def running(
 ) -> AsyncIterator[Vm]:
     """Start a guest, or restore one, which waits for ``go``; QEMU ends with the block.
 
-    Evidence goes to ``folder``: console.log, and qemu.log with QEMU's own words. Raises InfraError
-    if QEMU does not come up or does not take the saved state.
+    Evidence goes to ``folder``: console.log, qemu.log with QEMU's own words, and blocks.bin where
+    what the guest runs is recorded. Raises InfraError if QEMU does not come up or does not take the
+    saved state.
     """
     asyncio.get_running_loop().set_exception_handler(_leave_out_qemus_end)
     async with contextlib.AsyncExitStack() as stack:
@@ -296,6 +298,9 @@ async def running(
         (agent_end, agent_far), (qmp_end, qmp_far) = _pair(stack), _pair(stack)
         far = (console_far, agent_far, qmp_far)
         handed = [end.fileno() for end in far]
+        if launch.plugin is not None:
+            # Entered before QEMU is started, so left when QEMU is gone.
+            handed.append(stack.enter_context(recording(folder)).fd)
         build = virtme.qemu if launch.vng else command.qemu
         argv = build(guest, launch, Channels(*handed))
         state = stack.enter_context(launch.state.open("rb")) if launch.state else None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rmaplab.model.guests import Guest, HugepageSettings, Userspace, Write
+from rmaplab.model.guests import Guest, HugepageSettings, Isolation, Userspace, Write
 from rmaplab.model.kernels import Kernel
 from rmaplab.model.verdicts import Outcome, Verdict
 from rmaplab.model.version import version_range
@@ -240,6 +240,33 @@ class MemoryDumpPolicy:
     asked: bool = False
 
 
+class CoverageScope(enum.StrEnum):
+    """Say of which cells it is recorded what they run of the kernel."""
+
+    NONE = "none"
+    FIRST = "first"
+    """The first repeat of each row."""
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class CoveragePolicy:
+    """Say of which cells it is recorded what they run, and whether that was ``asked`` for.
+
+    What was asked for and cannot be is an error; else the run goes on without it, and says so.
+    """
+
+    scope: CoverageScope = CoverageScope.NONE
+    asked: bool = False
+
+    def covers(self, cell: Cell) -> bool:
+        """Return whether it is recorded what a cell runs: only a clone starts without a past."""
+        if cell.guest.isolation is not Isolation.CLONE:
+            return False
+        first = self.scope is CoverageScope.FIRST and cell.repeat == 1
+        return first or self.scope is CoverageScope.ALL
+
+
 INSTRUCTIONS = "instructions"
 """Name of the limit on every operation that a workload measures in exact mode."""
 
@@ -283,7 +310,8 @@ class Lab:
     what their profiles say. ``repeats`` are those of single testcases, by name, ``repeat`` those
     of the others. ``cap`` is how many cells a run may have, 0 for any number.
     ``audit`` and ``ledger`` say whether the reverse map is recounted in every cell, and whether
-    what a workload took has to be given back (docs/audit.md).
+    what a workload took has to be given back (docs/audit.md). ``coverage`` says of which cells it
+    is recorded what they run of the kernel (docs/coverage.md).
     """
 
     name: str
@@ -304,6 +332,7 @@ class Lab:
     allowances: tuple[Allowance, ...] = ()
     postmortem: MemoryDumpPolicy = MemoryDumpPolicy()
     limits: tuple[Limit, ...] = ()
+    coverage: CoveragePolicy = CoveragePolicy()
 
     @property
     def every_testcase(self) -> tuple[Testcase, ...]:

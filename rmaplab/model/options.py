@@ -15,7 +15,7 @@ class LabOptions:
     as the only kernel, whose name is ``name``. ``config`` are Kconfig fragments beside the lab's.
     ``accept`` says what of ``series`` is accepted although the lab would refuse or leave it out,
     ``stacked`` are more series on top of ``series``.
-    ``repeat`` 0 and ``memories`` None stand for what the lab says.
+    ``repeat`` 0, ``memories`` None and ``coverage`` None stand for what the lab says.
     """
 
     tree: str = ""
@@ -31,3 +31,4 @@ class LabOptions:
     memories: int | None = None
     accept: tuple[str, ...] = ()
     stacked: tuple[str, ...] = ()
+    coverage: bool | None = None

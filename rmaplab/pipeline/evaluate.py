@@ -21,7 +21,7 @@ from rmaplab.model import (
     Summary,
     Unstable,
 )
-from rmaplab.pipeline import holding, pagesources
+from rmaplab.pipeline import coverage, holding, pagesources
 from rmaplab.pipeline.postrun import PostRunEvidence
 from rmaplab.plan import plan
 from rmaplab.report import html, junit, results
@@ -152,13 +152,15 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
         *_boot_remarks(judged),
         *_list_remarks(judged),
         *postrun.remarks,
+        *filter(None, [coverage.remark(record)]),
         *_limit_remarks(record, comparison),
         *journal.remarks,
         *holding.of_folder(folder, record),
     )
+    reached = coverage.of_run(folder, record, cells, spoilt)
     summary = summarize(_end(record), judged, comparison)
     return Evaluation(
-        folder, ReportedRun(record, tuple(judged), comparison, summary, remarks), stale
+        folder, ReportedRun(record, tuple(judged), comparison, summary, remarks, reached), stale
     )
 
 

@@ -104,8 +104,10 @@ class KernelBuilder:
         self,
         kernels: Kernels,
         on_end: Callable[[str, Build | KernelError], None] = lambda _name, _end: None,
+        *,
+        keep: bool = False,
     ) -> dict[str, Build]:
-        """Build resolved kernels, by name.
+        """Build resolved kernels, by name; with ``keep`` their build folders are kept, too.
 
         ``on_end`` hears of each kernel, also of one that fails. Raises the KernelError of the
         first kernel that cannot be built.
@@ -114,7 +116,7 @@ class KernelBuilder:
         for name, kernel in kernels.items():
             try:
                 builds[name] = build_kernel.build(
-                    kernel, self.cache, jobs=self.jobs, limit_s=self.limit_of(kernel)
+                    kernel, self.cache, jobs=self.jobs, keep=keep, limit_s=self.limit_of(kernel)
                 )
             except KernelError as error:
                 on_end(name, error)

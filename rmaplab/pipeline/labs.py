@@ -10,7 +10,7 @@ from pathlib import Path
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
-from rmaplab.model import FindingKind, Kernel, Lab, LabOptions
+from rmaplab.model import CoveragePolicy, CoverageScope, FindingKind, Kernel, Lab, LabOptions
 from rmaplab.plan import on_kernels
 from rmaplab.text import near_miss
 
@@ -40,6 +40,7 @@ def read(path: Path, catalogue: Catalogue, options: LabOptions = _AS_THE_FILE_SA
         policy = replace(lab.postmortem, run=options.memories, asked=True)
         lab = replace(lab, postmortem=policy)
     lab = _without_checks(lab, options)
+    lab = replace(lab, coverage=_coverage(lab.coverage, options))
     if options.compared:
         return ab_lab(lab, options.series, options.accept, options.stacked)
     return _on_one_kernel(lab, options)
@@ -139,6 +140,16 @@ def _without_checks(lab: Lab, options: LabOptions) -> Lab:
     # Nothing is expected then that only the audit finds.
     known = (e for e in lab.expectations if not e.subtests or not all(map(_is_audits, e.subtests)))
     return replace(lab, expectations=tuple(known))
+
+
+def _coverage(policy: CoveragePolicy, options: LabOptions) -> CoveragePolicy:
+    """Return of which cells it is recorded what they run: in an A/B of one repeat, unless said."""
+    if options.coverage is not None:
+        scope = CoverageScope.ALL if options.coverage else CoverageScope.NONE
+        return CoveragePolicy(scope, asked=True)
+    if options.compared and not policy.asked:
+        return CoveragePolicy(CoverageScope.FIRST)
+    return policy
 
 
 def _is_audits(pattern: str) -> bool:

@@ -32,7 +32,17 @@ from rmaplab.model import (
     Observation,
     ResolvedKernel,
 )
-from rmaplab.pipeline import calibration, confirm, holding, postrun, setups, upstream, userspaces
+from rmaplab.pipeline import (
+    calibration,
+    changes,
+    confirm,
+    holding,
+    postrun,
+    recorder,
+    setups,
+    upstream,
+    userspaces,
+)
 from rmaplab.pipeline.ending import finish, keeping
 from rmaplab.pipeline.evaluate import (
     Evaluation,
@@ -45,7 +55,7 @@ from rmaplab.pipeline.hostmemory import available_mb
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels, facts_of, save_series
 from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.runner import Runner, to_the_end
-from rmaplab.pipeline.setups import CellSetups
+from rmaplab.pipeline.setups import CellSetups, Recorder
 from rmaplab.pipeline.templates import Templates
 from rmaplab.pipeline.upstream import SelftestBuilds
 from rmaplab.plan import Plan, plan
@@ -275,11 +285,12 @@ def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:
 
 def _carry_out(run: _Run, cells: Sequence[Cell]) -> None:
     """Build what the cells need, run them, and look at what they left."""
+    accelerator = _choose_accelerator(run, cells)
+    plugin = _choose_plugin(run, accelerator)
     with log.fold("kernels and programs"):
-        builds = _build_kernels(run)
+        builds = _build_kernels(run, keep=plugin is not None)
         selftest_builds = _build_selftests(run, cells)
         archive = _build_programs(run)
-    accelerator = _choose_accelerator(run, cells)
     launches = {
         # With the programs of all cells, or each filter would have saved guests of its own.
         name: Launch(
@@ -289,9 +300,10 @@ def _carry_out(run: _Run, cells: Sequence[Cell]) -> None:
         )
         for name, build in builds.items()
     }
-    _run_cells(run, cells, builds, launches, selftest_builds)
+    _run_cells(run, cells, builds, launches, selftest_builds, plugin=plugin)
     if again := _to_confirm(run):
-        _run_cells(run, again, builds, launches, selftest_builds, in_order=True)
+        _run_cells(run, again, builds, launches, selftest_builds, plugin=plugin, in_order=True)
+    changes.look(run.folder, run.kernels, builds, run.builder.cache, run.seen.cells)
     postrun.look(
         run.folder, run.kernels, builds, run.builder.cache, list(_with_traces(run.folder, run.seen))
     )
@@ -314,8 +326,11 @@ def _to_confirm(run: _Run) -> tuple[Cell, ...]:
     return found
 
 
-def _build_kernels(run: _Run) -> dict[str, Build]:
-    """Build the run's kernels; what is known of each is on disk when its build has ended."""
+def _build_kernels(run: _Run, *, keep: bool) -> dict[str, Build]:
+    """Build the run's kernels; what is known of each is on disk when its build has ended.
+
+    With ``keep`` their build folders are kept: the objects say which line a block is of.
+    """
 
     def note(name: str, end: Build | KernelError) -> None:
         facts = run.record.kernels[name]
@@ -326,7 +341,7 @@ def _build_kernels(run: _Run) -> dict[str, Build]:
         run.note()
         run.folder.journal("kernel", kernel=name, key=facts.key, error=facts.error)
 
-    builds = run.builder.build(run.kernels, note)
+    builds = run.builder.build(run.kernels, note, keep=keep)
     for build in builds.values():
         _keep_build(run.folder, build)
     return builds
@@ -381,6 +396,17 @@ def _choose_accelerator(run: _Run, cells: Sequence[Cell]) -> Accelerator:
     return accelerator
 
 
+def _choose_plugin(run: _Run, accelerator: Accelerator) -> Path | None:
+    """Return the plugin that records what cells run, None for none, and note why."""
+    found, why = recorder.plugin_for(
+        run.record.lab.coverage, accelerator, run.builder.catalogue.root, run.architecture,
+        run.builder.cache,
+    )  # fmt: skip
+    run.record.not_recorded = why
+    run.note()
+    return found
+
+
 def _run_cells(
     run: _Run,
     cells: Sequence[Cell],
@@ -388,6 +414,7 @@ def _run_cells(
     launches: dict[str, Launch],
     selftest_builds: SelftestBuilds,
     *,
+    plugin: Path | None,
     in_order: bool = False,
 ) -> None:
     """Boot and save the guests, then run the cells, the longest first unless ``in_order``."""
@@ -418,6 +445,7 @@ def _run_cells(
         selftest_builds=selftest_builds,
         quota=quota,
         versions=record.versions,
+        recorder=Recorder(plugin, record.lab.coverage),
     )
     runner = Runner(folder, record, cell_setups, LocalExecutor(jobs), quota=quota, seen=run.seen)
     expected = History(builder.cache).expected(cells, record.accelerator)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from rmaplab.build import fragments
@@ -13,7 +15,7 @@ from rmaplab.guest.cellsetup import CellSetup, CellTask
 from rmaplab.guest.command import Launch
 from rmaplab.guest.notrun import NotBooted, NotBuilt, NotRun, Skip
 from rmaplab.guest.template import BootFailed
-from rmaplab.model import Build, Cell, Isolation, Lab, version_range
+from rmaplab.model import Build, Cell, CoveragePolicy, Isolation, Lab, version_range
 from rmaplab.pipeline.calibration import UNCALIBRATED
 from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.templates import audit_words
@@ -80,6 +82,23 @@ def prepare(
         source.prepare(own, launches, jobs)
 
 
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Say of which cells it is recorded what they run, and by which plugin; None for none."""
+
+    plugin: Path | None = None
+    policy: CoveragePolicy = field(default_factory=CoveragePolicy)
+
+    def onto(self, cell: Cell, launch: Launch) -> Launch:
+        """Return how a cell's guest is started, with the plugin if the cell is recorded."""
+        if self.plugin is None or not self.policy.covers(cell):
+            return launch
+        return dataclasses.replace(launch, plugin=self.plugin)
+
+
+_NO_RECORDER = Recorder()
+
+
 class CellSetups:
     """Say what each cell runs on, when it is handed out."""
 
@@ -92,7 +111,9 @@ class CellSetups:
         selftest_builds: SelftestBuilds,
         quota: MemoryQuota,
         versions: Mapping[str, str],
+        recorder: Recorder = _NO_RECORDER,
     ) -> None:
+        self._recorder = recorder
         self._configs = configs
         self._launches = launches
         self._sources = found
@@ -115,6 +136,7 @@ class CellSetups:
             return Skip(cell, reason)
         setup = dataclasses.replace(
             setup,
+            launch=self._recorder.onto(cell, setup.launch),
             memory_dump=self._quota.permit(cell),
             expected=self._selftest_builds.expected(cell),
         )

@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from rmaplab.model import Item
-from rmaplab.report import numbers
+from rmaplab.report import htmlcoverage, numbers
 from rmaplab.report.htmldata import page_data, rows_of
 from rmaplab.report.htmlplain import SHORT, plain_cells
 from rmaplab.report.htmlpool import LINE, TEXT, cut, script_safe
@@ -56,6 +56,8 @@ def render(run: ReportedRun, sources: PageSources | None = None) -> str:
         failed=plain.cells,
         more_failed=plain.more,
         splats=comparison.splats if comparison else (),
+        coverage=htmlcoverage.views(run.coverage),
+        by=htmlcoverage.by,
         numbers=found,
         numbers_title=numbers.title(found),
         short=lambda text: cut(text, SHORT),

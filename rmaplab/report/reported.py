@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rmaplab.model import CellResult, Comparison, Summary
+from rmaplab.model.coverage import SeriesCoverage
 from rmaplab.store.runfolder import RunRecord
 
 
@@ -14,7 +15,8 @@ class ReportedRun:
     """A run with all that its reports say.
 
     ``summary`` is the answer, which no report works out by itself. ``remarks`` are warnings besides
-    the verdicts, a line each: entries of ``allow`` that do nothing, and so on.
+    the verdicts, a line each: entries of ``allow`` that do nothing, and so on. ``coverage`` is what
+    was run of each kernel's series, where that was recorded.
     """
 
     record: RunRecord
@@ -22,3 +24,4 @@ class ReportedRun:
     comparison: Comparison | None
     summary: Summary
     remarks: tuple[str, ...] = ()
+    coverage: tuple[SeriesCoverage, ...] = ()

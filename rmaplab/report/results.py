@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rmaplab.model import CellResult, ComparedSplat, SavedMemory, Summary
+from rmaplab.model.coverage import Reach, SeriesCoverage
 from rmaplab.report.reported import ReportedRun
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
@@ -40,6 +41,8 @@ def render(run: ReportedRun, counters: ReadCounters) -> Iterator[str]:
             "splats": [_compared(splat) for splat in comparison.splats],
             "unchecked": [dataclasses.asdict(limit) for limit in comparison.unchecked],
         }
+    if run.coverage:
+        content["coverage"] = [coverage_facts(one) for one in run.coverage]
     # A line a cell: hundreds of counters each would make an indented file endless.
     head = json.dumps(content, indent=1).rstrip().removesuffix("}").rstrip()
     yield f'{head},\n "cells": ['
@@ -72,6 +75,26 @@ def kernel_facts(facts: KernelFacts) -> dict[str, Any]:
         "patches": facts.patches,
         "build": facts.key,
         "image": facts.image,
+    }
+
+
+def coverage_facts(found: SeriesCoverage) -> dict[str, Any]:
+    """Return what was run of a series; the diffs are in the series' own files."""
+    return {
+        "kernel": found.kernel,
+        "error": found.error,
+        "cells": found.cells,
+        "incomplete": list(found.incomplete),
+        "lines": {str(kind): found.counts[kind] for kind in Reach},
+        "files": [
+            {
+                "path": file.path,
+                "note": file.note,
+                "lines": [dataclasses.asdict(line) for line in file.lines],
+                "functions": [dataclasses.asdict(one) for one in file.functions],
+            }
+            for file in found.files
+        ],
     }
 
 

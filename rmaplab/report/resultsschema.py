@@ -23,6 +23,7 @@ from rmaplab.model import (
     Unstable,
     Verdict,
 )
+from rmaplab.model.coverage import FunctionCoverage, LineCoverage, Reach
 
 
 class _Facts(BaseModel):
@@ -129,6 +130,26 @@ class ComparisonFacts(_Facts):
     unchecked: list[_of(Limit, "LimitFacts")]  # type: ignore[valid-type]
 
 
+class FileCoverageFacts(_Facts):
+    """A changed file: its changed lines and functions, and by which testcases they were run."""
+
+    path: str
+    note: str
+    lines: list[_of(LineCoverage, "LineCoverageFacts")]  # type: ignore[valid-type]
+    functions: list[_of(FunctionCoverage, "FunctionCoverageFacts")]  # type: ignore[valid-type]
+
+
+class CoverageFacts(_Facts):
+    """The part of a series that was run."""
+
+    kernel: str
+    error: str
+    cells: int
+    incomplete: list[str]
+    lines: dict[Reach, int]
+    files: list[FileCoverageFacts]
+
+
 class Results(_Facts):
     """results.json of a run (docs/run-folder.md)."""
 
@@ -139,4 +160,5 @@ class Results(_Facts):
     not_run: str
     unstable: list[_of(Unstable, "UnstableFacts")]  # type: ignore[valid-type]
     comparison: ComparisonFacts = None  # type: ignore[assignment]
+    coverage: list[CoverageFacts] = None  # type: ignore[assignment]
     cells: list[CellFacts]

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from rmaplab.model import CellResult, Comparison, Item, ItemKind, Standing
-from rmaplab.report import numbers
+from rmaplab.model.coverage import Reach, SeriesCoverage
+from rmaplab.report import coverage, numbers
 from rmaplab.report.markdown import code, escape, folded, page, shortened, table
 from rmaplab.report.reported import ReportedRun
 from rmaplab.stability import ends, unstable
@@ -40,6 +41,7 @@ def _blocks(run: ReportedRun) -> Iterator[list[str]]:
     yield _by_standing(run, Standing.KNOWN, "known to fail")
     if run.comparison is not None:
         yield _numbers(run.comparison)
+    yield from map(_coverage, run.coverage)
     yield [f"{escape(summary.cells)}.", ""]
     yield _unstable(run.results)
     yield _repeats(record, run.results)
@@ -122,6 +124,24 @@ def _numbers(comparison: Comparison) -> list[str]:
     if len(found) > numbers.SHOWN:
         lines.append(f"- {len(found) - numbers.SHOWN} more in report.html")
     return folded(numbers.title(found), [*lines, ""])
+
+
+def _coverage(found: SeriesCoverage) -> list[str]:
+    """Return what was run of a series: the number, and folded what was not."""
+    first, *more = coverage.lines(found)
+    rows = [
+        (
+            file.path,
+            file.counts[Reach.RUN],
+            *(file.counts[kind] for kind in Reach if kind is not Reach.RUN),
+        )
+        for file in found.files
+    ]
+    lines = [f"**{escape(found.kernel)}**: {escape(first)}.", ""]
+    if more or rows:
+        said = [f"- {escape(line)}" for line in more]
+        lines += folded("what was run of the change", [*table(("file", *Reach), rows), *said, ""])
+    return lines
 
 
 def _unstable(results: Sequence[CellResult]) -> list[str]:

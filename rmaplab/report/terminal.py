@@ -20,7 +20,8 @@ from rmaplab.model import (
     Unstable,
     Verdict,
 )
-from rmaplab.report import columns, numbers
+from rmaplab.model.coverage import SeriesCoverage
+from rmaplab.report import columns, coverage, numbers
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
 from rmaplab.store.runfolder import RunRecord
@@ -186,6 +187,16 @@ def show_memories(results: Sequence[CellResult], folder: Path) -> None:
         log.stdout.print(printable(text), markup=False)
     if readable:
         log.stdout.print(f"look into one: ./lab.py inspect {readable} --run {folder}", markup=False)
+
+
+def show_coverage(found: Sequence[SeriesCoverage]) -> None:
+    """Show what of each series was run, and what was not."""
+    for one in found:
+        first, *more = coverage.lines(one)
+        named = f"{one.kernel}: " if len(found) > 1 else ""
+        log.stdout.print(printable(f"{named}{first}"), markup=False)
+        for line in more:
+            log.stdout.print(printable(f"  {line}"), markup=False)
 
 
 def _by_change(

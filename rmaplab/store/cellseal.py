@@ -9,11 +9,18 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from rmaplab.evidence.names import CONSOLE_LOG, COUNTERS, QEMU_LOG, SPLATS, TRANSCRIPT
+from rmaplab.evidence.names import (
+    BLOCKS,
+    CONSOLE_LOG,
+    COUNTERS,
+    QEMU_LOG,
+    SPLATS,
+    TRANSCRIPT,
+)
 from rmaplab.store.files import sync
 
-EVIDENCE = (TRANSCRIPT, CONSOLE_LOG, QEMU_LOG)
-"""The files of a cell that its verdict depends on."""
+EVIDENCE = (TRANSCRIPT, CONSOLE_LOG, QEMU_LOG, BLOCKS)
+"""The files of a cell that what is reported of it depends on."""
 _DERIVED = frozenset({COUNTERS, SPLATS})
 
 

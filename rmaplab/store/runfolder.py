@@ -112,6 +112,7 @@ class RunRecord:
     code ``failure_code``; empty for an interruption, and for a kernel that was not built.
     ``confirm`` is how often a row of an A/B that is worse is run again, ``again`` the ids of these
     repeats, which are not among ``cells``. ``id`` is the run's own, empty in an older record.
+    ``not_recorded`` says why it was not recorded what the cells run, although the lab wants it.
     """
 
     lab: Lab
@@ -135,6 +136,7 @@ class RunRecord:
     confirm: int = 0
     again: tuple[str, ...] = ()
     id: str = ""
+    not_recorded: str = ""
     schema_version: int = SCHEMA_VERSION
 
     @property

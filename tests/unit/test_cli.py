@@ -26,6 +26,7 @@ from rmaplab.cli import runs
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import BuildError, InfraError, KernelError, PatchError, UserError
 from rmaplab.guest import cell as guest_cell
+from rmaplab.guest import plugin
 from rmaplab.guest.cellsetup import CellSetup, CellTask
 from rmaplab.guest.command import Launch
 from rmaplab.guest.isolation import Turn
@@ -149,7 +150,11 @@ def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
     """Fake kernels and guests; call it with the evidence that each kernel's cells show."""
 
     def build(
-        self: KernelBuilder, kernels: Kernels, on_end: Callable[..., None] = lambda *_: None
+        self: KernelBuilder,
+        kernels: Kernels,
+        on_end: Callable[..., None] = lambda *_: None,
+        *,
+        keep: bool = False,
     ) -> dict[str, Build]:
         needed = Catalogue().testcases["exclusive/mapcount"].requires.config
         config = "".join(f"CONFIG_{symbol}=y\n" for symbol in ("FAKE", *needed))
@@ -170,6 +175,7 @@ def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
     monkeypatch.setattr(run_pipeline, "Templates", FakeTemplates)
     monkeypatch.setattr(run_pipeline, "LocalExecutor", FakeExecutor)
     monkeypatch.setattr(initramfs, "build", lambda *words: tmp_path / "initramfs")
+    monkeypatch.setattr(plugin, "build", lambda *words: tmp_path / "blocks.so")
     monkeypatch.setattr(run_pipeline, "_tools", lambda emulators: {})
 
     def show(consoles: Mapping[str, bytes] | None = None, **evidence: Any) -> None:
@@ -560,7 +566,9 @@ def test_a_kernel_that_does_not_build_exits_3_and_says_so_in_junit(
     command: Command, guests: Show, lab_file: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, error: KernelError, said: str,
 ) -> None:  # fmt: skip
-    def build(self: KernelBuilder, kernels: Kernels, on_end: Callable[..., None]) -> None:
+    def build(
+        self: KernelBuilder, kernels: Kernels, on_end: Callable[..., None], *, keep: bool
+    ) -> None:
         on_end("base", error)
         raise error
 

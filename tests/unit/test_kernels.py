@@ -144,7 +144,9 @@ def test_trees_and_series_are_read_once_and_a_later_edit_is_not_seen(
 def test_each_kernel_is_told_when_its_build_has_ended(
     builder: KernelBuilder, patched: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(wanted: ResolvedKernel, cache: Cache, *, jobs: int, limit_s: float) -> Build:
+    def build(
+        wanted: ResolvedKernel, cache: Cache, *, jobs: int, keep: bool, limit_s: float
+    ) -> Build:
         if wanted.kernel.name == "patched":
             raise BuildError("it does not compile")
         where = Path()

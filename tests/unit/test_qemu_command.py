@@ -52,6 +52,14 @@ def after(argv: list[str], option: str) -> list[str]:
     return [argv[n + 1] for n, word in enumerate(argv) if word == option]
 
 
+def test_a_record_adds_a_plugin_and_nothing_else() -> None:
+    wanted = replace(launch(), plugin=Path("/cache/a,b/blocks.so"))
+    argv = qemu(ONE, wanted, replace(CHANNELS, record=8))
+    assert after(argv, "-plugin") == ["file=/cache/a,,b/blocks.so,record=8"]
+    at = argv.index("-plugin")
+    assert argv[:at] + argv[at + 2 :] == qemu(ONE, launch(), CHANNELS)
+
+
 def test_a_plain_guest_is_this_command() -> None:
     assert qemu(ONE, launch(), CHANNELS) == [
         "qemu-system-x86_64",
