@@ -44,6 +44,7 @@ unit: setup ## tests of the pure parts
 	@$(BIN)/pytest --numprocesses auto tests/unit
 
 integration: setup ## tests with a fake kernel tree and real QEMU
+	@$(PYTHON) -m rmaplab.prerequisites --tests --install
 	@$(BIN)/pytest --numprocesses auto tests/integration
 
 hostile-quick: setup ## hostile series, mails, guests and run folders: those that take a minute

@@ -2,7 +2,7 @@
 """The Debian packages that the lab needs, and why. Standard library only: this runs first.
 
 ``python3 -m rmaplab.prerequisites`` says what is missing; with ``--install`` it installs that with
-apt-get, through sudo only if not root.
+apt-get, through sudo only if not root. With ``--tests`` it looks for what the tests use, too.
 """
 
 from __future__ import annotations
@@ -70,20 +70,24 @@ PACKAGES = packages(architecture_of(DEFAULT))
 """The packages that the lab needs for guests that name no architecture."""
 
 
+FOR_TESTS = (Package("public-inbox", "an archive of mails to fetch from", ("public-inbox-httpd",)),)
+"""The packages that tests use, beside those that the lab needs; without them they are skipped."""
+
+
 def package_of(command: str) -> str:
     """Return the Debian package that brings a command; the command itself if none is known."""
     known = (package for row in ARCHITECTURES.values() for package in packages(row))
     return next((package.name for package in known if command in package.commands), command)
 
 
-def missing() -> list[Package]:
-    """Return the packages of ``PACKAGES`` that are not installed."""
-    return [package for package in PACKAGES if not package.installed()]
+def missing(wanted: tuple[Package, ...] = PACKAGES) -> list[Package]:
+    """Return the packages that are not installed."""
+    return [package for package in wanted if not package.installed()]
 
 
 def main(words: list[str]) -> int:
     """Print what is missing and, with ``--install``, install it. Returns 69 if that fails."""
-    wanted = missing()
+    wanted = missing((*PACKAGES, *FOR_TESTS) if "--tests" in words else PACKAGES)
     if not wanted:
         return 0
     print("These Debian packages are missing:")
