@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,10 @@ from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import ExitCode, UserError
 from rmaplab.log import log
 from rmaplab.model import Guest, HugepageSettings, LabOptions, Splat, Testcase
-from rmaplab.pipeline import labs, preflight
+from rmaplab.pipeline import labs, preflight, tested
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.run import default_jobs
+from rmaplab.pipeline.tested import KernelHistory
 from rmaplab.report import plan as plan_report
 from rmaplab.report import upstream as upstream_report
 from rmaplab.source import series as series_source
@@ -178,15 +179,31 @@ def _cover_subject(cover: str) -> str:
 
 
 def _kernels(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Return the kernels of the project's labs, and those of runs with ``--tree``."""
     found = []
+    known = tested.everything(Cache())
+    plain = []
     for path in sorted((catalogue.root / "configs").glob("*.yaml")):
         for kernel in labs.read(path, catalogue).kernels:
-            config = "+".join(kernel.fragments)
-            found.append({"name": f"{path.stem}: {kernel.name}",
-                          "summary": f"{kernel.tree}, {config}",
-                          "tree": kernel.tree, "config": list(kernel.fragments),
-                          "series": kernel.series})  # fmt: skip
+            results: tuple[KernelHistory, ...] = ()
+            if not kernel.series:
+                plain.append(kernel)
+                results = tested.of_kernel(kernel, known)
+            found.append({"name": f"{path.stem}: {kernel.name}", "tree": kernel.tree,
+                          "summary": _kernel_line(kernel.tree, kernel.fragments, results),
+                          "config": list(kernel.fragments),
+                          "series": kernel.series, "tested": tested.facts(results)})  # fmt: skip
+    for one in tested.of_no_lab(plain, known):
+        config = one.config.split()
+        found.append({"name": "--tree", "tree": one.tree,
+                      "summary": _kernel_line(one.tree, config, [one]),
+                      "config": config, "series": "", "tested": tested.facts([one])})  # fmt: skip
     return found
+
+
+def _kernel_line(tree: str, fragments: Sequence[str], results: Sequence[KernelHistory]) -> str:
+    said = "; ".join(one.summary for one in results) or "not tested on this host"
+    return f"{tree}, {'+'.join(fragments)}: {said}"
 
 
 @click.command()

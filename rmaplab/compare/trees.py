@@ -18,8 +18,10 @@ Place = tuple[str, str, str]
 
 PASS, KNOWN, FAIL, LOST, SKIP, ERROR = "pass", "known", "FAIL", "lost", "skip", "error"
 STANDINGS = (PASS, KNOWN, FAIL, LOST, SKIP, ERROR)
-"""The words for a cell: ``known`` is a failure that the lab file expects, ``lost`` a skip of what
-passes elsewhere, ``skip`` one that is a skip on every tree or whose testcase is not for the tree.
+"""The words for a cell.
+
+``known`` is a failure that the lab file expects, ``lost`` a skip of what passes on another tree,
+``skip`` any other one.
 """
 
 

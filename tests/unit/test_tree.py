@@ -22,7 +22,7 @@ from rmaplab.source import debian
 from rmaplab.source.tree import fetch, kernel_version
 from rmaplab.store.cache import Cache
 
-from .repositories import commit, repository, write
+from .repositories import commit, git, repository, write
 
 MAKEFILE = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\nNAME = Baby\n"
 FILES: dict[str, str | None] = {"Makefile": MAKEFILE, "mm/rmap.c": "int rmap;\n"}
@@ -167,6 +167,39 @@ def test_a_repository_is_exported_at_the_commit_that_was_named(
     assert (old.path / "mm/rmap.c").read_text(encoding="utf-8") == "int rmap;\n"
     assert (new.path / "mm/rmap.c").read_text(encoding="utf-8") == "int two;\n"
     assert old.digest != new.digest
+
+
+def everything_of(repo: Path) -> dict[str, bytes]:
+    """Return what a repository has besides objects: index, HEAD, references, lists of worktrees."""
+    return {
+        str(path.relative_to(repo)): path.read_bytes()
+        for path in sorted(repo.rglob("*"))
+        if path.is_file() and ".git/objects/" not in str(path)
+    }
+
+
+@pytest.mark.parametrize("at", ["repo", "stable"])
+def test_stable_mainline_and_next_are_refs_of_one_checkout_that_stays_as_it_is(
+    tmp_path: Path, cache: Cache, at: str
+) -> None:
+    repo = repository(tmp_path / "repo", FILES)
+    git(repo, "tag", "--annotate", "v6.12.117", "-m", "Linux 6.12.117")
+    newer = "VERSION = 7\nPATCHLEVEL = 4\nSUBLEVEL = 0\nEXTRAVERSION = -rc2\n"
+    mainline = commit(repo, "7.4-rc2", {"Makefile": newer})
+    git(repo, "update-ref", "refs/remotes/akpm/mm-unstable", mainline)
+    git(repo, "worktree", "add", "--quiet", str(tmp_path / "stable"), "v6.12.117")
+    (repo / "mm/rmap.c").write_text("int staged;\n", encoding="utf-8")
+    git(repo, "add", "mm/rmap.c")
+    (repo / "mm/rmap.c").write_text("int uncommitted;\n", encoding="utf-8")
+    was = everything_of(tmp_path / "repo"), everything_of(tmp_path / "stable")
+
+    wanted = {"v6.12.117": "6.12.117", "main": "7.4.0-rc2", "akpm/mm-unstable": "7.4.0-rc2"}
+    for ref, version in wanted.items():
+        found = fetch(f"git:{tmp_path / at}#{ref}", cache)
+        assert found.version == version
+        assert (found.path / "mm/rmap.c").read_text("utf-8") == "int rmap;\n"
+        assert not (found.path / ".git").exists()
+    assert (everything_of(tmp_path / "repo"), everything_of(tmp_path / "stable")) == was
 
 
 @pytest.fixture
