@@ -9,7 +9,7 @@ SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
 RUN ?= reports/example
 
-.PHONY: help ab test check lint unit integration browser pictures kernel postmortem setup schemas bench bench-console mutants mutation hostile hostile-quick clean
+.PHONY: help ab test check lint unit integration browser pictures kernel postmortem setup man schemas bench bench-console mutants mutation hostile hostile-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -67,6 +67,10 @@ kernel: setup ## tests that build and boot a real kernel
 
 postmortem: setup ## a kernel with debug info, crashed: source lines, drgn's reports (builds it first)
 	@$(BIN)/pytest tests/postmortem
+
+man: setup ## write the manual page, rmaplab.1
+	@./lab.py man >rmaplab.1
+	@echo "man -l rmaplab.1 shows it"
 
 schemas: setup ## write the JSON Schemas that are shipped
 	@for kind in results lab guest testcase; do ./lab.py schema $$kind >rmaplab/schemas/$$kind.schema.json || exit 1; done

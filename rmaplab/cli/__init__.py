@@ -15,6 +15,7 @@ import click
 from rmaplab import __version__
 from rmaplab.cli import (
     ci,
+    examples,
     history,
     inspect,
     machine,
@@ -27,6 +28,7 @@ from rmaplab.cli import (
     upkeep,
 )
 from rmaplab.cli.options import common_options
+from rmaplab.cli.runs import program
 from rmaplab.errors import ExitCode, InfraError, RmaplabError
 from rmaplab.log import log
 
@@ -60,6 +62,7 @@ for verb in (
 ):
     verb.params += common_options()
     cli.add_command(verb)
+examples.add_to(cli, program())
 
 
 def main() -> None:

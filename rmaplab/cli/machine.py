@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The verbs for other programs: schema for editors and readers, completion for shells."""
+"""The verbs for other programs: schema for editors and readers, completion for shells, man."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
+from rmaplab import __version__
+from rmaplab.cli import manual
 from rmaplab.errors import UserError
 from rmaplab.log import log
 from rmaplab.report import schemas
@@ -17,14 +19,14 @@ from rmaplab.report import schemas
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command(epilog="Example: rmaplab schema results | check-jsonschema --schemafile - FILE")
+@click.command()
 @click.argument("kind", type=click.Choice([*schemas.MODELS]))
 def schema(kind: str) -> None:
     """Print the JSON Schema of results.json, or of a lab, guest or testcase file."""
     log.json(schemas.text(kind))
 
 
-@click.command(epilog='Example: eval "$(./lab.py completion bash)"')
+@click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
@@ -38,4 +40,13 @@ def completion(context: click.Context, shell: str) -> None:
     log.say(kind(root, {}, program, variable).source())
 
 
-VERBS = (schema, completion)
+@click.command()
+@click.pass_context
+def man(context: click.Context) -> None:
+    """Print the manual page; `man | man -l -` shows it."""
+    root = context.find_root().command
+    assert isinstance(root, click.Group)
+    log.json(manual.page(root, __version__))
+
+
+VERBS = (schema, completion, man)
