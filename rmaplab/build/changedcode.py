@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from rmaplab.store.cache import Cache
 MAX_OBJECTS = 80
 """Objects that are compiled again: a header of memory management is in a thousand."""
 _SOURCES = (".c", ".S", ".h")
+# A comment, or part of one in the kernel's style; a brace.
+_NO_CODE = re.compile(r"/\*(?:(?!\*/).)*(?:\*/)?|//.*|\*|\*/|\* .*|[{}]")
 _UNUSED = "nothing in this kernel calls it"
 
 
@@ -133,17 +136,14 @@ def _kind(
     if table.lines.get(number):
         return LineKind.CODE
     content = text[number - 1].strip() if number <= len(text) else ""
-    if not content:
+    # Directives are gone when they are done, whatever they say.
+    if not content or content.startswith("#") or _NO_CODE.fullmatch(content):
         return LineKind.WITHOUT_CODE
-    if number not in table.built:
-        if not objects.all:
-            return LineKind.NOT_BUILT
-        # Directives are gone when they are done, whatever they say.
-        is_directive = content.startswith("#")
-        if not is_directive:
-            return LineKind.UNKNOWN if unsure else LineKind.NOT_BUILT
-        return LineKind.WITHOUT_CODE
-    return LineKind.WITHOUT_CODE
+    if not objects.all:
+        return LineKind.NOT_BUILT
+    if unsure:
+        return LineKind.UNKNOWN
+    return LineKind.WITHOUT_CODE if number in table.built else LineKind.NOT_BUILT
 
 
 def _functions(

@@ -220,6 +220,9 @@ def _merge(
     bases = _bases(tables, symbols)
     if not bases:
         return "" if not tables.symbols else "it is not in the kernel's image"
+    lost = {section for _, _, section, begin, end in tables.lines if begin < end} - bases.keys()
+    if lost:
+        return f"its code is at no place that all symbols agree on ({', '.join(sorted(lost))})"
     for file, line, *place in tables.lines:
         _put(found[file].lines.setdefault(line, set()), place, bases)
     for name, file, line, *place in tables.functions:

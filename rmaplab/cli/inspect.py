@@ -36,6 +36,7 @@ from rmaplab.errors import ExitCode, UserError
 from rmaplab.log import log
 from rmaplab.model import Guest, HugepageSettings, LabOptions, Splat, Testcase
 from rmaplab.pipeline import labs, preflight, tested
+from rmaplab.pipeline import proven as proven_walkers
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.run import default_jobs
 from rmaplab.pipeline.tested import KernelHistory
@@ -52,26 +53,37 @@ KINDS = ("testcases", "guests", "settings", "series", "kernels")
 @click.command("list")
 @click.argument("kind", required=False, default="")
 @click.option("--walkers", is_flag=True, help="Which testcases drive which kernel function.")
+@click.option(
+    "--proven", multiple=True, metavar="RUN", type=click.Path(path_type=Path),
+    help="With --walkers: which of them the recorded cells of this run ran; may be repeated. "
+    "Exits with 1 if a testcase names a function that none of its cells ran.",
+)  # fmt: skip
 @click.option("--upstream", is_flag=True, help="What runs the kernel tree's run_vmtests.sh.")
 @format_option
-def list_(kind: str, walkers: bool, upstream: bool, form: str) -> None:
+def list_(
+    *, kind: str, walkers: bool, proven: tuple[Path, ...], upstream: bool, form: str
+) -> int | None:
     """List testcases, guests, settings, series or kernels, one line each."""
+    if proven and (not walkers or upstream):
+        raise UserError("--proven speaks of --walkers: name that, too")
     if upstream:
         if kind or walkers:
             raise UserError("--upstream is a list of its own: leave the rest out")
         _list_upstream(Catalogue(), form)
-        return
+        return None
     if walkers:
         if kind:
             raise UserError("--walkers is a list of its own: leave out " + repr(kind))
+        if proven:
+            return _list_proven(proven, Catalogue(), form)
         _list_walkers(Catalogue(), form)
-        return
+        return None
     if kind and kind not in KINDS:
         raise UserError(f"nothing to list under {kind!r}{near_miss(kind, KINDS)}")
     facts = {name: _facts(name, Catalogue()) for name in ([kind] if kind else KINDS)}
     if form == "json":
         log.json(json.dumps(facts[kind] if kind else facts, indent=1) + "\n")
-        return
+        return None
     for name, entries in facts.items():
         log.stdout.print(f"[bold]{name}[/bold]")
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
@@ -79,6 +91,7 @@ def list_(kind: str, walkers: bool, upstream: bool, form: str) -> None:
             note = f" ({entry['kind']})" if entry.get("kind", "test") != "test" else ""
             table.add_row(escape(entry["name"]), escape(entry["summary"] + note))
         log.stdout.print(table)
+    return None
 
 
 def _list_upstream(catalogue: Catalogue, form: str) -> None:
@@ -111,6 +124,30 @@ def _list_walkers(catalogue: Catalogue, form: str) -> None:
         where = f"{walker.file} ({walker.tree})" if walker.tree else walker.file
         table.add_row(walker.name, where, through, escape(by))
     log.stdout.print(table)
+
+
+def _list_proven(runs: tuple[Path, ...], catalogue: Catalogue, form: str) -> int:
+    builder = KernelBuilder(catalogue, Cache(), 0)
+    found = proven_walkers.of_runs(runs, catalogue, builder)
+    broken = list(proven_walkers.claims(found))
+    if form == "json":
+        facts = [{**dataclasses.asdict(one), "walker": one.walker.name} for one in found]
+        log.json(json.dumps(facts, indent=1) + "\n")
+        return ExitCode.REGRESSION if broken else ExitCode.OK
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("function", "testcases that name it and ran it", "name it only", "ran it, too"):
+        table.add_column(title, overflow="fold")
+    for one in found:
+        by = ", ".join(one.proven) or one.missing or one.walker.unreachable or "none"
+        others = str(len(one.others)) if one.others else ""
+        table.add_row(one.walker.name, escape(by), escape(", ".join(one.unproven)), others)
+    log.stdout.print(table)
+    unrecorded = sorted({name for one in found for name in one.unrecorded})
+    if unrecorded:
+        log.stdout.print(f"not recorded: {', '.join(unrecorded)}", markup=False)
+    for claim in broken:
+        log.error(claim)
+    return ExitCode.REGRESSION if broken else ExitCode.OK
 
 
 def _facts(kind: str, catalogue: Catalogue) -> list[dict[str, Any]]:

@@ -117,7 +117,10 @@ def _symbols(elf: ELFFile) -> Iterator[list[Any]]:
         for symbol in section.iter_symbols():
             kind = symbol["st_info"]["type"]
             home = symbol["st_shndx"]
-            if home in names and kind in {"STT_FUNC", "STT_NOTYPE"} and symbol.name:
+            # The kernel may have another function of the name of a weak one.
+            is_weak = symbol["st_info"]["bind"] == "STB_WEAK"
+            known = home in names and kind in {"STT_FUNC", "STT_NOTYPE"}
+            if known and symbol.name and not is_weak:
                 yield [symbol.name, names[home], symbol["st_value"], symbol["st_size"]]
 
 

@@ -319,3 +319,23 @@ def test_an_object_that_is_elsewhere_than_its_symbols_say_is_not_placed(tmp_path
     table.write_text(re.sub(r" (walk|slow)", r" other_\1", text))
     tables = linetables.read(made.build, made.folder / "b", ["mm/rmap.o"], ["mm/rmap.c"])
     assert tables.refused == {"mm/rmap.o": "it is not in the kernel's image"}
+
+
+def test_a_weak_function_that_the_kernel_has_elsewhere_misleads_nobody(tmp_path: Path) -> None:
+    strong = "\nint limit(void);\nint limit(void)\n{\n\treturn 2;\n}\n"
+    weak = "\n__attribute__((weak))" + strong.replace("2", "1")[1:]
+    made = Program(tmp_path, {"mm/rmap.c": PATCHED + weak, "mm/leaf.c": LEAF + strong})
+    begin, end = made.code("walk")
+    (walk,) = (one for one in only(made.change()).functions if one.name == "walk")
+    assert (begin, end) in walk.ranges
+
+
+def test_a_section_without_a_place_is_said_and_its_lines_are_not_guessed(tmp_path: Path) -> None:
+    made = Program(tmp_path, {"mm/rmap.c": PATCHED})
+    table = made.build / "System.map"
+    text = re.sub(r"^\w+ T walk$", f"{1 << 40:016x} T walk", table.read_text("utf-8"), flags=re.M)
+    table.write_text(text + f"{1 << 41:016x} T walk\n", encoding="utf-8")
+    file = only(made.change())
+    assert "no place that all symbols agree on (.text)" in file.note
+    assert LineKind.CODE not in kinds(file).values()
+    assert kinds(file)[24] is LineKind.UNKNOWN

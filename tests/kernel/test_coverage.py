@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Coverage on the real kernel: what testcases claim to drive, and the founding series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rmaplab.cli.runs import builder
+from rmaplab.config.catalogue import Catalogue
+from rmaplab.pipeline import proven
+from rmaplab.pipeline.proven import ProvenWalker
+
+from .conftest import LabRun, lab
+
+LABS = ("configs/rmap.yaml", "configs/catalogue.yaml")
+SERIES = "patches/device-exclusive"
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The run folders of both labs, each cell recorded."""
+    return [
+        lab(
+            "run", name, "--accel", "tcg", "--coverage", output=tmp_path_factory.mktemp("cover")
+        ).folder
+        for name in LABS
+    ]
+
+
+@pytest.fixture(scope="session")
+def walkers(recorded: list[Path]) -> list[ProvenWalker]:
+    catalogue = Catalogue()
+    return proven.of_runs(recorded, catalogue, builder(catalogue, 0))
+
+
+def test_each_testcase_reaches_the_walkers_that_it_names(walkers: list[ProvenWalker]) -> None:
+    assert list(proven.claims(walkers)) == []
+
+
+def test_each_walker_is_run_by_one_that_names_it(walkers: list[ProvenWalker]) -> None:
+    assert [
+        one.walker.name for one in walkers if not one.proven and not one.walker.unreachable
+    ] == []
+
+
+def test_nobody_reaches_what_is_said_to_be_unreachable(walkers: list[ProvenWalker]) -> None:
+    assert [one.walker.name for one in walkers if one.walker.unreachable and one.others] == []
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> LabRun:
+    only = "guest=q35,settings=thp-never"
+    words = ("ab", LABS[0], "--series", SERIES, "--accel", "tcg", "--filter", only)
+    return lab(*words, output=tmp_path_factory.mktemp("ab"))
+
+
+def test_the_founding_series_is_run_by_its_own_testcases(compared: LabRun) -> None:
+    (found,) = compared.results["coverage"]
+    assert found["error"] == ""
+    assert found["incomplete"] == []
+    assert found["lines"]["run"] > found["lines"]["not run"]
+    rmap = next(file for file in found["files"] if file["path"] == "mm/rmap.c")
+    by = {one["name"]: one["by"] for one in rmap["functions"]}
+    assert "exclusive/mapcount" in by["page_make_device_exclusive_one"]
+    assert "control/empty" not in by["page_make_device_exclusive_one"]
