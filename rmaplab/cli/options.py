@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
 from rmaplab.log import log
 from rmaplab.model import Lab, LabOptions
-from rmaplab.pipeline import labs
+from rmaplab.pipeline import bases, labs
+from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.run import RunRequest
 from rmaplab.report.formats import FORMATS
 from rmaplab.selection import SAMPLES
@@ -112,6 +113,11 @@ archive_option = click.option(
     help=f"The public-inbox that has the Message-IDs of --series; by default ${online.VARIABLE}, "
     f"else {online.ARCHIVE}.",
 )  # fmt: skip
+base_option = click.option(
+    "--base", "on", default="", metavar="WHERE",
+    help="Find the tree that the series is for, and say why: auto tries the trees of the lab's "
+    "kernels; git:REPO, or git:REPO#PATTERN, its base-commit and a repository's tags.",
+)  # fmt: skip
 accept_option = click.option(
     "--accept", multiple=True, metavar="WHAT",
     help="Accept of a mailed series what the lab would not take by itself: the mails of a sender's "
@@ -160,6 +166,25 @@ class RunOptions:
     sample: str
     form: str
     confirm: int = 0
+    base: str = ""
+    notes: tuple[str, ...] = ()
+
+    def settled(self, builder: KernelBuilder) -> RunOptions:
+        """Return the options with the tree that ``--base`` finds.
+
+        Raises UserError for a word that is none, PatchError if the series applies nowhere.
+        """
+        if not self.base:
+            return self
+        if self.options.tree:
+            raise UserError("--base finds a tree and --tree names one: leave one of them out")
+        series = (self.options.series, *self.options.stacked) if self.options.series else ()
+        lab = labs.read(self.lab, builder.catalogue)
+        found = bases.choose(self.base, lab, series, self.options.accept, builder)
+        for line in found.said:
+            log.info(line)
+        options = replace(self.options, tree=found.tree)
+        return replace(self, options=options, base="", notes=found.said)
 
     def read(self, catalogue: Catalogue) -> Lab:
         """Return the lab that is asked for. Raises UserError as labs.read() does."""
@@ -178,6 +203,7 @@ class RunOptions:
             comparison=(labs.BASE, labs.PATCHED) if self.options.compared else None,
             options=self.options,
             confirm=self.confirm,
+            notes=self.notes,
         )
 
 
@@ -190,7 +216,7 @@ def _collected(
     def verb(
         *, lab: Path, accel: str, output: Path, jobs: int, expression: str, sample: str,
         postmortem: int | None, repeat: int | None, series: tuple[str, ...], archive: str,
-        form: str = "text", confirm: int = 0, **of_lab: Any,
+        form: str = "text", confirm: int = 0, on: str = "", **of_lab: Any,
     ) -> int:  # fmt: skip
         others = {name: of_lab.pop(name) for name in own}
         first, stacked = named_series(series, archive)
@@ -198,7 +224,7 @@ def _collected(
             compared=compared, memories=postmortem, repeat=repeat or 0, series=first,
             stacked=stacked, **of_lab,
         )  # fmt: skip
-        asked = RunOptions(lab, options, accel, output, jobs, expression, sample, form, confirm)
+        asked = RunOptions(lab, options, accel, output, jobs, expression, sample, form, confirm, on)
         return function(asked, **others)
 
     return verb
@@ -229,6 +255,7 @@ def run_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
         _onto_option,
         accept_option,
         archive_option,
+        base_option,
         series_option,
     )
 
@@ -243,6 +270,7 @@ def ab_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
         _confirm_option,
         accept_option,
         archive_option,
+        base_option,
         _ab_series_option,
     )
 

@@ -92,8 +92,11 @@ def ab(options: RunOptions) -> int:
 
 def _run(options: RunOptions) -> int:
     catalogue = Catalogue()
-    asked = options.request(options.read(catalogue), _again())
-    return show(run_pipeline.run(asked, builder(catalogue, 0)), options.form)
+    shop = builder(catalogue, 0)
+    settled = options.settled(shop)
+    command = _again(settled.options.tree if options.base else "")
+    asked = settled.request(settled.read(catalogue), command)
+    return show(run_pipeline.run(asked, shop), options.form)
 
 
 @click.command()
@@ -126,20 +129,26 @@ def report(run: Path, form: str, url: str, tester: str) -> int:
     return code
 
 
-def _again() -> tuple[str, ...]:
-    """Return the command line without a filter, to be run again with another one."""
+def _again(tree: str = "") -> tuple[str, ...]:
+    """Return the command line without a filter, to be run again with another one.
+
+    With ``tree`` it names the tree that was found, in the place of where to look for one.
+    """
     words = sys.argv[1:]
     kept: list[str] = []
     skip = False
     for word in words:
         if skip:
             skip = False
-        elif word == "--filter":
+        elif word == "--filter" or (tree and word == "--base"):
             skip = True
+        elif tree and word.startswith("--base="):
+            continue
         elif word.startswith("--series="):
             kept += ["--series", word.removeprefix("--series=")]
         elif not word.startswith("--filter="):
             kept.append(word)
+    kept += ["--tree", tree] if tree else []
     # run.json is UTF-8; an argument need not be.
     kept = [os.fsencode(word).decode("utf-8", "replace") for word in kept]
     return (program(), *kept)

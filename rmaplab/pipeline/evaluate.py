@@ -148,6 +148,7 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
     whole = len(record.cells) == size and record.is_whole
     stale = unmatched(expectations, cells) if whole and cells else ()
     remarks = (
+        *record.notes,
         *_allowlist_remarks(record, judged, whole),
         *_boot_remarks(judged),
         *_list_remarks(judged),

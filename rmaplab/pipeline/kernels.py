@@ -51,7 +51,7 @@ class KernelBuilder:
             looks: tuple[Callable[[], object], ...] = (
                 functools.partial(self._find, kernel.tree),
                 functools.partial(self._own_series, kernel),
-                functools.partial(self._load, kernel.onto),
+                functools.partial(self.series, kernel.onto),
             )
             for look in looks:
                 try:
@@ -79,8 +79,8 @@ class KernelBuilder:
         """
         if kernel not in self._kernels:
             series = self._own_series(kernel)
-            onto = self._load(kernel.onto)
-            self._kernels[kernel] = self._resolved(kernel, self._tree(kernel.tree), series, onto)
+            onto = self.series(kernel.onto)
+            self._kernels[kernel] = self._resolved(kernel, self.tree(kernel.tree), series, onto)
         return self._kernels[kernel]
 
     def resolve_all(self, lab: Lab) -> dict[str, ResolvedKernel]:
@@ -98,7 +98,7 @@ class KernelBuilder:
         series = self._saved_series(kernel, facts, folder)
         onto = replace(series, patches=series.patches[: facts.onto])
         own = replace(series, patches=series.patches[facts.onto :])
-        return self._resolved(kernel, tree or self._tree(kernel.tree), own, onto)
+        return self._resolved(kernel, tree or self.tree(kernel.tree), own, onto)
 
     def build(
         self,
@@ -133,16 +133,18 @@ class KernelBuilder:
             self._found[spec] = tree_source.find(spec, self.cache)
         return self._found[spec]
 
-    def _tree(self, spec: str) -> Tree:
+    def tree(self, spec: str) -> Tree:
+        """Return a tree, fetched once. Raises UserError and InfraError as tree.fetch() does."""
         if spec not in self._trees:
             self._trees[spec] = self._find(spec)()
         return self._trees[spec]
 
     def _own_series(self, kernel: Kernel) -> Series:
         """Return the series of a kernel, all those that it stacks as one."""
-        return series_source.stack([self._load(spec, kernel.accept) for spec in kernel.all_series])
+        return series_source.stack([self.series(spec, kernel.accept) for spec in kernel.all_series])
 
-    def _load(self, spec: str, accept: tuple[str, ...] = ()) -> Series:
+    def series(self, spec: str, accept: tuple[str, ...] = ()) -> Series:
+        """Return a series, read once. Raises UserError and InfraError as series.load() does."""
         key = spec, accept
         if key not in self._series:
             self._series[key] = series_source.load(spec, self.catalogue.root, accept, self.cache)

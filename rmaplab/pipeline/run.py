@@ -81,7 +81,8 @@ class RunRequest:
 
     ``options`` are those by which ``lab`` was made of its file, None if it was made otherwise.
     ``confirm`` is how often a row of an A/B that is worse is run again. The run's folder is made
-    below ``output``, unless ``folder`` names one. ``remember`` adds the run to the history.
+    below ``output``, unless ``folder`` names one.
+    ``remember`` adds the run to the history, ``notes`` are said in every report.
     """
 
     lab: Lab
@@ -96,6 +97,7 @@ class RunRequest:
     confirm: int = 0
     folder: RunFolder | None = None
     remember: bool = True
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ def _begin(
         narrowed=narrowing(asked.filter, asked.sample),
         options=asked.options,
         confirm=asked.confirm,
+        notes=asked.notes,
         id=uuid.uuid4().hex,
         directory=str(Path.cwd()),
     )

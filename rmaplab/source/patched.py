@@ -18,7 +18,7 @@ from rmaplab.errors import PatchError
 from rmaplab.log import log
 from rmaplab.model import Patch, Series, Tree
 from rmaplab.model.digest import digest_of
-from rmaplab.source import diff
+from rmaplab.source import diff, rejects
 from rmaplab.store.cache import Cache
 
 
@@ -42,7 +42,7 @@ def source_of(tree: Tree, series: Series, cache: Cache, onto: Series | None = No
             for name in onto.files if onto is not None else ():
                 _unshare(copy, name)
             for number, patch in enumerate(series.patches[first:], start=first + 1):
-                _apply(patch, copy, f"patch {number}/{len(series.patches)}")
+                apply(patch, copy, f"patch {number}/{len(series.patches)}")
             _check(tree.path, copy, series)
 
     return cache.entry("sources", key(tree, series), make) / "tree"
@@ -128,33 +128,51 @@ def _unshare(copy: Path, name: str) -> None:
         half.replace(path)
 
 
-def _apply(patch: Patch, copy: Path, place: str) -> None:
+def apply(patch: Patch, copy: Path, place: str) -> None:
+    """Apply a patch to the files of a folder.
+
+    Raises PatchError that says what stands where a hunk does not apply; ``place`` is the patch's
+    number.
+    """
     done = diff.apply(patch.diff, copy)
     if done.ok:
         return
+    hint = "is the series for this tree? rebase it, or name another tree with --tree or --base"
+    if diff.apply(patch.diff, copy, "--reverse", "--check").ok:
+        raise PatchError(
+            f"{place} does not apply: {patch.name} ({patch.subject})\n"
+            "  the tree has this change already",
+            hint="take the patch out, or name an older tree with --tree or --base",
+        )
     rejected = diff.apply(patch.diff, copy, "--reject", "--verbose")
-    where = list(_rejects(rejected.complaint)) or done.complaint.splitlines()
+    where = list(_rejects(rejected.complaint, copy)) or done.complaint.splitlines()
     raise PatchError(
         f"{place} does not apply: {patch.name} ({patch.subject})\n"
         + "\n".join(f"  {line}" for line in where),
-        hint="is the series for this tree? rebase it, or name another tree with --tree",
+        hint=hint,
     )
 
 
-def _rejects(said: str) -> Iterator[str]:
-    """Yield ``file, hunk #n at line m`` for each rejected hunk of git apply --reject --verbose."""
-    lines = dict[str, list[str]]()
+def _rejects(said: str, tree: Path) -> Iterator[str]:
+    """Yield what git apply --reject --verbose says of each hunk, with what stands in its place."""
+    places: dict[str, list[str]] = {}
+    numbers: dict[str, list[int]] = {}
     current = ""
     for line in said.splitlines():
         if match := re.match(r"error: patch failed: (.+):(\d+)$", line):
-            lines.setdefault(match[1], []).append(match[2])
+            places.setdefault(match[1], []).append(match[2])
         elif match := re.match(r"Applying patch (.+) with \d+ rejects?\.\.\.$", line):
             current = match[1]
         elif match := re.match(r"Rejected hunk #(\d+)\.$", line):
-            at = lines.get(current) or []
-            line_text = f" at line {at.pop(0)}" if at else ""
-            yield f"{current}: hunk #{match[1]}{line_text}"
+            numbers.setdefault(current, []).append(int(match[1]))
         elif match := re.match(
             r"error: (?!while searching)(.+: (?!patch does not apply).+)$", line
         ):
             yield match[1]
+    for name, some in numbers.items():
+        lines = list(rejects.said(tree, name, some))
+        yield from lines
+        if not lines:  # a name that git quotes
+            for number in some:
+                at = places.get(name) or []
+                yield f"{name}: hunk #{number}" + (f" at line {at.pop(0)}" if at else "")

@@ -10,6 +10,7 @@ and a git that is led astray by an object has nothing in reach.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import stat
@@ -37,6 +38,7 @@ _PLACE = "/repository"
 _DATA = ("HEAD", "FETCH_HEAD", "ORIG_HEAD", "index")
 """The files of a checkout that git reads; ``_SHARED`` are those of all its checkouts."""
 _SHARED = ("packed-refs", "shallow", "refs", "logs")
+_BLOB = re.compile(rb"([0-9a-f]{40,64}) blob (\d{1,12})\n")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # Values of a repository's configuration that name no program, and that git needs for its refs.
 _KEPT = r"^(extensions\.objectformat|branch\..*\.(merge|remote)|remote\..*\.fetch)$"
@@ -111,6 +113,67 @@ class Repository:
         if not done.ok:
             raise UserError(f"{self.place} has no range {commits!r}{_said(done.complaint)}")
         return done.answer
+
+    def tags(self, pattern: str = "*") -> list[str]:
+        """Return the tags that a pattern matches, the highest version first."""
+        done = self._git(
+            "for-each-ref", "--sort=-version:refname", "--format=%(refname:lstrip=2)",
+            "--end-of-options", "refs/tags",
+        )  # fmt: skip
+        if not done.ok:
+            raise UserError(f"{self.place}: git cannot list its tags{_said(done.complaint)}")
+        return [name for name in done.text.splitlines() if fnmatch.fnmatchcase(name, pattern)]
+
+    def has(self, commit: str) -> bool:
+        """Return whether the repository has a commit."""
+        return self._git("cat-file", "-e", f"{commit}^{{commit}}").ok
+
+    def is_ancestor(self, commit: str, ref: str) -> bool:
+        """Return whether a ref has a commit, as far as the repository's history goes."""
+        words = ("--is-ancestor", "--end-of-options", f"{commit}^{{commit}}", f"{ref}^{{commit}}")
+        return self._git("merge-base", *words).ok
+
+    def blobs(self, refs: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the ids of files by their paths, for each ref that the repository has."""
+        script = """\
+refs=(); while [ "$1" != -- ]; do refs+=("$1"); shift; done; shift
+for ref in "${refs[@]}"; do
+  printf 'ref %s\\0' "$ref"; git ls-tree -r -z --full-tree "$ref^{commit}" -- "$@" || exit
+done >/repository/out/answer
+"""
+        words = ["bash", "-c", script, "bash", *refs, "--", *(f":(literal){n}" for n in names)]
+        found: dict[str, dict[str, str]] = {}
+        with (
+            tempfile.TemporaryDirectory(prefix="rmaplab-git-") as scratch,
+            self._answered(words, Path(scratch)) as done,
+        ):
+            if not done.ok:
+                raise UserError(f"{self.place}: git cannot list files{_said(done.complaint)}")
+        current: dict[str, str] = {}
+        for line in done.answer.decode("utf-8", "surrogateescape").split("\0"):
+            about, tab, name = line.partition("\t")
+            if not tab and line.startswith("ref "):
+                current = found.setdefault(line.removeprefix("ref "), {})
+            elif tab and about.split(" ")[1:2] == ["blob"]:
+                current[name] = about.split(" ")[2]
+        return found
+
+    def contents(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Return files by their ids, which are not checked."""
+        script = "printf '%s\\n' \"$@\" | git cat-file --batch >/repository/out/answer"
+        with (
+            tempfile.TemporaryDirectory(prefix="rmaplab-git-") as scratch,
+            self._answered(["bash", "-c", script, "bash", *ids], Path(scratch)) as done,
+        ):
+            if not done.ok:
+                raise UserError(f"{self.place}: git cannot read files{_said(done.complaint)}")
+        found: dict[str, bytes] = {}
+        at = 0
+        while match := _BLOB.match(done.answer, at):
+            end = match.end() + int(match[2])
+            found[match[1].decode()] = done.answer[match.end() : end]
+            at = end + 1
+        return found
 
     def files(self) -> list[str]:
         """Return the paths of a checkout that git tracks, or would track, sorted.

@@ -113,6 +113,7 @@ class RunRecord:
     ``confirm`` is how often a row of an A/B that is worse is run again, ``again`` the ids of these
     repeats, which are not among ``cells``. ``id`` is the run's own, empty in an older record.
     ``not_recorded`` says why it was not recorded what the cells run, although the lab wants it.
+    ``notes`` are remarks for every report.
     """
 
     lab: Lab
@@ -135,6 +136,7 @@ class RunRecord:
     failure_code: ExitCode = ExitCode.INFRA
     confirm: int = 0
     again: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     id: str = ""
     not_recorded: str = ""
     schema_version: int = SCHEMA_VERSION
