@@ -95,6 +95,12 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "schema": (("schema results", "for check-jsonschema or an editor"),),
     "shell": (("shell configs/rmap.yaml --series my.mbox", "look around on the patched kernel"),),
+    "trees": (
+        (
+            "trees reports/20260131-120000-rmap reports/20260131-130000-mainline",
+            "what 7.3 skips that passes on 6.12",
+        ),
+    ),
 }
 """The examples by verb; ``new testcase`` for a verb of a group."""
 
