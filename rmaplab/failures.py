@@ -7,10 +7,13 @@ fail. Neither numbers nor places are part of the name, so that one mark speaks o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from rmaplab.model import CellResult, Outcome, Verdict
+from rmaplab.model import CellResult, Item, Outcome, Verdict
 from rmaplab.model.digest import digest_of
+
+MIXED = "mixed"
+"""The verdict of a side whose repeats differ."""
 
 
 def fingerprint(result: CellResult) -> str:
@@ -26,9 +29,18 @@ def fingerprint(result: CellResult) -> str:
     if len(splats) == 1 and not failed and result.outcome is Outcome.SPLAT:
         return splats[0]
     name = result.cell.testcase.name
-    return digest_of("failure", name, str(result.outcome), *splats, "", *failed)
+    parts = ("failure", name, str(result.outcome), *splats, "", *failed)
+    return digest_of(*(part.encode("utf-8", "surrogatepass") for part in parts))
 
 
-def of_cells(results: Sequence[CellResult]) -> tuple[str, ...]:
-    """Return the fingerprints of the failures of several cells, each once, in their order."""
-    return tuple(dict.fromkeys(filter(None, map(fingerprint, results))))
+def against(item: Item, results: Iterable[CellResult], base: str) -> list[CellResult]:
+    """Return the failures among an item's results that speak against a kernel.
+
+    ``base`` is the first kernel of an A/B, empty in a plain run. Its failures are the known ones
+    that patched is held against, unless its own repeats differ. In a plain run a failure that is
+    as expected speaks against nobody, though its repeats may differ from it.
+    """
+    failed = [one for one in results if one.judgement.verdict is Verdict.FAIL]
+    if base:
+        return [one for one in failed if one.cell.kernel != base or item.base == MIXED]
+    return [one for one in failed if not one.judgement.as_expected]

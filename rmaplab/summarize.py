@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from rmaplab import failures
 from rmaplab.errors import ExitCode
 from rmaplab.model import (
     Answer,
@@ -21,13 +22,18 @@ from rmaplab.model import (
     Counts,
     Item,
     ItemKind,
+    Mark,
+    Quarantine,
     RowKey,
     RunState,
     Standing,
     Summary,
     Verdict,
 )
+from rmaplab.quarantine import placed
 from rmaplab.stability import unstable
+
+_NO_QUARANTINE = Quarantine()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class RunEnd:
     ``asked`` is how many cells it was asked for, ``is_whole`` whether it came to its end.
     ``not_built`` are the kernels that were not built, and why. ``failure`` is the error that ended
     it before its end, with the exit code that the command had then. ``notes`` say what was tested.
+    ``quarantine`` and ``marks`` are what people said of its failures before.
     """
 
     name: str
@@ -46,12 +53,17 @@ class RunEnd:
     failure: str = ""
     failure_code: ExitCode = ExitCode.INFRA
     notes: tuple[str, ...] = ()
+    quarantine: Quarantine = _NO_QUARANTINE
+    marks: tuple[Mark, ...] = ()
 
 
 def summarize(end: RunEnd, results: Sequence[CellResult], comparison: Comparison | None) -> Summary:
     """Return the answer of a run, from its results and how it ended."""
     items = list(_kernels(end))
     measured = list(_cells(results) if comparison is None else _rows(results, comparison))
+    by_id = {result.cell.id: result for result in results}
+    base = "" if comparison is None else comparison.a
+    measured = list(placed(_named(measured, by_id, base, end.marks), by_id, end.quarantine))
     items += measured
     items += _run(end, results, measured)
     counts = _counts(end, results, comparison, items)
@@ -63,7 +75,7 @@ def summarize(end: RunEnd, results: Sequence[CellResult], comparison: Comparison
     rows = "" if comparison is None else comparison_tally(comparison)
     cells = tally(results)
     return Summary(
-        state, answer, code, _headline(state, answer, why, [rows or cells, *end.notes]), why,
+        state, answer, code, _headline(state, answer, why, items, [rows or cells, *end.notes]), why,
         counts, tuple(items), compared, cells, rows, end.notes,
     )  # fmt: skip
 
@@ -176,6 +188,23 @@ def _rows(results: Sequence[CellResult], comparison: Comparison) -> Iterator[Ite
         )  # fmt: skip
 
 
+def _named(
+    items: Iterable[Item], results: Mapping[str, CellResult], base: str, marks: Sequence[Mark]
+) -> Iterator[Item]:
+    """Yield the items, those that are bad with their failures' fingerprints, and their marks."""
+    known = {mark.fingerprint: mark for mark in marks}
+    for item in items:
+        if item.standing is not Standing.BAD:
+            yield item
+            continue
+        cells = [results[name] for name in item.cells if name in results]
+        found = map(failures.fingerprint, failures.against(item, cells, base))
+        names = tuple(dict.fromkeys(filter(None, (item.fingerprint, *found))))
+        said = "; ".join(known[name].phrase for name in names if name in known)
+        why = f"{item.why} ({said})".strip() if said else item.why
+        yield replace(item, failures=names, why=why, marked=said)
+
+
 def _run(end: RunEnd, results: Sequence[CellResult], measured: Sequence[Item]) -> Iterator[Item]:
     """Yield what is red about the run itself: it did not come to its end, or tested nothing."""
     of = f"{len(results)} of {_number(end.asked, 'cell')}"
@@ -185,9 +214,14 @@ def _run(end: RunEnd, results: Sequence[CellResult], measured: Sequence[Item]) -
         return
     elif not end.is_whole:
         yield Item(ItemKind.RUN, Standing.ERROR, end.name, f"interrupted after {of}")
-    elif all(item.standing is Standing.SKIPPED for item in measured):
+    elif all(item.standing in _UNTESTED for item in measured):
         why = "every cell was skipped" if results else "no cell was run"
+        if any(item.standing is Standing.QUARANTINED for item in measured):
+            why = "all that was not skipped is in quarantine"
         yield Item(ItemKind.RUN, Standing.ERROR, end.name, f"nothing was tested: {why}")
+
+
+_UNTESTED = frozenset({Standing.SKIPPED, Standing.QUARANTINED})
 
 
 # -- what follows from them ----------------------------------------------------------------------
@@ -254,13 +288,18 @@ def _why(items: Sequence[Item]) -> Iterator[str]:
             yield _number(count, noun)
 
 
-def _headline(state: RunState, answer: Answer, why: Sequence[str], said: Sequence[str]) -> str:
+def _headline(
+    state: RunState, answer: Answer, why: Sequence[str], items: Iterable[Item], said: Sequence[str]
+) -> str:
     """Return the answer in one line."""
-    because, counted = ", ".join(why), "; ".join(said)
+    held = [item for item in items if item.quarantine]
+    bad = sum(item.standing is Standing.QUARANTINED for item in held)
+    quarantine = [f"in quarantine: {len(held)}, {bad} of them bad"] if held else []
+    because, counted = ", ".join(why), "; ".join([*said[:1], *quarantine, *said[1:]])
     if state is not RunState.COMPLETE:
         return f"no answer, {state} run: {because}; {counted}"
     if answer is Answer.GOOD:
-        return f"good: {counted}"
+        return f"good{f', but for {bad} in quarantine' if bad else ''}: {counted}"
     return f"{'bad' if answer is Answer.BAD else 'no answer'}: {because}; {counted}"
 
 

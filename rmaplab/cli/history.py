@@ -90,9 +90,9 @@ def add(runs: Sequence[Path]) -> None:
 @click.option("--reason", required=True, help="Why it is no bug of the kernel's.")
 @click.option("--owner", default="", metavar="WHO", help="Who says so. Default: the user's name.")
 def invalid(failure: str, reason: str, owner: str) -> None:
-    """Mark a failure as no bug of the kernel's; it is a false alarm from now on.
+    """Mark a failure as no bug of the kernel's; every report that has it says so from now on.
 
-    A mark changes no verdict.
+    A mark changes no verdict: a lab's quarantine keeps a row from failing a run.
     """
     fingerprint = _fingerprint(failure)
     if not reason.strip():
@@ -133,7 +133,10 @@ def marks(form: str) -> None:
 
 def _fingerprint(text: str) -> str:
     if not _FINGERPRINT.fullmatch(text):
-        raise UserError(f"{text!r} is no fingerprint: it has 12 or 16 hex digits")
+        raise UserError(
+            f"{text!r} is no fingerprint: it has 12 or 16 hex digits",
+            hint="reports say it of what is red: failure 0123456789abcdef",
+        )
     return text
 
 

@@ -27,6 +27,7 @@ from rmaplab.pipeline import holding, labs
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import KernelBuilder
+from rmaplab.pipeline.remember import note_marks
 from rmaplab.report import terminal
 from rmaplab.report.formats import FORMATS, FormatOptions
 from rmaplab.store import cellfiles, inuse
@@ -121,7 +122,9 @@ def resume(run: Path, jobs: int, form: str) -> int:
 )  # fmt: skip
 def report(run: Path, form: str, url: str, tester: str) -> int:
     """Judge a saved run again and write its reports; starts no guest."""
-    evaluation = evaluate(RunFolder.open(run))
+    folder = RunFolder.open(run)
+    note_marks(folder, Cache())
+    evaluation = evaluate(folder)
     write_reports(evaluation)
     code = show(evaluation, form, FormatOptions(url, tester))
     for change in holding.of_lab(evaluation.record, Catalogue()):
@@ -184,6 +187,8 @@ def show(evaluation: Evaluation, form: str, options: FormatOptions = _NO_OPTIONS
         log.warn(f"{where}: this expectation speaks of no cell: {known.testcase}")
     for remark in evaluation.remarks:
         log.warn(remark)
+    terminal.show_quarantined(evaluation.summary)
+    terminal.show_failures(evaluation.summary)
     log.stdout.print(f"report: {evaluation.folder.path / 'report.html'}", markup=False)
     terminal.show_answer(evaluation.summary)
     return evaluation.exit_code

@@ -30,6 +30,7 @@ from rmaplab.model import (
     Limit,
     MemoryDumpPolicy,
     Outcome,
+    QuarantineEntry,
     Verdict,
 )
 from rmaplab.model.regex import fault
@@ -65,8 +66,11 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
     )
     matrix.check_exclusions(document, axes)
     inclusions = matrix.inclusions(document, axes, catalogue)
-    _check_expectations(document, axes, inclusions)
+    _check_names(document, "expect", axes, inclusions)
+    _check_splats(document)
+    _check_names(document, "quarantine", axes, inclusions)
     _check_allowances(document)
+    _check_days(document)
     _check_limits(document)
     if entry is None:
         document.check()
@@ -101,6 +105,7 @@ def read(path: Path, catalogue: Catalogue) -> Lab:
         audit=entry.audit,
         ledger=entry.ledger,
         allowances=_allowances(document, entry.allow),
+        quarantine=_quarantine(document, entry.quarantine),
         postmortem=_keep_memory(entry.postmortem),
         limits=_limits(document, entry.limits),
         coverage=_coverage(entry.coverage),
@@ -169,22 +174,26 @@ def _check_rows(document: Document, lab: Lab) -> None:
         document.complain(place, "the matrix is empty: every combination is left out")
 
 
-def _check_expectations(document: Document, axes: Axes, inclusions: Sequence[Inclusion]) -> None:
-    """Complain of a pattern that matches nothing of the lab: what it expects would never be."""
+def _check_names(document: Document, key: str, axes: Axes, inclusions: Sequence[Inclusion]) -> None:
+    """Complain of a pattern that matches nothing of the lab: its entry would say nothing."""
     guests = [*axes.guests, *(guest for one in inclusions for guest in one.guests)]
     testcases = [*axes.testcases, *(testcase for one in inclusions for testcase in one.testcases)]
     known = matrix.names(replace(axes, guests=tuple(guests), testcases=tuple(testcases)))
     known["settings"] += [s.name for one in inclusions for s in one.settings]
     known["device"] = [*_device_sets(axes, inclusions, guests)]
-    for number, entry in items(document.value, "expect", dict):
-        where: Location = ("expect", number)
+    for number, _ in items(document.value, key, dict):
+        where: Location = (key, number)
         for field in FIELDS:
             # Without names there is another mistake, and all of them would be unknown.
             if known[field]:
                 matrix.pick(document, (*where, field), f"{field} of this lab", known[field])
+
+
+def _check_splats(document: Document) -> None:
+    for number, entry in items(document.value, "expect", dict):
         splat = entry.get("splat")
         if isinstance(splat, str):
-            _check_pattern(document, (*where, "splat"), splat)
+            _check_pattern(document, ("expect", number, "splat"), splat)
 
 
 def _device_sets(
@@ -204,15 +213,21 @@ def _check_pattern(document: Document, where: Location, pattern: str) -> None:
 
 def _check_allowances(document: Document) -> None:
     for number, entry in items(document.value, "allow", dict):
-        pattern, kind, until = (entry.get(key) for key in ("pattern", "kind", "until"))
+        pattern, kind = entry.get("pattern"), entry.get("kind")
         if isinstance(pattern, str):
             _check_pattern(document, ("allow", number, "pattern"), pattern)
         if isinstance(kind, str) and kind and kind not in KINDS:
             document.complain(
                 ("allow", number, "kind"), f"unknown kind {kind!r}{near_miss(kind, KINDS)}"
             )
-        if isinstance(until, str) and until and not _is_day(until):
-            document.complain(("allow", number, "until"), f"not a date like 2027-01-31: {until!r}")
+
+
+def _check_days(document: Document) -> None:
+    for key in ("allow", "quarantine"):
+        for number, entry in items(document.value, key, dict):
+            until = entry.get("until")
+            if isinstance(until, str) and until and not _is_day(until):
+                document.complain((key, number, "until"), f"not a date like 2027-01-31: {until!r}")
 
 
 def _check_limits(document: Document) -> None:
@@ -252,6 +267,25 @@ def _allowances(document: Document, entries: Sequence[schema.AllowEntry]) -> tup
             reason=entry.reason,
             until=str(entry.until),
             line=document.line(("allow", number)),
+        )
+        for number, entry in enumerate(entries)
+    )
+
+
+def _quarantine(
+    document: Document, entries: Sequence[schema.QuarantineEntry]
+) -> tuple[QuarantineEntry, ...]:
+    return tuple(
+        QuarantineEntry(
+            testcase=tuple(entry.testcase),
+            guest=tuple(entry.guest),
+            settings=tuple(entry.settings),
+            device=tuple(entry.device),
+            outcomes=tuple(Outcome(one) for one in entry.outcome),
+            reason=entry.reason,
+            owner=entry.owner,
+            until=str(entry.until),
+            line=document.line(("quarantine", number)),
         )
         for number, entry in enumerate(entries)
     )

@@ -134,6 +134,23 @@ class AllowEntry(_Model):
     until: str | date = ""
 
 
+class QuarantineEntry(_Model):
+    """One entry of a lab file's ``quarantine``: failures that fail no run until a day."""
+
+    testcase: Patterns
+    guest: Patterns = list(ANY)
+    settings: Patterns = list(ANY)
+    device: Patterns = list(ANY)
+    outcome: Annotated[
+        list[Literal["completed", "timeout", "hang"]],
+        BeforeValidator(_listed, json_schema_input_type=str | list[str]),
+        Field(min_length=1),
+    ] = ["completed"]
+    reason: Annotated[str, Field(min_length=1)]
+    owner: Annotated[str, Field(min_length=1)]
+    until: Annotated[str, Field(min_length=1)] | date
+
+
 _KEEP = MemoryDumpPolicy()
 
 
@@ -188,6 +205,7 @@ class LabFile(_Model):
     coverage: bool | None = None
     expect: list[ExpectEntry] = []
     allow: list[AllowEntry] = []
+    quarantine: list[QuarantineEntry] = []
     limits: dict[Pattern, Annotated[int | str, BeforeValidator(_limit)]] = {}
     postmortem: (
         Annotated[

@@ -226,6 +226,48 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """A place of the matrix whose failures fail no run for a while: a ``quarantine`` entry.
+
+    The name fields are shell patterns. ``outcomes`` are the ends that it is about: a cell that ends
+    otherwise fails the run. ``until`` is the last day (ISO 8601, UTC) on which it holds, ``owner``
+    who looks after it.
+    """
+
+    testcase: tuple[str, ...]
+    guest: tuple[str, ...]
+    settings: tuple[str, ...]
+    device: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    reason: str
+    owner: str
+    until: str
+    line: int
+
+    @property
+    def patterns(self) -> dict[str, tuple[str, ...]]:
+        """The shell patterns by field, for ``selects``."""
+        return {
+            "guest": self.guest,
+            "settings": self.settings,
+            "device": self.device,
+            "testcase": self.testcase,
+        }
+
+    def holds(self, day: str) -> bool:
+        """Return whether the entry holds on a day; ISO 8601 sorts by time."""
+        return bool(day) and day <= self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A lab's quarantine on the day on which a run began: judging it later changes nothing."""
+
+    entries: tuple[QuarantineEntry, ...] = ()
+    day: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryDumpPolicy:
     """How many memories of guests that complained, hung or died a run keeps (docs/postmortem.md).
 
@@ -330,6 +372,7 @@ class Lab:
     audit: bool = True
     ledger: bool = True
     allowances: tuple[Allowance, ...] = ()
+    quarantine: tuple[QuarantineEntry, ...] = ()
     postmortem: MemoryDumpPolicy = MemoryDumpPolicy()
     limits: tuple[Limit, ...] = ()
     coverage: CoveragePolicy = CoveragePolicy()

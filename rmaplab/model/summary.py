@@ -33,10 +33,15 @@ class Answer(enum.StrEnum):
 
 
 class Standing(enum.StrEnum):
-    """Name what one item says. BAD speaks against the kernel, ERROR says that nobody knows."""
+    """Name what one item says. BAD speaks against the kernel, ERROR says that nobody knows.
+
+    QUARANTINED would be BAD, but for an entry of the lab's quarantine: it fails no run, and no
+    report calls it a pass.
+    """
 
     BAD = "bad"
     ERROR = "error"
+    QUARANTINED = "quarantined"
     FIXED = "fixed"
     KNOWN = "known"
     PASSED = "passed"
@@ -66,7 +71,9 @@ class Item:
     ``name`` is a testcase, a splat's title, a kernel, or the lab. ``kernel`` is empty for a row.
     ``why`` is the reason, ``known`` the lab file's reason for a known failure. ``cells`` are the
     ids of the cells that it is about, ``base`` and ``patched`` a row's verdicts, or a splat's
-    kernels, ``fingerprint`` a splat's.
+    kernels, ``fingerprint`` a splat's. ``failures`` are the fingerprints of what speaks against the
+    kernel, ``marked`` says who called them invalid, and why; ``quarantine`` says until when the
+    place is in quarantine, whose it is, and why.
     """
 
     kind: ItemKind
@@ -84,6 +91,9 @@ class Item:
     known: str = ""
     cells: tuple[str, ...] = ()
     fingerprint: str = ""
+    failures: tuple[str, ...] = ()
+    marked: str = ""
+    quarantine: str = ""
 
     @property
     def place(self) -> str:
@@ -97,7 +107,9 @@ class Item:
 
     @property
     def what(self) -> str:
-        """Give the change of a row, else the standing."""
+        """Give the change of a row, else the standing; of one in quarantine its standing."""
+        if self.standing is Standing.QUARANTINED:
+            return str(self.standing)
         return str(self.change or self.standing)
 
     @property
@@ -162,6 +174,12 @@ class Summary:
     def red(self) -> tuple[Item, ...]:
         """The items that speak against the kernel or the run, the gravest first."""
         return tuple(sorted((i for i in self.items if i.standing.is_red), key=gravity))
+
+    @property
+    def quarantined(self) -> tuple[Item, ...]:
+        """The items that are in quarantine, those that would be red first."""
+        found = (item for item in self.items if item.quarantine)
+        return tuple(sorted(found, key=lambda one: one.standing is not Standing.QUARANTINED))
 
 
 _KINDS = tuple(ItemKind)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from rmaplab.errors import ExitCode, InfraError, Interrupted, KernelError, RmaplabError
 from rmaplab.log import log
 from rmaplab.pipeline.evaluate import Evaluation, Observations, evaluate, write_reports
-from rmaplab.pipeline.remember import remember
+from rmaplab.pipeline.remember import note_marks, remember
 from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder, RunRecord, now
 
@@ -86,6 +86,8 @@ def finish(
     """Note the end of a run, judge it, write its reports, and add it to a cache's history."""
     record.ended = now()
     folder.write_record(record)
+    if history is not None:
+        note_marks(folder, history)
     evaluation = evaluate(folder, seen)
     write_reports(evaluation)
     if history is not None and remember(evaluation, history):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from rmaplab import quarantine
 from rmaplab.collect.observe import observe
 from rmaplab.compare import compare
 from rmaplab.errors import ExitCode
@@ -17,6 +18,7 @@ from rmaplab.model import (
     Comparison,
     Expectation,
     FindingKind,
+    Mark,
     Observation,
     Summary,
     Unstable,
@@ -28,7 +30,7 @@ from rmaplab.report import html, junit, results
 from rmaplab.report import summary as summary_page
 from rmaplab.report.reported import ReportedRun
 from rmaplab.stability import unstable
-from rmaplab.store import cellfiles
+from rmaplab.store import cellfiles, marksfile
 from rmaplab.store.runfolder import RunFolder, RunRecord, planned
 from rmaplab.summarize import RunEnd, summarize
 
@@ -150,6 +152,7 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
     remarks = (
         *record.notes,
         *_allowlist_remarks(record, judged, whole),
+        *_quarantine_remarks(record, judged, whole),
         *_boot_remarks(judged),
         *_list_remarks(judged),
         *postrun.remarks,
@@ -159,13 +162,13 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
         *holding.of_folder(folder, record),
     )
     reached = coverage.of_run(folder, record, cells, spoilt)
-    summary = summarize(_end(record), judged, comparison)
+    summary = summarize(_end(record, marksfile.read(folder)), judged, comparison)
     return Evaluation(
         folder, ReportedRun(record, tuple(judged), comparison, summary, remarks, reached), stale
     )
 
 
-def _end(record: RunRecord) -> RunEnd:
+def _end(record: RunRecord, marks: tuple[Mark, ...]) -> RunEnd:
     """Return how a run ended, apart from its cells."""
     return RunEnd(
         name=record.lab.name,
@@ -175,6 +178,8 @@ def _end(record: RunRecord) -> RunEnd:
         failure=record.failure,
         failure_code=record.failure_code,
         notes=tuple(_notes(record)),
+        quarantine=record.quarantine,
+        marks=marks,
     )
 
 
@@ -201,6 +206,20 @@ def _allowlist_remarks(
             yield f"{where}: expired after {entry.until}: it allows nothing any more"
         if entry in idle:
             yield f"{where}: matches no splat of this run"
+
+
+def _quarantine_remarks(
+    record: RunRecord, judged: Sequence[CellResult], whole: bool
+) -> Iterator[str]:
+    """Return the entries that hold no more, and after a whole run those that speak of no cell."""
+    over = quarantine.ended(record.quarantine)
+    unused_ones = quarantine.idle(record.quarantine, judged) if whole and judged else ()
+    for entry in record.quarantine.entries:
+        where = f"{record.lab.path}:{entry.line}: quarantine of {', '.join(entry.testcase)}"
+        if entry in over:
+            yield f"{where}: ended after {entry.until}: due again, {entry.owner}: {entry.reason}"
+        if entry in unused_ones:
+            yield f"{where}: speaks of no cell of this run"
 
 
 def _deltas(folder: RunFolder, result: CellResult) -> dict[str, int | None]:

@@ -84,3 +84,9 @@ def _of_entries(lab: Lab, whole: Plan, day: str) -> Iterator[str]:
                 f"{lab.path}:{entry.line}: allow {entry.pattern!r}: expired after {entry.until}: "
                 "it allows nothing any more"
             )
+    for held in lab.quarantine:
+        if not held.holds(day):
+            yield (
+                f"{lab.path}:{held.line}: quarantine of {', '.join(held.testcase)}: ended after "
+                f"{held.until}: due again, {held.owner}"
+            )

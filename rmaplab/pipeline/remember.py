@@ -15,12 +15,12 @@ from rmaplab.model import (
     PastPlace,
     PastRun,
     Standing,
-    Verdict,
 )
 from rmaplab.model.digest import digest_of
 from rmaplab.pipeline.evaluate import Evaluation
+from rmaplab.store import marksfile
 from rmaplab.store.cache import Cache
-from rmaplab.store.runfolder import KernelFacts, RunRecord
+from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord
 from rmaplab.store.verdicts import VerdictStore
 from rmaplab.trend import EXACT
 
@@ -36,6 +36,20 @@ def remember(evaluation: Evaluation, cache: Cache) -> str:
     kernels = {name: kernel_of(record, facts) for name, facts in record.kernels.items()}
     cells = list(_cells(evaluation, kernels))
     return VerdictStore(cache).add(_run(evaluation), kernels.values(), cells)
+
+
+def note_marks(folder: RunFolder, cache: Cache) -> None:
+    """Put the marks of the history into a run's folder.
+
+    The folder of a run that the history does not have keeps those of its own beside them.
+    """
+    store = VerdictStore(cache)
+    if not store.path.exists():
+        return
+    found = {mark.fingerprint: mark for mark in store.marks()}
+    if run_uid(folder.read_record()) not in {run.uid for run in store.runs().values()}:
+        found = {mark.fingerprint: mark for mark in marksfile.read(folder)} | found
+    marksfile.write(folder, list(found.values()))
 
 
 def run_uid(record: RunRecord) -> str:
@@ -115,28 +129,17 @@ def _cells(evaluation: Evaluation, kernels: Mapping[str, PastKernel]) -> Iterato
         )
 
 
-_AGAINST = frozenset({Standing.BAD})
+_AGAINST = frozenset({Standing.BAD, Standing.QUARANTINED})
 _OF_CELLS = frozenset({ItemKind.ROW, ItemKind.CELL, ItemKind.REPEATS})
 
 
 def alarms_of(evaluation: Evaluation) -> frozenset[str]:
-    """Return the ids of the cells whose failure speaks against a kernel.
-
-    In an A/B these are patched's of a row that is worse, and base's where its repeats differ.
-    """
-    failed = {
-        result.cell.id: result
-        for result in evaluation.results
-        if result.judgement.verdict is Verdict.FAIL
-    }
+    """Return the ids of the cells whose failure speaks against a kernel."""
+    results = {result.cell.id: result for result in evaluation.results}
     base = evaluation.comparison.a if evaluation.comparison is not None else ""
-    found = set()
-    for item in evaluation.summary.items:
-        if item.kind in _OF_CELLS and item.standing in _AGAINST:
-            for name in item.cells:
-                result = failed.get(name)
-                if result is None or (result.judgement.as_expected and not base):
-                    continue
-                if result.cell.kernel != base or item.base == "mixed":
-                    found.add(name)
-    return frozenset(found)
+    return frozenset(
+        failure.cell.id
+        for item in evaluation.summary.items
+        if item.kind in _OF_CELLS and item.standing in _AGAINST
+        for failure in failures.against(item, (results[name] for name in item.cells), base)
+    )

@@ -32,6 +32,9 @@ def github(run: ReportedRun) -> Iterator[str]:
     if len(red) > MAX_ANNOTATIONS:
         rest = len(red) - MAX_ANNOTATIONS + 1
         yield annotation("error", f"{rest} more in summary.md and report.html", title="rmaplab")
+    held = [one for one in run.summary.quarantined if one.standing is Standing.QUARANTINED]
+    for item in held[:MAX_ANNOTATIONS]:  # GitHub shows as many warnings as errors
+        yield annotation("warning", _line(item.phrase), title=_title(item))
 
 
 def code_quality(run: ReportedRun) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rmaplab.errors import ExitCode
-from rmaplab.model import Answer, Item, Splat, Summary
+from rmaplab.model import Answer, Item, Splat, Standing, Summary
 from rmaplab.report import summary as summary_page
 from rmaplab.report.markdown import shortened
 from rmaplab.report.reported import ReportedRun
@@ -36,7 +36,7 @@ def patchwork(run: ReportedRun, url: str = "") -> str:
 
 def _patchwork_state(summary: Summary) -> str:
     if summary.answer is Answer.GOOD:
-        return "success"
+        return "warning" if Standing.QUARANTINED in summary.counts.standings else "success"
     return "fail" if summary.exit_code in {ExitCode.REGRESSION, ExitCode.BUILD} else "warning"
 
 
@@ -58,7 +58,7 @@ def github(run: ReportedRun, url: str = "") -> str:
 
 def _conclusion(summary: Summary) -> str:
     if summary.answer is Answer.GOOD:
-        return "success"
+        return "neutral" if Standing.QUARANTINED in summary.counts.standings else "success"
     return "cancelled" if summary.exit_code is ExitCode.INTERRUPTED else "failure"
 
 

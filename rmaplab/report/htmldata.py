@@ -66,6 +66,8 @@ def _of_repeats(members: Sequence[Item]) -> Item:
         ItemKind.CELL, worst.standing, worst.name, worst.why, kernel=worst.kernel,
         guest=worst.guest, settings=worst.settings, device=worst.device, known=worst.known,
         cells=tuple(dict.fromkeys(name for one in members for name in one.cells)),
+        failures=tuple(dict.fromkeys(name for one in members for name in one.failures)),
+        quarantine=worst.quarantine,
     )  # fmt: skip
 
 
@@ -83,9 +85,11 @@ def _row(item: Item, index: Mapping[str, int], pool: Pool) -> dict[str, Any]:
         "what": item.what,
         "cells": [index[one] for one in item.cells if one in index],
     }
-    for name in ("kernel", "device", "why", "known", "base", "patched"):
+    for name in ("kernel", "device", "why", "known", "base", "patched", "quarantine"):
         if value := getattr(item, name):
             row[name] = pool.line(value)
+    if item.failures:
+        row["failures"] = pool.lines(item.failures)
     return row
 
 

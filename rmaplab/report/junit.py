@@ -202,6 +202,8 @@ class _Cases:
     def _output(self, item: Item, results: Sequence[CellResult]) -> str:
         lines = [f"{item.base} -> {item.patched}: {item.what}"] if item.base else []
         lines += [item.why] if item.why and not item.standing.is_red else []
+        lines += [f"failure {name}" for name in item.failures]
+        lines += [item.quarantine] if item.quarantine not in item.why else []
         row = self._rows.get((item.name, item.settings, item.guest, item.device))
         if item.kind is ItemKind.ROW and row is not None:
             lines += [counter.phrase for counter in row.counters]
@@ -241,6 +243,8 @@ def _colour(case: TestCase, item: Item, of_type: str, text: str) -> None:
             if item.change is not None:
                 message = f"{item.change}: {message}"
             case.add_failure_info(message=message, output=text, failure_type=clean(of_type))
+        case Standing.QUARANTINED:
+            case.add_skipped_info(message=f"quarantined: {message}", output=text)
         case Standing.KNOWN:
             known = clean(_first_line(item.known)) or "base fails, too"
             case.add_skipped_info(message=f"known failure: {known}", output=text)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rmaplab.model import CellResult, Item, ItemKind, Verdict
+from rmaplab.model import CellResult, Item, ItemKind, Standing, Verdict
 from rmaplab.report.reported import ReportedRun
 from rmaplab.report.results import summary_facts
 from rmaplab.store.runfolder import KernelFacts
@@ -24,6 +24,7 @@ ORIGIN = "rmaplab"
 MAX_EXCERPT = 16384
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"git:(https://[^#]+)")
+_OF_CODE = {"code": True}
 _STATUS = {
     Verdict.PASS: "PASS",
     Verdict.FAIL: "FAIL",
@@ -144,7 +145,16 @@ def _known(run: ReportedRun, names: _Names) -> Iterator[tuple[dict[str, Any], di
         if known := result.judgement.known:
             issue = _issue(names, known, known)
             yield issue, _incident(names, issue, result.cell.id)
+    for item in run.summary.quarantined:
+        for cell in item.cells if item.standing is Standing.QUARANTINED else ():
+            if results[cell].judgement.verdict is not Verdict.PASS:
+                issue = _issue(names, item.quarantine, item.quarantine, {"harness": True})
+                yield issue, _incident(names, issue, cell)
     for item in run.summary.items:
+        for cell in item.cells if item.marked else ():
+            if results[cell].judgement.verdict is Verdict.FAIL:
+                issue = _issue(names, item.marked, item.marked, _INVALID)
+                yield issue, _incident(names, issue, cell)
         if item.kind is ItemKind.SPLAT:
             issue = _issue(names, item.fingerprint, item.name)
             for cell in _showing(item, list(results.values())):
@@ -159,13 +169,19 @@ def _showing(item: Item, results: Sequence[CellResult]) -> Iterator[str]:
             yield result.cell.id
 
 
-def _issue(names: _Names, key: str, comment: str) -> dict[str, Any]:
+_INVALID = {"code": False, "tool": False, "harness": False}
+"""The culprits of an issue that is none, by KCIDB's schema."""
+
+
+def _issue(
+    names: _Names, key: str, comment: str, culprit: Mapping[str, bool] = _OF_CODE
+) -> dict[str, Any]:
     return {
         "id": names.issue(key),
         "version": 1,
         "origin": names.origin,
         "comment": _clean(comment),
-        "culprit": {"code": True},
+        "culprit": dict(culprit),
     }
 
 

@@ -24,6 +24,7 @@ def render(run: ReportedRun, tester: str = "") -> str:
         _wrapped(run.summary.headline),
         [line for splat in _new_splats(run) for line in _splat(run, splat)],
         _listed("Red:", [i for i in run.summary.red if i.kind is not ItemKind.SPLAT]),
+        _listed("Bad, but in quarantine:", _of(run, Standing.QUARANTINED)),
         _listed("Fixed:", _of(run, Standing.FIXED)),
         _listed("Known to fail, and no news:", _of(run, Standing.KNOWN)),
         [line for remark in run.remarks for line in _wrapped(remark, "note: ")],

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from rmaplab.model import CellResult, ComparedSplat, SavedMemory, Summary
+from rmaplab.model import CellResult, ComparedSplat, Item, SavedMemory, Summary
 from rmaplab.model.coverage import Reach, SeriesCoverage
 from rmaplab.report.reported import ReportedRun
 from rmaplab.stability import unstable
@@ -61,8 +61,13 @@ def summary_facts(summary: Summary) -> dict[str, Any]:
         "why": list(summary.why),
         "notes": list(summary.notes),
         "counts": dataclasses.asdict(summary.counts),
-        "red": [{**dataclasses.asdict(item), "phrase": item.phrase} for item in summary.red],
+        "red": [_item(item) for item in summary.red],
+        "quarantined": [_item(item) for item in summary.quarantined],
     }
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {**dataclasses.asdict(item), "phrase": item.phrase}
 
 
 def kernel_facts(facts: KernelFacts) -> dict[str, Any]:

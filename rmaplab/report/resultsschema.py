@@ -56,6 +56,7 @@ class SummaryFacts(_Facts):
     notes: list[str]
     counts: _of(Counts, "CountFacts")  # type: ignore[valid-type]
     red: list[ItemFacts]  # type: ignore[valid-type]
+    quarantined: list[ItemFacts]  # type: ignore[valid-type]
 
 
 class KernelFacts(_Facts):

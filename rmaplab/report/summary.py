@@ -37,6 +37,7 @@ def _blocks(run: ReportedRun) -> Iterator[list[str]]:
     yield _red(run)
     if run.comparison is not None:
         yield from _splats(run.comparison)
+    yield _quarantined(run)
     yield _by_standing(run, Standing.FIXED, "fixed")
     yield _by_standing(run, Standing.KNOWN, "known to fail")
     if run.comparison is not None:
@@ -113,6 +114,19 @@ def _by_standing(run: ReportedRun, standing: Standing, word: str) -> list[str]:
     ]
     lines = table(("testcase", "what", noun, "why", "known as"), rows)
     return folded(f"{len(found)} {noun} {word}", lines)
+
+
+def _quarantined(run: ReportedRun) -> list[str]:
+    """Return the table of what is in quarantine, also of what passed there; it is not folded."""
+    rows = [
+        (some[0].name, some[0].what, len(some), _where(some), shortened(_quarantine(some[0])))
+        for some in _alike(run.summary.quarantined)
+    ]
+    return table(("in quarantine", "what", "items", "where", "why"), rows)
+
+
+def _quarantine(item: Item) -> str:
+    return item.why if item.quarantine in item.why else item.quarantine
 
 
 def _numbers(comparison: Comparison) -> list[str]:

@@ -16,6 +16,7 @@ from rmaplab.model import (
     Change,
     Comparison,
     ComparisonRow,
+    Item,
     Summary,
     Unstable,
     Verdict,
@@ -81,6 +82,36 @@ def show_answer(summary: Summary) -> None:
     """Print the answer in one line, the last one of a run."""
     style = {Answer.GOOD: "good", Answer.BAD: "bad"}.get(summary.answer, "odd")
     log.stdout.print(f"[{style}]{escape(printable(summary.headline))}[/]")
+
+
+def show_quarantined(summary: Summary) -> None:
+    """Show what is in quarantine, also what passed there, a line for each way."""
+    groups: dict[tuple[str, str, str], list[Item]] = {}
+    for item in summary.quarantined:
+        why = item.why if item.quarantine in item.why else item.quarantine
+        groups.setdefault((item.name, item.what, why), []).append(item)
+    rows = [
+        (name, (what, "odd"), str(len(members)), why)
+        for (name, what, why), members in groups.items()
+    ]
+    columns.show(("in quarantine", "what", "places", "why"), rows)
+
+
+FAILURES = 12
+"""Fingerprints of failures that the terminal shows."""
+
+
+def show_failures(summary: Summary) -> None:
+    """Print the fingerprints of what is red, each once, for ``history invalid``."""
+    found: dict[str, Item] = {}
+    for item in summary.red:
+        for name in item.failures:
+            found.setdefault(name, item)
+    for name, item in [*found.items()][:FAILURES]:
+        what = f": {item.marked}" if item.marked else ""
+        log.stdout.print(f"failure {name}: {printable(item.name + what)}", markup=False)
+    if len(found) > FAILURES:
+        log.stdout.print(f"({len(found) - FAILURES} more failures in results.json)", markup=False)
 
 
 def show_unstable(results: Sequence[CellResult]) -> None:

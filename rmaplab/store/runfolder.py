@@ -25,7 +25,7 @@ import pydantic
 from rmaplab.errors import ExitCode, InfraError, UserError
 from rmaplab.evidence.names import MEMORY
 from rmaplab.judge import due
-from rmaplab.model import Allowlist, Cell, Expectation, Lab, LabOptions, regex
+from rmaplab.model import Allowlist, Cell, Expectation, Lab, LabOptions, Quarantine, regex
 from rmaplab.plan import more_repeats
 from rmaplab.store import cellseal, foreign
 from rmaplab.store.cache import remove
@@ -168,6 +168,11 @@ class RunRecord:
     def expectations(self) -> tuple[Expectation, ...]:
         """The lab's expectations, each for the kernels that are in its range."""
         return due(self.lab.expectations, self.versions)
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The lab's quarantine on the day on which the run began, whenever it is judged."""
+        return Quarantine(self.lab.quarantine, self.began[: len("YYYY-MM-DD")])
 
     @property
     def allowlist(self) -> Allowlist:

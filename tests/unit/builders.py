@@ -32,9 +32,12 @@ from rmaplab.model import (
     Kernel,
     Lab,
     Limits,
+    Mark,
     NumaNode,
     Observation,
     Outcome,
+    Quarantine,
+    QuarantineEntry,
     Requirements,
     Splat,
     Subtest,
@@ -223,6 +226,21 @@ def expectation(
         line=12,
         tree=tree,
     )
+
+
+def quarantined(testcase: str = "exclusive/*", **changes: Any) -> QuarantineEntry:
+    entry = QuarantineEntry(
+        testcase=(testcase,),
+        guest=("*",),
+        settings=("*",),
+        device=("*",),
+        outcomes=(Outcome.COMPLETED,),
+        reason="it races with khugepaged",
+        owner="me@example.org",
+        until="2026-12-31",
+        line=14,
+    )
+    return replace(entry, **changes)
 
 
 def splat(
@@ -435,12 +453,17 @@ def record(wanted: Lab, cells: Sequence[str], **changes: Any) -> RunRecord:
     return made
 
 
+_NO_QUARANTINE = Quarantine()
+
+
 def reported(
     results: Sequence[CellResult],
     comparison: Comparison | None = None,
     *,
     asked: int | None = None,
     remarks: Sequence[str] = (),
+    quarantine: Quarantine = _NO_QUARANTINE,
+    marks: Sequence[Mark] = (),
     **changes: Any,
 ) -> ReportedRun:
     """A run as the reports get it; ``changes`` are those of its record."""
@@ -457,6 +480,8 @@ def reported(
         made.not_built,
         made.failure,
         made.failure_code,
+        quarantine=quarantine,
+        marks=tuple(marks),
     )
     summary = summarize(end, results, comparison)
     return ReportedRun(made, tuple(results), comparison, summary, tuple(remarks))

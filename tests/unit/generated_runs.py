@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from rmaplab.compare import compare
 from rmaplab.errors import ExitCode
+from rmaplab.failures import fingerprint
 from rmaplab.judge import judge
-from rmaplab.model import Cell, CellResult, Fault, Observation, Outcome
+from rmaplab.model import Cell, CellResult, Fault, Mark, Observation, Outcome, Quarantine
 from rmaplab.report.reported import ReportedRun
 
 from .builders import (
@@ -21,7 +22,9 @@ from .builders import (
     finding,
     observation,
     passed,
+    quarantined,
     reported,
+    result,
     splat,
     testcase,
 )
@@ -37,7 +40,13 @@ SHOWN: dict[str, Observation] = {
     "leak": observation(passed(), findings=[finding()]),
 }
 TESTCASES = [testcase(), testcase("migrate/pages", id="T2"), testcase("split/thp", id="T3")]
+PATTERNS = st.sampled_from(["*/mapcount", "migrate/*", "*"])
 EXPECTED = [expectation("migrate/*", kernel="base")]
+
+
+FAILURES = st.sampled_from(
+    sorted(filter(None, (fingerprint(result(seen)) for seen in SHOWN.values())))
+)
 
 
 def ended(where: Cell, how: str) -> CellResult:
@@ -71,4 +80,7 @@ def runs(draw: Any) -> ReportedRun:
     if how == "unbuilt":
         results, comparison = [], None
     asked = len(results) + (how != "whole")
-    return reported(results, comparison, asked=asked, **changes)
+    days = draw(st.sampled_from(["", "2026-12-31", "2027-01-01"]))
+    held = Quarantine(tuple(quarantined(one) for one in draw(st.sets(PATTERNS))), days)
+    marks = [Mark(one, "no bug", "me", "2026-11-30") for one in draw(st.sets(FAILURES))]
+    return reported(results, comparison, asked=asked, quarantine=held, marks=marks, **changes)

@@ -28,7 +28,7 @@ from rmaplab.model import (
     Verdict,
 )
 from rmaplab.report import html as html_report
-from rmaplab.report import junit, summary, terminal
+from rmaplab.report import junit, ktap, mail, summary, terminal
 from rmaplab.report import results as results_report
 from rmaplab.report.markdown import escape
 from rmaplab.report.reported import ReportedRun
@@ -87,7 +87,8 @@ def test_all_reports_agree(run: ReportedRun) -> None:
     found = colours(suites)
     assert found["failure"] == standings.count(Standing.BAD) == suites.failures
     assert found["error"] == standings.count(Standing.ERROR) == suites.errors
-    assert found["skipped"] == standings.count(Standing.KNOWN) + standings.count(Standing.SKIPPED)
+    unred = (Standing.KNOWN, Standing.SKIPPED, Standing.QUARANTINED)
+    assert found["skipped"] == sum(map(standings.count, unred))
     assert sum(found.values()) == suites.tests == len(standings)
     # Markdown: the answer is there, and each red item's name.
     page = summary.render(run)
@@ -102,6 +103,19 @@ def test_all_reports_agree(run: ReportedRun) -> None:
         one.exit_code, one.answer, one.state, one.headline
     )  # fmt: skip
     assert len(said["red"]) == red
+    # A row in quarantine is said, and is no pass.
+    held = standings.count(Standing.QUARANTINED)
+    assert len(said["quarantined"]) >= held
+    if held:
+        texts = (one.headline, page, html_report.render(run), junit.render(run), mail.render(run))
+        assert all("in quarantine" in text for text in (*texts, "".join(ktap.render(run))))
+        assert f"{held} of them bad" in one.headline
+        assert not mail.all_passed(run)
+        assert (
+            Standing.PASSED in standings
+            or one.exit_code is not ExitCode.OK
+            or ({Standing.FIXED, Standing.KNOWN} & {*standings})
+        )
     assert sum(said["counts"]["standings"].values()) == len(standings)
 
 

@@ -9,6 +9,7 @@ const COMPARED = DATA.compared.map(T);
 const STANDINGS = {
   bad: ["\u2717", COMPARED.length ? "worse" : "not as expected"],
   error: ["!", "no verdict"],
+  quarantined: ["?", "in quarantine"],
   fixed: ["+", "fixed"],
   known: ["~", COMPARED.length ? "fails on both" : "known failure"],
   passed: ["\u2713", "passed"],
@@ -25,12 +26,13 @@ const CELLS = DATA.cells.map((c) => ({
 
 const ROWS = DATA.rows.map((r, index) => {
   const row = { ...r, index };
-  for (const name of ["name", "kernel", "guest", "device", "settings", "why", "known", "base", "patched"]) {
+  for (const name of ["name", "kernel", "guest", "device", "settings", "why", "known", "base", "patched", "quarantine"]) {
     row[name] = r[name] === undefined ? "" : T(r[name]);
   }
   row.place = row.device ? `${row.guest}.${row.device}` : row.guest;
   row.where = [row.kernel, row.place, row.settings].filter(Boolean).join(" ");
   row.key = `${row.name}@${row.where}`;
+  row.failures = (r.failures || []).map(T);
   row.cells = r.cells.map((n) => CELLS[n]);
   return row;
 });
@@ -44,7 +46,7 @@ function rowOfCell(id) {
 // Return all that a search looks at: names, reasons, ids, titles of splats.
 function haystack(row) {
   if (row.hay === undefined) {
-    const parts = [row.name, row.where, row.what, row.why, row.known, row.base, row.patched];
+    const parts = [row.name, row.where, row.what, row.why, row.known, row.base, row.patched, row.quarantine, ...row.failures];
     for (const cell of row.cells) {
       parts.push(cell.id, cell.reason, cell.outcome);
       for (const splat of (cell.details && cell.details.splats) || []) parts.push(T(splat.title));

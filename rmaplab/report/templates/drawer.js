@@ -41,6 +41,8 @@ function rowParts(row, cell) {
   const parts = [head, el("p", {}, mark(row.standing), COMPARED.length && row.base ? `${COMPARED[0]} ${row.base} \u2192 ${COMPARED[1]} ${row.patched}: ` : "",
     el("b", {}, row.what), row.why ? `: ${row.why}` : "")];
   if (row.known) parts.push(el("p", {}, el("b", {}, "known failure: "), row.known));
+  if (row.quarantine && !row.why.includes(row.quarantine)) parts.push(el("p", {}, row.quarantine));
+  if (row.failures.length) parts.push(el("p", { class: "meta" }, "failure ", row.failures.map((name) => el("code", {}, `${name} `))));
   parts.push(...numberParts(row));
   if (!row.cells.length) parts.push(el("p", {}, "No cell of this row was run."));
   const grave = row.cells.find((one) => one.verdict !== "pass" && one.verdict !== "skip") || row.cells[row.cells.length - 1];
