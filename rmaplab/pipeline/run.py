@@ -15,6 +15,7 @@ from rmaplab import proc
 from rmaplab.build import initramfs, programs
 from rmaplab.collect.observe import observe
 from rmaplab.errors import (
+    Interrupted,
     KernelError,
     UserError,
     is_fatal,
@@ -266,13 +267,19 @@ def _hold(folder: RunFolder, record: RunRecord, builder: KernelBuilder) -> Kerne
 @contextlib.contextmanager
 def _retiring(cache: Cache) -> Iterator[None]:
     """Remove what of the cache is in the way of later runs, however the block ends."""
-    limits.of_cache()  # it is no number: now, and not after hours
+    limit = limits.of_cache()  # it may be no number: now, and not after hours
+    inuse.sweep(cache)
+    has_time = True
     try:
         yield
+    except (KeyboardInterrupt, Interrupted):
+        has_time = False  # a job that is cancelled has seconds
+        raise
     finally:
-        inuse.keep_within(cache, TEMPLATES_BYTES, ["templates"])
-        if limit := limits.of_cache():
-            inuse.keep_within(cache, limit)
+        if has_time:
+            inuse.keep_within(cache, TEMPLATES_BYTES, ["templates"])
+            if limit is not None:
+                inuse.keep_within(cache, limit)
 
 
 def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:

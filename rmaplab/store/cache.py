@@ -115,7 +115,8 @@ class Cache:
         """Return an entry's folder; ``make`` fills an empty folder if there is none yet.
 
         An entry that is not whole, or cannot be read, is dropped and made again. A ``make`` that
-        raises leaves no entry. What is made is on the disk before it is the entry.
+        raises leaves no entry, half-made if it is interrupted. What is made is on the disk before
+        it is the entry.
         """
         final = self.path(section, name)
         if final.is_dir() and _believed(is_whole, final):
@@ -133,6 +134,8 @@ class Cache:
             half.mkdir(parents=True)
             try:
                 make(half)
+            except KeyboardInterrupt:
+                raise  # removing a kernel may take longer than a job has: see inuse.sweep()
             except BaseException:
                 remove(half)
                 raise
@@ -163,6 +166,15 @@ class Cache:
         """Yield each entry of some sections, and each half-made one that a killed lab left."""
         for section, path in self._places(sections):
             yield Entry(section, _owner(path.name), path, disk_usage(path))
+
+    def half_made(self) -> list[Entry]:
+        """Return the entries that a lab began and did not finish; one may still be at it."""
+        places = self._places(SECTIONS)
+        return [
+            Entry(section, _owner(path.name), path, 0)
+            for section, path in places
+            if _owner(path.name) != path.name
+        ]
 
     def _places(self, sections: Iterable[str]) -> Iterator[tuple[str, Path]]:
         for section in sections:

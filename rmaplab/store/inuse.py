@@ -12,6 +12,7 @@ import fcntl
 from collections.abc import Iterator, Sequence
 
 from rmaplab.errors import UserError
+from rmaplab.log import log
 from rmaplab.store.cache import SECTIONS, Cache, Entry
 
 _NAME = ".in-use"
@@ -46,6 +47,14 @@ def keep_within(cache: Cache, limit: int, sections: Sequence[str] = REPLACEABLE)
     """
     with _if_alone(cache) as is_alone:
         for entry in beyond(cache, limit, sections) if is_alone else ():
+            cache.drop(entry)
+
+
+def sweep(cache: Cache) -> None:
+    """Remove what interrupted and killed labs left half made, unless another lab is running."""
+    with _if_alone(cache) as is_alone:
+        for entry in cache.half_made() if is_alone else ():
+            log.info(f"removing what an earlier lab left half made of {entry.section}/{entry.name}")
             cache.drop(entry)
 
 

@@ -28,6 +28,7 @@ from rmaplab.pipeline.platforms import Platform, Refs
 from rmaplab.source import series as series_source
 from rmaplab.source import tree as tree_source
 from rmaplab.source.patched import source_of
+from rmaplab.store import cache as cache_store
 from rmaplab.store.cache import Cache
 
 from .builders import console
@@ -435,6 +436,28 @@ def test_a_job_that_is_cancelled_reports_what_was_measured(
     assert ("nothing was measured" if when == "trees" else "partial run") in page
 
 
+def test_a_job_that_is_cancelled_while_it_builds_reports_before_it_cleans(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path, of_pull_request: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The half-made kernel is a matter for the next lab: a runner kills within ten seconds."""
+    guests(base=PASS)
+    removed: list[Path] = []
+
+    def build(self: KernelBuilder, *_: Any, **__: Any) -> Any:
+        def make(folder: Path) -> None:
+            monkeypatch.setattr(cache_store, "remove", removed.append)
+            signal.raise_signal(signal.SIGTERM)
+
+        self.cache.entry("builds", "patched", make)
+
+    monkeypatch.setattr(KernelBuilder, "build", build)
+    answer = command("ci", lab_file, "--accel", "tcg", "--series", "x")
+    assert answer.code == 130
+    assert removed == []
+    assert "interrupted after 0 of" in case_of(tmp_path / "rmaplab-report")
+
+
 def test_a_bug_of_the_labs_is_reported_as_its_own(
     command: Command, guests: Show, lab_file: Path, tmp_path: Path, of_pull_request: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -454,7 +477,7 @@ def test_a_job_that_is_killed_leaves_an_error(
 
     async def killed(*_: Any) -> None:
         seen.append(case_of(tmp_path / "rmaplab-report"))
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGTERM)
 
     guests()
     monkeypatch.setattr(guest_cell, "run", killed)

@@ -106,3 +106,32 @@ def test_a_size_is_read_as_coreutils_read_it(text: str, size: int) -> None:
 def test_a_size_that_is_none_is_a_mistake(text: str) -> None:
     with pytest.raises(UserError, match="is no size"):
         limits.size(text, "x")
+
+
+def test_an_interrupted_lab_leaves_its_half_for_the_next_one(cache: Cache) -> None:
+    """A cancelled job has seconds, and a kernel's folder takes as long to remove."""
+
+    def interrupted(folder: Path) -> None:
+        (folder / "x").write_bytes(b"x")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.entry("builds", "patched", interrupted)
+    half = cache.path("builds", ".patched.half")
+    assert half.is_dir()
+    assert not cache.path("builds", "patched").exists()
+    with inuse.shared(cache):
+        inuse.sweep(cache)
+    assert half.is_dir()
+    inuse.sweep(cache)
+    assert not half.exists()
+    assert names(cache) == {"new", "middle", "old", "kernel"}
+
+
+def test_a_half_is_no_hindrance_for_the_entry_itself(cache: Cache) -> None:
+    half = cache.path("builds", ".patched.half")
+    half.mkdir()
+    (half / "old").touch()
+    made = cache.entry("builds", "patched", lambda folder: (folder / "x").touch())
+    assert [path.name for path in made.iterdir()] == ["x"]
+    assert not half.exists()
