@@ -268,6 +268,8 @@ def _impossible(one: _Combination) -> str:
     """Return why a combination cannot be a cell at all, or an empty string."""
     if one.settings.name not in one.testcase.settings:
         return "makes no sense under these settings"
+    if one.guest.boots is (one.testcase.host is not None):
+        return "a host test runs on the guest 'host', and nothing else does"
     has = {device.name for device in one.guest.devices}
     for name in device_names(one.device) if one.device else ():
         if name not in has:

@@ -65,7 +65,8 @@ class Box:
 
     ``readable`` and ``writable`` are files and folders of the host by their paths in the sandbox; a
     writable one hides what is readable there. ``workdir`` is where the command runs, with
-    ``environment`` alone. With ``terminal`` the command has the lab's terminal.
+    ``environment`` alone. With ``terminal`` the command has the lab's terminal. With ``shadow`` the
+    size of a process's data has no limit: AddressSanitizer reserves terabytes, and uses few.
     """
 
     readable: Mapping[str, Path]
@@ -73,6 +74,7 @@ class Box:
     workdir: str = "/"
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": PATH, "LC_ALL": "C"})
     terminal: bool = False
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +200,18 @@ def _end(
         argv = ["env", f"--chdir={box.workdir}", "--", *argv]
     if (root / "usr/bin/choom").exists():
         argv = ["choom", "--adjust=1000", "--", *argv]  # the first to be killed without memory
-    return [*words, "prlimit", *_limits(form), "--", *argv]
+    return [*words, "prlimit", *_limits(form, box), "--", *argv]
 
 
-def _limits(form: Form) -> list[str]:
+def _limits(form: Form, box: Box) -> list[str]:
     limits = [
         "--core=0",
         f"--fsize={_at_most(resource.RLIMIT_FSIZE, FILE_BYTES)}",
-        f"--data={_at_most(resource.RLIMIT_DATA, memory_bytes())}",
         f"--memlock={_at_most(resource.RLIMIT_MEMLOCK, 1 << 20)}",
         f"--nofile={_at_most(resource.RLIMIT_NOFILE, FILES)}",
     ]
+    if not box.shadow:
+        limits += [f"--data={_at_most(resource.RLIMIT_DATA, memory_bytes())}"]
     if form.userns or form.uid is not None:
         # Without either, the processes that the user has elsewhere would count.
         limits += [f"--nproc={_at_most(resource.RLIMIT_NPROC, PROCESSES)}"]

@@ -27,6 +27,11 @@ class BoundedLog:
         self._tail_size = 0
         self._left_out = 0
 
+    @property
+    def left_out(self) -> int:
+        """The bytes that were left out so far."""
+        return self._left_out
+
     def write(self, chunk: bytes) -> None:
         """Take bytes. Raises OSError if the file cannot be written."""
         head, rest = chunk[: self._head_left], chunk[self._head_left :]

@@ -69,7 +69,7 @@ def build(
     programs += [
         Program(program_path(testcase), (testcase.source, *shared), (library, common))
         for testcase in testcases
-        if testcase.upstream is None and not testcase.is_script
+        if testcase.is_own and not testcase.is_script
     ]
     headers = [path for folder in (agent, library, common) for path in folder.glob("*.h")]
     sources = {path for program in programs for path in program.sources} | set(headers)

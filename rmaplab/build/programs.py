@@ -21,7 +21,7 @@ def sources(root: Path, testcases: Iterable[Testcase]) -> dict[str, str]:
     """
     found = {part: _folder(root / place) for part, place in SHARED.items()}
     for testcase in testcases:
-        if testcase.upstream is None:
+        if testcase.is_own:
             found[testcase.name] = digest_of(_content(testcase.source))
     return found
 

@@ -217,11 +217,13 @@ def run_in(
     limit_s: float,
     form: Form | None = None,
     complaints: Callable[[bytes], None] | None = None,
+    stop: Callable[[], str] = str,
 ) -> Ended:
     """Run a command in a sandbox, with what it prints given to ``sink``, for ``limit_s`` seconds.
 
     ``complaints`` gets its standard error instead, if it is there. What is writable becomes the
-    foreign user's. ``form`` is the best one that works if none is given. Raises InfraError if bwrap
+    foreign user's. ``form`` is the best one that works if none is given. ``stop`` is asked about
+    once in a second, and ends the command by returning why. Raises InfraError if bwrap
     itself failed: bwrap tells a descriptor that the command does not have whether the command was
     started, so that nothing that the command prints can pass for bwrap's word.
     """
@@ -252,7 +254,7 @@ def run_in(
             ending = budget.ending(seconds)
             if ending is not None and ending.host:
                 short = ending.why
-            return ending.why if ending is not None else ""
+            return ending.why if ending is not None else stop()
 
         hands = Hands([end for _, end in pipes], _filter(stack))
         words = bubblewrap.command(argv, box, form=form, hands=hands)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rmaplab.collect import audit, counters, ledger, transcript, upstream, values
+from rmaplab.collect import audit, counters, hosttest, ledger, transcript, upstream, values
 from rmaplab.collect.ktap import KtapReport, parse_ktap
 from rmaplab.collect.splats import SplatParser
 from rmaplab.collect.splats.owner import program_mark
@@ -90,6 +90,8 @@ def observe_evidence(folder: Path, cell: str = "") -> Observation:
     if saved.how == EndCause.NOT_RUN and saved.not_built:
         failed = Finding(FindingKind.BUILD, Verdict.FAIL, saved.not_built)
         return Observation(Outcome.COMPLETED, Fault.NONE, "", findings=(failed,))
+    if saved.host_test is not None:
+        return _of_host_test(folder, saved)
     try:
         console = read_console(folder / CONSOLE_LOG)
     except FileNotFoundError:
@@ -115,6 +117,52 @@ def observe_evidence(folder: Path, cell: str = "") -> Observation:
         duration_s=round(saved.duration_s, 3),
         memory=_memory(saved, folder),
     )
+
+
+def _of_host_test(folder: Path, saved: Saved) -> Observation:
+    """Return the Observation of a program that ran on the host; no kernel was booted."""
+    path = folder / CONSOLE_LOG
+    size = path.stat().st_size if path.exists() else 0
+    ended, fault, detail = _ended_on_host(saved, size)
+    if ended not in {Outcome.COMPLETED, Outcome.TIMEOUT}:
+        return Observation(ended, fault, detail, duration_s=round(saved.duration_s, 3))
+    subtests, findings = hosttest.results(hosttest.lines(path), saved)
+    return Observation(
+        ended=ended,
+        fault=fault,
+        detail=detail,
+        subtests=tuple(map(_with_reason, subtests)),
+        findings=tuple(findings),
+        values=values.values(subtests),
+        duration_s=round(saved.duration_s, 3),
+    )
+
+
+def _ended_on_host(saved: Saved, size: int) -> tuple[Outcome, Fault, str]:
+    """Return how a host test ended; ``size`` is its output's. What is not whole is lost."""
+    end = saved.host_end
+    if not saved.how:
+        return Outcome.LOST, Fault.LAB, "the lab ended before the program did"
+    if saved.how != EndCause.PROGRAM_ENDED:
+        return *_ENDS.get(saved.how, (Outcome.LOST, Fault.LAB)), saved.detail
+    if end is None or (missing := _missing_on_host(saved, size)):
+        return Outcome.LOST, Fault.LAB, missing if end else "nobody noted the program's end"
+    if end.short:
+        return Outcome.INFRA, Fault.LAB, f"this host fell short: {end.short}"
+    if end.timeout:
+        return Outcome.TIMEOUT, Fault.KERNEL, "the program was still running at its limit"
+    return Outcome.COMPLETED, Fault.NONE, ""
+
+
+def _missing_on_host(saved: Saved, size: int) -> str:
+    """Return what the evidence of a host test lacks; an empty string if it is whole."""
+    if saved.dropped or saved.garbled or not saved.sealed:
+        return f"the transcript makes no sense: {saved.garbled or 'it is not whole'}"
+    if saved.console_dropped:
+        return f"{saved.console_dropped} bytes of the output were not kept"
+    if saved.console_bytes != size:
+        return f"the output has {size} of {saved.console_bytes or 0} bytes: it is not whole"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

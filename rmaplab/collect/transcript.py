@@ -81,6 +81,7 @@ class Saved:
     nobody saved it; ``pages`` are those that the workload registered. ``probes`` are what the agent
     tried when it booted, empty for a clone's. ``held_s`` is how long the
     guest stood still for that, or waited for its turn, which is no part of ``duration_s``.
+    ``host_test`` is there for a program that ran on the host, ``host_end`` once that has ended.
     """
 
     cell: str = ""
@@ -114,6 +115,8 @@ class Saved:
     expected: ExpectedSubtests | None = None
     not_built: str = ""
     probes: Mapping[str, bool] = field(default_factory=dict)
+    host_test: events.ProgramBegun | None = None
+    host_end: events.ProgramEnded | None = None
 
 
 AUDIT_END = "end"
@@ -289,6 +292,12 @@ class _Reader:
                 saved.expected = ExpectedSubtests(event.version, event.section, event.names)
             case events.NotBuilt():
                 saved.not_built = event.error
+            case events.ProgramBegun():
+                self._once(saved.host_test is not None, "a second program begins")
+                saved.host_test = event
+            case events.ProgramEnded():
+                self._once(saved.host_end is not None, "the program ends twice")
+                saved.host_end = event
             case events.AuditDue():
                 saved.audit_due = True
             case LedgerDue():

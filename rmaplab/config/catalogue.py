@@ -13,10 +13,12 @@ from rmaplab.config.paths import project
 from rmaplab.config.yamlsource import Document
 from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
 from rmaplab.model import (
+    HOST,
     Architecture,
     Device,
     Dimm,
     Guest,
+    HostTest,
     HugepageSettings,
     Isolation,
     Limits,
@@ -60,14 +62,16 @@ class Catalogue:
 
     @functools.cached_property
     def guests(self) -> dict[str, Guest]:
-        """Guest profiles by name, from ``guests/*.yaml``."""
-        found: dict[str, Guest] = {}
+        """Guest profiles by name, from ``guests/*.yaml``, and ``host``, which has no file."""
+        found: dict[str, Guest] = {HOST.name: HOST}
         mistakes: list[Diagnostic] = []
         for path in sorted((self.root / "guests").glob("*.yaml")):
             document = yamlsource.load(path)
             guest = _guest(document)
             mistakes += document.mistakes
-            if guest is not None:
+            if guest is not None and guest.name == HOST.name:
+                mistakes.append(Diagnostic(path, 1, f"{HOST.name!r} is the name of no guest's"))
+            elif guest is not None:
                 found[guest.name] = guest
         if mistakes:
             raise DiagnosticsError(mistakes)
@@ -166,7 +170,9 @@ class Catalogue:
         if entry is None:
             return None
         upstream = _upstream(document, entry)
-        source = document.path if upstream else _source(document, entry.requires.userspace)
+        host = _host(document, entry)
+        is_trees = upstream or host
+        source = document.path if is_trees else _source(document, entry.requires.userspace)
         for number, name in enumerate(entry.settings):
             if name not in self.settings:
                 document.complain(
@@ -198,7 +204,7 @@ class Catalogue:
                 slow_nodes=needs.slow_nodes,
                 config=tuple(needs.config),
                 files=tuple(needs.files),
-                userspace=Userspace(needs.userspace) if needs.userspace else None,
+                userspace=_userspace(needs.userspace, host),
                 tree=needs.tree,
             ),
             settings=tuple(entry.settings),
@@ -208,6 +214,7 @@ class Catalogue:
             leaves={k: None if v == "any" else v for k, v in entry.leaves.items()},
             notices=tuple(entry.notices),
             upstream=upstream,
+            host=host,
         )
 
 
@@ -230,6 +237,30 @@ def _source(document: Document, userspace: str | None) -> Path:
         if not source.read_bytes().startswith(b"#!/"):
             document.complain((), f"{source.name} does not begin with #! and its interpreter")
     return source
+
+
+def _userspace(named: str | None, host: HostTest | None) -> Userspace | None:
+    if host is not None:
+        return Userspace.SANDBOX
+    return Userspace(named) if named else None
+
+
+def _host(document: Document, entry: schema.TestcaseFile) -> HostTest | None:
+    """Return the host test of a testcase file; complain of what only a guest has."""
+    if entry.host is None:
+        return None
+    if entry.upstream:
+        document.complain(
+            ("host",), "upstream runs in a guest, host on this host: it is one of both"
+        )
+    given = entry.requires.model_fields_set - {"tree", "cpus", "memory_mb"}
+    for key in sorted(given):
+        document.complain(("requires", key), f"a host test has no guest, so requires no {key}")
+    for key in ("leaves", "notices"):
+        if getattr(entry, key):
+            document.complain((key,), f"{key} is of a kernel that runs, and a host test has none")
+    one = entry.host
+    return HostTest(one.suite, one.program, tuple(one.make), tuple(one.says))
 
 
 def _upstream(document: Document, entry: schema.TestcaseFile) -> Upstream | None:

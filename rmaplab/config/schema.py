@@ -275,6 +275,15 @@ class RequiresEntry(_Model):
     tree: TreeRange = ""
 
 
+class HostEntry(_Model):
+    """The ``host`` of a testcase file: a program of ``tools/testing/SUITE`` of the kernel tree."""
+
+    suite: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    program: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
+    make: list[Annotated[str, Field(pattern=r"^[A-Z0-9_]+=[A-Za-z0-9_]*$")]] = []
+    says: list[Pattern] = []
+
+
 class TestcaseFile(_Model):
     """The YAML file beside a testcase's C file or script."""
 
@@ -291,6 +300,7 @@ class TestcaseFile(_Model):
     upstream: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")] = ""
     uid: Annotated[int, Field(ge=0, le=65534)] = 0
     prepare: dict[Annotated[str, Field(pattern="^/")], str] = {}
+    host: HostEntry | None = None
     notices: list[str] = []
     leaves: dict[Pattern, int | Literal["any"]] = {}
 

@@ -83,6 +83,7 @@ SETTINGS: tuple[HugepageSettings, ...] = (
             _choose(f"{_THP}/khugepaged/scan_sleep_millisecs", "10"),
         ),
     ),
+    HugepageSettings("none", "nothing is set: for what hugepage settings mean nothing to", ()),
 )
 
 

@@ -23,6 +23,7 @@ class EndCause(enum.StrEnum):
     GARBLED = "garbled"
     LAB_ERROR = "lab-error"
     NOT_RUN = "not-run"
+    PROGRAM_ENDED = "program-ended"
 
 
 class Phase(enum.StrEnum):

@@ -430,6 +430,35 @@ class NotBuilt(LabEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramBegun(LabEvent):
+    """The lab's ``program``: a host test begins, by these words; ``says`` is what it has to print.
+
+    Its output is what the console's log has.
+    """
+
+    ev: Literal["program"] = "program"
+    argv: tuple[str, ...]
+    says: tuple[str, ...]
+    limit_s: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramEnded(LabEvent):
+    """The lab's ``program-end``: a host test is over, and every process of it.
+
+    ``status`` is its exit status, 128 and the signal's number if one killed it. ``stopped`` is why
+    the lab ended it, empty if it did not; ``timeout`` says that its time was up. ``short`` is what
+    the host ran short of by no fault of the program.
+    """
+
+    ev: Literal["program-end"] = "program-end"
+    status: Int
+    stopped: str
+    timeout: bool
+    short: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped(LabEvent):
     """The workload cannot run on this kernel or guest, and why."""
 
@@ -542,8 +571,8 @@ AGENT_EVENTS: tuple[type[AgentEvent], ...] = (
 )  # fmt: skip
 LAB_EVENTS: tuple[type[LabEvent], ...] = (
     CellBegun, QemuStarted, PhaseBegun, Requested, Setting, AuditDue, Sample, LedgerDue,
-    SubtestsDue, NotBuilt, Skipped, Turn, MemorySaved, MemoryNotSaved, MemoryDropped, Interrupted,
-    End, ConsoleKept, ConsoleCut, TranscriptCut, Sealed,
+    SubtestsDue, NotBuilt, ProgramBegun, ProgramEnded, Skipped, Turn, MemorySaved, MemoryNotSaved,
+    MemoryDropped, Interrupted, End, ConsoleKept, ConsoleCut, TranscriptCut, Sealed,
 )  # fmt: skip
 
 

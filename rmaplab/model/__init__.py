@@ -37,6 +37,7 @@ from rmaplab.model.evidence import (
     Subtest,
 )
 from rmaplab.model.guests import (
+    HOST,
     Device,
     Dimm,
     Guest,
@@ -94,6 +95,7 @@ from rmaplab.model.matrix import (
     CoverageScope,
     Exclusion,
     Expectation,
+    HostTest,
     Inclusion,
     Lab,
     Limit,
@@ -131,6 +133,7 @@ __all__ = [
     "ARCHITECTURES",
     "FIELDS",
     "FREE",
+    "HOST",
     "INSTRUCTIONS",
     "NO_DEVICE",
     "NO_PATCHES",
@@ -173,6 +176,7 @@ __all__ = [
     "FindingKind",
     "Guest",
     "HistoryPoint",
+    "HostTest",
     "HugepageSettings",
     "Inclusion",
     "Isolation",

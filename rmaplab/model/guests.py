@@ -62,15 +62,21 @@ class Isolation(enum.StrEnum):
 
 
 class Userspace(enum.StrEnum):
-    """The userspace of a guest: the lab's initramfs with the agent alone, or the host's."""
+    """The userspace of a guest: the lab's initramfs with the agent alone, or the host's.
+
+    SANDBOX is that of no guest: programs run on the host, in the sandbox of the builds.
+    """
 
     INITRAMFS = "initramfs"
     HOST = "host"
+    SANDBOX = "sandbox"
 
     @property
     def phrase(self) -> str:
         """How a sentence names it."""
-        return "an initramfs" if self is Userspace.INITRAMFS else "the host's userspace"
+        return {"initramfs": "an initramfs", "host": "the host's userspace"}.get(
+            self, "the sandbox of this host"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,11 @@ class Guest:
     dimms: tuple[Dimm, ...] = ()
     reserved_mb: int = 0
     arch: str = DEFAULT
+
+    @property
+    def boots(self) -> bool:
+        """False for the one that is none: its programs run on the host."""
+        return self.userspace is not Userspace.SANDBOX
 
     @property
     def architecture(self) -> Architecture:
@@ -142,3 +153,20 @@ class HugepageSettings:
     name: str
     summary: str
     writes: tuple[Write, ...]
+
+
+HOST = Guest(
+    name="host",
+    summary="no guest: programs of the kernel tree run on this host, in the sandbox of the builds",
+    machine="",
+    cpu="",
+    cpus=1,
+    nodes=(NumaNode(memory_mb=512, cpus=(0,)),),
+    devices=(),
+    swap_mb=0,
+    cmdline=(),
+    isolation=Isolation.BOOT,
+    limits=Limits(0, 0, 0),
+    userspace=Userspace.SANDBOX,
+)
+"""Where the host tests of a kernel tree run; its memory is what one of them is taken to need."""

@@ -60,11 +60,25 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class HostTest:
+    """A program of ``tools/testing/SUITE`` of the kernel tree, which runs on the host.
+
+    ``make`` are the words that its Makefile gets; ``says`` is how lines begin that a whole run
+    of the program prints, in that order.
+    """
+
+    suite: str
+    program: str
+    make: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Testcase:
     """An in-guest workload: ``walkers`` are the rmap walkers it drives.
 
     ``source`` is its C file, a script that a program of the host's userspace runs, or its YAML
-    file if the program is the kernel tree's own (``upstream``).
+    file if the program is the kernel tree's own (``upstream``, or ``host`` for one of no guest).
     ``leaves`` are the ledger's accounts (or patterns of some) that it does not give back: by how
     much exactly, or None for any amount.
     ``notices`` are kinds of splats of severity notice that it brings about on purpose.
@@ -83,11 +97,17 @@ class Testcase:
     leaves: Mapping[str, int | None] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     upstream: Upstream | None = None
+    host: HostTest | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """True if the program is the lab's own, and not the kernel tree's."""
+        return self.upstream is None and self.host is None
 
     @property
     def is_script(self) -> bool:
         """True if the testcase is no C program, and so not for a guest with an initramfs."""
-        return self.upstream is None and self.source.suffix != ".c"
+        return self.is_own and self.source.suffix != ".c"
 
 
 @dataclass(frozen=True, slots=True)

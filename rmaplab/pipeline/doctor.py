@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rmaplab import proc
-from rmaplab.build import budget, cgroup, sandbox, seccomp, trust
+from rmaplab.build import budget, cgroup, hosttests, sandbox, seccomp, trust
 from rmaplab.errors import InfraError, RmaplabError
 from rmaplab.guest import accel
 from rmaplab.guest.command import Accelerator
@@ -52,7 +52,15 @@ def examine(cache: Cache) -> list[Finding]:
     findings.append(_disk(cache))
     findings.append(_memory())
     findings.append(_drgn())
+    findings.append(_urcu())
     return findings
+
+
+def _urcu() -> Finding:
+    """Look for liburcu, an extra: most host tests of a kernel tree are linked with it."""
+    there = Path("/usr/include", hosttests.URCU).exists()
+    detail = "host tests of vma and radix-tree" if there else "missing: such host tests are skips"
+    return Finding("liburcu", there, False, detail, "apt-get install liburcu-dev")
 
 
 def _drgn() -> Finding:

@@ -12,6 +12,7 @@ from pathlib import Path
 from rmaplab.config import paths
 from rmaplab.guest.command import Launch
 from rmaplab.model import Cell
+from rmaplab.pipeline import hosttests
 from rmaplab.pipeline.userspaces import userspace_of
 from rmaplab.store.runfolder import RunRecord
 
@@ -24,10 +25,15 @@ directory={directory}
 {series}cd -- "${{RMAPLAB_DIRECTORY:-$directory}}" || exit 69
 exec {again}
 
+{alone}
+"""
+_GUEST = """\
 # Its guest alone, with the console here and the agent's channel on ./agent.sock
 # (docs/protocol.md says how to talk to it):
-# {guest}
-"""
+# {words}"""
+_HOST = """\
+# Its program alone, in the kernel's tree and outside of the lab's sandbox:
+# {words}"""
 
 _SERIES = "RMAPLAB-SERIES"
 _SERIES_LINES = """\
@@ -41,8 +47,11 @@ fi
 _OF_SERIES = frozenset({"--series", "--accept", "--archive"})
 
 
-def script(record: RunRecord, cell: Cell, launch: Launch) -> str:
-    """Return the text of a cell's reproduce.sh; ``launch`` is how its guest was started."""
+def script(record: RunRecord, cell: Cell, launch: Launch | None) -> str:
+    """Return the text of a cell's reproduce.sh.
+
+    ``launch`` is how its guest was started, None for a host test.
+    """
     directory = record.directory or "."
     words = [*_command(record.command, directory), "--filter", _terms(record, cell)]
     series = ""
@@ -54,8 +63,14 @@ def script(record: RunRecord, cell: Cell, launch: Launch) -> str:
         directory=shlex.quote(directory),
         series=series,
         again=shlex.join(words).replace(_SERIES, '"$@"'),
-        guest=shlex.join(userspace_of(cell.guest).reproduce(cell.guest, launch)),
+        alone=_alone(cell, launch),
     )
+
+
+def _alone(cell: Cell, launch: Launch | None) -> str:
+    if launch is None:
+        return _HOST.format(words=hosttests.by_hand(cell.testcase))
+    return _GUEST.format(words=shlex.join(userspace_of(cell.guest).reproduce(cell.guest, launch)))
 
 
 def _patched(record: RunRecord) -> str:

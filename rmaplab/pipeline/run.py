@@ -28,6 +28,7 @@ from rmaplab.model import (
     Build,
     Cell,
     Fault,
+    Guest,
     Lab,
     LabOptions,
     Observation,
@@ -38,6 +39,7 @@ from rmaplab.pipeline import (
     changes,
     confirm,
     holding,
+    hosttests,
     postrun,
     recorder,
     setups,
@@ -74,6 +76,8 @@ TEMPLATES_BYTES = 20 << 30
 CELL_BYTES = 112 << 10
 # A log that nobody writes to for so long gets a line that says what the lab does.
 HEARTBEAT_S = 60.0
+NO_ACCELERATOR = "none"
+"""The accelerator of a run that starts no guest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
         alike=asked.comparison is not None,
         whole=whole,
     )
-    for emulator in command.emulators(cell.guest for cell in chosen.cells):
+    for emulator in command.emulators(_guests(chosen.cells)):
         proc.require(emulator)  # before the minutes that a kernel takes
     with (
         log.heartbeat(HEARTBEAT_S),
@@ -206,7 +210,7 @@ def _begin(
         kernels={name: facts_of(kernel) for name, kernel in kernels.items()},
         accelerator=asked.accelerator,
         host=_host(),
-        tools=_tools(command.emulators(cell.guest for cell in chosen.cells)),
+        tools=_tools(command.emulators(_guests(chosen.cells))),
         lab_cells=whole.size,
         narrowed=narrowing(asked.filter, asked.sample),
         options=asked.options,
@@ -295,10 +299,47 @@ def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:
 
 def _carry_out(run: _Run, cells: Sequence[Cell]) -> None:
     """Build what the cells need, run them, and look at what they left."""
+    made = _make(run, cells)
+    _run_cells(run, cells, made)
+    if again := _to_confirm(run):
+        _run_cells(run, again, made, in_order=True)
+    if made.builds:
+        changes.look(run.folder, run.kernels, made.builds, run.builder.cache, run.seen.cells)
+    postrun.look(
+        run.folder, run.kernels, made.builds, run.builder.cache,
+        list(_with_traces(run.folder, run.seen)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The products that cells run on, by kernel.
+
+    A kernel that no cell of the run boots has no build. ``plugin`` records coverage, if anything
+    does.
+    """
+
+    builds: dict[str, Build]
+    selftests: SelftestBuilds
+    host: hosttests.HostBuilds
+    launches: dict[str, Launch]
+    plugin: Path | None = None
+
+
+def _make(run: _Run, cells: Sequence[Cell]) -> _Made:
+    """Build what the cells need. A run of host tests alone builds no kernel and boots none."""
+    testcases = run.builder.catalogue.testcases.values()
+    if not any(cell.guest.boots for cell in run.seen.cells):
+        with log.fold("programs"):
+            host = hosttests.build(run.kernels, cells, testcases, run.builder)
+        run.record.accelerator = NO_ACCELERATOR
+        run.note()
+        return _Made({}, SelftestBuilds(), host, {})
     accelerator = _choose_accelerator(run, cells)
     plugin = _choose_plugin(run, accelerator)
     with log.fold("kernels and programs"):
         builds = _build_kernels(run, keep=plugin is not None)
+        host = hosttests.build(run.kernels, cells, testcases, run.builder)
         selftest_builds = _build_selftests(run, cells)
         archive = _build_programs(run)
     launches = {
@@ -310,13 +351,7 @@ def _carry_out(run: _Run, cells: Sequence[Cell]) -> None:
         )
         for name, build in builds.items()
     }
-    _run_cells(run, cells, builds, launches, selftest_builds, plugin=plugin)
-    if again := _to_confirm(run):
-        _run_cells(run, again, builds, launches, selftest_builds, plugin=plugin, in_order=True)
-    changes.look(run.folder, run.kernels, builds, run.builder.cache, run.seen.cells)
-    postrun.look(
-        run.folder, run.kernels, builds, run.builder.cache, list(_with_traces(run.folder, run.seen))
-    )
+    return _Made(builds, selftest_builds, host, launches, plugin)
 
 
 def _to_confirm(run: _Run) -> tuple[Cell, ...]:
@@ -337,8 +372,9 @@ def _to_confirm(run: _Run) -> tuple[Cell, ...]:
 
 
 def _build_kernels(run: _Run, *, keep: bool) -> dict[str, Build]:
-    """Build the run's kernels; what is known of each is on disk when its build has ended.
+    """Build the kernels that cells of the run boot.
 
+    What is known of each is on disk when its build has ended.
     With ``keep`` their build folders are kept: the objects say which line a block is of.
     """
 
@@ -351,7 +387,9 @@ def _build_kernels(run: _Run, *, keep: bool) -> dict[str, Build]:
         run.note()
         run.folder.journal("kernel", kernel=name, key=facts.key, error=facts.error)
 
-    builds = run.builder.build(run.kernels, note, keep=keep)
+    booted = {cell.kernel for cell in run.seen.cells if cell.guest.boots}
+    kernels = {name: kernel for name, kernel in run.kernels.items() if name in booted}
+    builds = run.builder.build(kernels, note, keep=keep)
     for build in builds.values():
         _keep_build(run.folder, build)
     return builds
@@ -420,17 +458,14 @@ def _choose_plugin(run: _Run, accelerator: Accelerator) -> Path | None:
 def _run_cells(
     run: _Run,
     cells: Sequence[Cell],
-    builds: dict[str, Build],
-    launches: dict[str, Launch],
-    selftest_builds: SelftestBuilds,
+    made: _Made,
     *,
-    plugin: Path | None,
     in_order: bool = False,
 ) -> None:
     """Boot and save the guests, then run the cells, the longest first unless ``in_order``."""
     folder, record, builder = run.folder, run.record, run.builder
     jobs = run.jobs or default_jobs(max(cell.guest.memory_mb for cell in cells))
-    configs = setups.configs_of(builds)
+    configs = setups.configs_of(made.builds)
     averaged = setups.averaged(configs)
     templates = Templates(
         record.lab,
@@ -441,7 +476,7 @@ def _run_cells(
     )
     sources = setups.sources(templates, record.lab, averaged)
     with log.fold("guests"):
-        setups.prepare(sources, cells, launches, jobs)
+        setups.prepare(sources, cells, made.launches, jobs)
     folder.journal("templates", names=templates.names)
     reservation = DiskReservation(
         folder.path, hint="make room there, or choose another folder with --output"
@@ -450,12 +485,13 @@ def _run_cells(
     quota = MemoryQuota(record.lab.postmortem, setups.readable(configs), kept)
     cell_setups = CellSetups(
         configs,
-        userspaces.launches(cells, launches, builder),
+        userspaces.launches(cells, made.launches, builder),
         sources,
-        selftest_builds=selftest_builds,
+        selftest_builds=made.selftests,
+        host_builds=made.host,
         quota=quota,
         versions=record.versions,
-        recorder=Recorder(plugin, record.lab.coverage),
+        recorder=Recorder(made.plugin, record.lab.coverage),
     )
     runner = Runner(folder, record, cell_setups, LocalExecutor(jobs), quota=quota, seen=run.seen)
     expected = History(builder.cache).expected(cells, record.accelerator)
@@ -470,6 +506,11 @@ def _run_cells(
     except BaseExceptionGroup as group:
         # Several guests at once may fail for one reason, such as a full disk; one tells it.
         raise _first(group) from group
+
+
+def _guests(cells: Iterable[Cell]) -> Iterator[Guest]:
+    """Yield the guests of cells that start one."""
+    yield from (cell.guest for cell in cells if cell.guest.boots)
 
 
 def _with_traces(folder: RunFolder, seen: Observations) -> Iterator[tuple[Cell, Observation]]:

@@ -15,9 +15,10 @@ from rmaplab.guest.notrun import NotBooted, NotRun
 from rmaplab.judge import judge
 from rmaplab.log import log
 from rmaplab.model import Cell, CellResult, Judgement, Observation, Outcome
-from rmaplab.pipeline import reproduce
+from rmaplab.pipeline import hosttests, reproduce
 from rmaplab.pipeline.evaluate import Observations, observe_cell
 from rmaplab.pipeline.executor import Executor, contained
+from rmaplab.pipeline.hosttests import HostTask
 from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.progress import CellProgress, cell_progress
 from rmaplab.pipeline.setups import CellSetups
@@ -84,10 +85,13 @@ class Runner:
         with contextlib.closing(turn):
             with contained(cell, folder):
                 setup = self._setups.of(cell)
-                if (launch := _launch(setup)) is not None:
+                launch = _launch(setup)
+                if launch is not None or isinstance(setup, HostTask):
                     self._write_reproduce(cell, launch)
                 if isinstance(setup, CellTask):
                     await self._executor.execute(setup, folder, turn)
+                elif isinstance(setup, HostTask):
+                    await hosttests.carry_out(setup, folder, turn)
                 else:
                     setup.leave(folder)
             self._finish(cell, progress)
@@ -130,12 +134,12 @@ class Runner:
     def _judgement(self, cell: Cell, seen: Observation) -> Judgement:
         return judge(cell, seen, self._record.expectations, self._record.allowlist)
 
-    def _write_reproduce(self, cell: Cell, launch: Launch) -> None:
+    def _write_reproduce(self, cell: Cell, launch: Launch | None) -> None:
         text = reproduce.script(self._record, cell, launch)
         self._folder.write(f"{CELLS}/{cell.id}/reproduce.sh", text).chmod(0o755)
 
 
-def _launch(setup: CellTask | NotRun) -> Launch | None:
+def _launch(setup: CellTask | HostTask | NotRun) -> Launch | None:
     """Return how a cell's guest is started, None for a cell that starts none."""
     if isinstance(setup, CellTask):
         return setup.setup.launch

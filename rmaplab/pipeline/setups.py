@@ -17,6 +17,7 @@ from rmaplab.guest.notrun import NotBooted, NotBuilt, NotRun, Skip
 from rmaplab.guest.template import BootFailed
 from rmaplab.model import Build, Cell, CoveragePolicy, Isolation, Lab, version_range
 from rmaplab.pipeline.calibration import UNCALIBRATED
+from rmaplab.pipeline.hosttests import HostBuilds, HostTask
 from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.templates import audit_words
 from rmaplab.pipeline.upstream import SelftestBuilds
@@ -76,7 +77,7 @@ def prepare(
     jobs: int,
 ) -> None:
     """Make what the guests of the cells start from; raises as ``SetupSource.prepare`` does."""
-    can_run = [cell for cell in cells if not cell.skip]
+    can_run = [cell for cell in cells if not cell.skip and cell.guest.boots]
     for isolation, source in found.items():
         own = [cell for cell in can_run if cell.guest.isolation is isolation]
         source.prepare(own, launches, jobs)
@@ -109,6 +110,7 @@ class CellSetups:
         found: Mapping[Isolation, SetupSource],
         *,
         selftest_builds: SelftestBuilds,
+        host_builds: HostBuilds,
         quota: MemoryQuota,
         versions: Mapping[str, str],
         recorder: Recorder = _NO_RECORDER,
@@ -118,11 +120,14 @@ class CellSetups:
         self._launches = launches
         self._sources = found
         self._selftest_builds = selftest_builds
+        self._host_builds = host_builds
         self._quota = quota
         self._versions = versions
 
-    def of(self, cell: Cell) -> CellTask | NotRun:
+    def of(self, cell: Cell) -> CellTask | HostTask | NotRun:
         """Return the task of a cell, or why there is none."""
+        if cell.testcase.host is not None:
+            return self._host_builds.of(cell, cell.testcase.host)
         if reason := cell.skip or self._lacks(cell):
             return Skip(cell, reason)
         if error := self._selftest_builds.error(cell):

@@ -122,7 +122,7 @@ def launches(
     found: dict[tuple[str, str], Launch] = {}
     for cell in cells:
         key = (cell.kernel, cell.guest.name)
-        if not cell.skip and key not in found:
+        if not cell.skip and cell.guest.boots and key not in found:
             boot = boots[cell.kernel]
             found[key] = userspace_of(cell.guest).launch(cell.guest, boot, builder)
     return Launches(boots, found)

@@ -172,6 +172,8 @@ def test_what_the_project_offers_is_whole() -> None:
 
 
 def test_settings_never_move_a_page_behind_a_workloads_back() -> None:
-    for name, settings in Catalogue().settings.items():
+    # "none" is for what has no workload in a guest, or one that is the kernel's own.
+    wanted = {name: one for name, one in Catalogue().settings.items() if name != "none"}
+    for name, settings in wanted.items():
         paths = {write.path.rsplit("/", 1)[-1] for write in settings.writes}
         assert "scan_sleep_millisecs" in paths, name

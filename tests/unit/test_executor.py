@@ -29,6 +29,7 @@ from rmaplab.pipeline import executor as pipeline_executor
 from rmaplab.pipeline import setups
 from rmaplab.pipeline.evaluate import Observations
 from rmaplab.pipeline.executor import Executor, LocalExecutor
+from rmaplab.pipeline.hosttests import HostBuilds
 from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.runner import Runner
 from rmaplab.pipeline.setups import BootSetups, CellSetups
@@ -137,6 +138,7 @@ def a_run(
         launches,
         found,
         selftest_builds=SelftestBuilds(),
+        host_builds=HostBuilds(),
         quota=quota,
         versions=record.versions,
     )

@@ -26,6 +26,7 @@ from rmaplab.guest.template import BootFailed
 from rmaplab.guest.vm import GuestEnd
 from rmaplab.model import Build, Cell, Isolation, MemoryDumpPolicy, Requirements, Userspace
 from rmaplab.pipeline import setups, userspaces
+from rmaplab.pipeline.hosttests import HostBuilds
 from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.setups import BootSetups, CellSetups
 from rmaplab.pipeline.upstream import SelftestBuilds
@@ -79,6 +80,7 @@ def setup_of(
         Launches({"base": LAUNCH}, {("base", "virtme"): VNG}),
         found,
         selftest_builds=built or SelftestBuilds(),
+        host_builds=HostBuilds(),
         quota=quota,
         versions={"base": "6.12.117"},
     ).of(one)
