@@ -9,7 +9,7 @@ SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
 RUN ?= reports/example
 
-.PHONY: help ab test check lint unit integration browser pictures kernel postmortem setup man schemas bench bench-console mutants mutation hostile hostile-quick clean
+.PHONY: help ab test check lint unit integration browser pictures kernel postmortem setup man schemas bench bench-console mutants touched mutation hostile hostile-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -84,6 +84,10 @@ bench-console: setup ## how fast consoles are parsed, and in how much memory
 
 mutants: setup ## seeded bugs: the whole table of what the labs can see (hours)
 	./lab.py mutants configs/catalogue.yaml configs/rmap.yaml --without-debug
+
+touched: setup ## does --touched keep the testcases that find seeded bugs? (records both labs first, half an hour)
+	@for lab in catalogue rmap; do ./lab.py run configs/$$lab.yaml --coverage --accel tcg --output reports/touched; done
+	@$(BIN)/python tests/bench_touched.py reports/touched/*
 
 mutation: setup ## break the code that decides, line by line: do the unit tests notice? (half an hour)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[mutation]'

@@ -125,7 +125,11 @@ def pairs(points: Iterable[Point]) -> set[Pair]:
     }
 
 
-def narrowing(filter: str, sample: str) -> str:
+def narrowing(filter: str, sample: str, touched: str = "") -> str:
     """Return how a run was narrowed, as its reports say it; empty if it was not."""
-    words = [f"--filter {filter}" if filter else "", f"--sample {sample}" if sample else ""]
+    words = [
+        f"--filter {filter}" if filter else "",
+        f"--sample {sample}" if sample else "",
+        f"--touched ({touched})" if touched else "",
+    ]
     return " ".join(word for word in words if word)

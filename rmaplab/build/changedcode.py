@@ -51,9 +51,29 @@ def of_kernel(kernel: ResolvedKernel, build: Path, cache: Cache) -> KernelChange
     ``build`` is the kept build folder. Raises BuildError for an odd one, InfraError if the sandbox
     does not work.
     """
+    before, after = _sources(kernel, cache)
+    return _of(before, after, kernel.own.files, build)
+
+
+def touched(kernel: ResolvedKernel, base: Path, cache: Cache) -> KernelChange:
+    """Return what a kernel's own series changes of its base, and where that is in the base.
+
+    The changed lines are those that the series removes or changes; ``base`` is the base's kept
+    build folder. Raises as ``of_kernel`` does.
+    """
+    before, after = _sources(kernel, cache)
+    return _of(after, before, kernel.own.files, base)
+
+
+def _sources(kernel: ResolvedKernel, cache: Cache) -> tuple[Path, Path]:
+    """Return the sources without and with a kernel's own series."""
     before = patched.source_of(kernel.tree, kernel.onto, cache)
-    after = patched.source_of(kernel.tree, kernel.series, cache, kernel.onto)
-    diffs = list(change.between(before, after, kernel.own.files))
+    return before, patched.source_of(kernel.tree, kernel.series, cache, kernel.onto)
+
+
+def _of(before: Path, after: Path, names: Sequence[str], build: Path) -> KernelChange:
+    """Return what differs between two sources; ``build`` was built from the second one."""
+    diffs = list(change.between(before, after, tuple(names)))
     wanted = [one for one in diffs if one.path.endswith(_SOURCES)]
     objects = _objects(build, wanted)
     names = list(dict.fromkeys(name for some in objects.values() for name in some.taken))
@@ -107,7 +127,9 @@ def _changed(
     table = tables.files.get(one.path)
     if table is None:
         kinds = dict.fromkeys(one.added, LineKind.WITHOUT_CODE)
-        return ChangedFile(one.path, one.text, tuple(_lines(kinds, FileTable())))
+        return ChangedFile(
+            one.path, one.text, tuple(_lines(kinds, FileTable())), loose=(*one.added, *one.places)
+        )
     refused = {name: tables.refused[name] for name in objects.taken if name in tables.refused}
     # A line that one of several objects has not is in doubt while others were not looked into.
     unsure = bool(refused) or len(objects.taken) < len(objects.all)
@@ -122,6 +144,7 @@ def _changed(
         tuple(_lines(kinds, table)),
         tuple(_functions(one, kinds, table, used)),
         "; ".join(filter(None, (objects.note, *why))),
+        tuple(_loose(one, text, table)),
     )
 
 
@@ -156,15 +179,30 @@ def _functions(
     first = [line for line, _ in starts]
     ends = _ends(first, table)
     touched: dict[tuple[int, str], None] = {}
-    for number in sorted({*(n for n, k in kinds.items() if k is LineKind.CODE), *one.places}):
-        at = bisect_right(first, number) - 1
-        if at >= 0 and number <= ends[first[at]]:
-            line = first[at]
+    for number in sorted({*kinds, *one.places}):
+        if line := _function_of(number, first, ends):
             touched |= dict.fromkeys(_meant(key for key in starts if key[0] == line))
     for line, name in touched:
         ranges = linetables.joined(table.functions[line, name])
         is_called = name in used or name in table.referenced or not ranges
         yield ChangedFunction(name, line, ranges, "" if is_called else _UNUSED)
+
+
+def _function_of(number: int, first: Sequence[int], ends: Mapping[int, int]) -> int:
+    """Return the first line of the function that a line is in, 0 if in none."""
+    at = bisect_right(first, number) - 1
+    return first[at] if at >= 0 and number <= ends[first[at]] else 0
+
+
+def _loose(one: FileDiff, text: Sequence[str], table: FileTable) -> Iterator[int]:
+    """Yield the changed lines outside of functions that are no comments."""
+    first = sorted({line for line, _ in table.functions})
+    ends = _ends(first, table)
+    for number in sorted({*one.added, *one.places}):
+        content = text[number - 1].strip() if number <= len(text) else ""
+        is_text = number in one.added and (not content or _NO_CODE.fullmatch(content))
+        if not is_text and not _function_of(number, first, ends):
+            yield number
 
 
 def _meant(keys: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:

@@ -59,6 +59,11 @@ coverage_option = click.option(
     help="Record which code of the kernel each cell runs (docs/coverage.md). Default: as the lab "
     "says; in an A/B of the first repeat. Needs TCG.",
 )  # fmt: skip
+touched_option = click.option(
+    "--touched", is_flag=True,
+    help="Only the testcases that reach what the series touches, by what earlier runs recorded of "
+    "the base, and the controls (docs/coverage.md).",
+)  # fmt: skip
 exact_option = click.option(
     "--exact", is_flag=True,
     help="Count guest instructions (QEMU's -icount) instead of seconds. "
@@ -168,6 +173,7 @@ class RunOptions:
     confirm: int = 0
     base: str = ""
     notes: tuple[str, ...] = ()
+    touched: bool = False
 
     def settled(self, builder: KernelBuilder) -> RunOptions:
         """Return the options with the tree that ``--base`` finds.
@@ -204,6 +210,7 @@ class RunOptions:
             options=self.options,
             confirm=self.confirm,
             notes=self.notes,
+            touched=self.touched,
         )
 
 
@@ -216,7 +223,7 @@ def _collected(
     def verb(
         *, lab: Path, accel: str, output: Path, jobs: int, expression: str, sample: str,
         postmortem: int | None, repeat: int | None, series: tuple[str, ...], archive: str,
-        form: str = "text", confirm: int = 0, on: str = "", **of_lab: Any,
+        form: str = "text", confirm: int = 0, on: str = "", touched: bool = False, **of_lab: Any,
     ) -> int:  # fmt: skip
         others = {name: of_lab.pop(name) for name in own}
         first, stacked = named_series(series, archive)
@@ -224,7 +231,10 @@ def _collected(
             compared=compared, memories=postmortem, repeat=repeat or 0, series=first,
             stacked=stacked, **of_lab,
         )  # fmt: skip
-        asked = RunOptions(lab, options, accel, output, jobs, expression, sample, form, confirm, on)
+        asked = RunOptions(
+            lab, options, accel, output, jobs, expression, sample, form, confirm, on,
+            touched=touched,
+        )  # fmt: skip
         return function(asked, **others)
 
     return verb
@@ -312,5 +322,5 @@ _RUN_OPTIONS = (
         help="One more Kconfig fragment for every kernel, such as debuginfo; may be repeated.",
     ),
     repeat_option, exact_option, coverage_option, jobs_option, filter_option, sample_option,
-    tree_option, lab_argument,
+    touched_option, tree_option, lab_argument,
 )  # fmt: skip

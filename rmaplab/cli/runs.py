@@ -149,7 +149,7 @@ def _again(tree: str = "") -> tuple[str, ...]:
             continue
         elif word.startswith("--series="):
             kept += ["--series", word.removeprefix("--series=")]
-        elif not word.startswith("--filter="):
+        elif word != "--touched" and not word.startswith("--filter="):
             kept.append(word)
     kept += ["--tree", tree] if tree else []
     # run.json is UTF-8; an argument need not be.

@@ -60,7 +60,8 @@ class ChangedFunction:
 class ChangedFile:
     """A file that a series changes, as it is with the series: ``diff`` goes from the tree to it.
 
-    ``note`` says what could not be found out about it.
+    ``note`` says what could not be found out about it. ``loose`` are the lines that change outside
+    of functions, comments left out: of what they declare anything may make use.
     """
 
     path: str
@@ -68,6 +69,7 @@ class ChangedFile:
     lines: tuple[ChangedLine, ...] = ()
     functions: tuple[ChangedFunction, ...] = ()
     note: str = ""
+    loose: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ from rmaplab.pipeline import (
     hosttests,
     postrun,
     recorder,
+    selecting,
     setups,
     upstream,
     userspaces,
@@ -58,6 +59,7 @@ from rmaplab.pipeline.hostmemory import available_mb
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels, facts_of, save_series
 from rmaplab.pipeline.memory_quota import MemoryQuota
 from rmaplab.pipeline.runner import Runner, to_the_end
+from rmaplab.pipeline.selecting import Selection
 from rmaplab.pipeline.setups import CellSetups, Recorder
 from rmaplab.pipeline.templates import Templates
 from rmaplab.pipeline.upstream import SelftestBuilds
@@ -88,6 +90,7 @@ class RunRequest:
     ``confirm`` is how often a row of an A/B that is worse is run again. The run's folder is made
     below ``output``, unless ``folder`` names one.
     ``remember`` adds the run to the history, ``notes`` are said in every report.
+    ``touched`` runs the testcases alone that reach what the series touches.
     """
 
     lab: Lab
@@ -103,6 +106,7 @@ class RunRequest:
     folder: RunFolder | None = None
     remember: bool = True
     notes: tuple[str, ...] = ()
+    touched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,9 @@ def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
     ):
         with log.fold("trees and series"):
             kernels = builder.resolve_all(asked.lab)
-        folder, record = _begin(asked, whole, chosen, kernels)
+        selection = selecting.narrow(chosen, kernels, builder) if asked.touched else None
+        chosen = selection.plan if selection is not None else chosen
+        folder, record = _begin(asked, whole, chosen, kernels, selection)
         with folder.lock():
             seen = Observations(chosen.cells)
             going = _Run(folder, record, whole, kernels, builder, seen, asked.jobs, asked.remember)
@@ -197,7 +203,11 @@ def resume(
 
 
 def _begin(
-    asked: RunRequest, whole: Plan, chosen: Plan, kernels: Kernels
+    asked: RunRequest,
+    whole: Plan,
+    chosen: Plan,
+    kernels: Kernels,
+    selection: Selection | None,
 ) -> tuple[RunFolder, RunRecord]:
     """Make a run's folder, with what was asked and the kernels' patches."""
     folder = asked.folder or RunFolder.create(asked.output, asked.lab.name)
@@ -212,7 +222,7 @@ def _begin(
         host=_host(),
         tools=_tools(command.emulators(_guests(chosen.cells))),
         lab_cells=whole.size,
-        narrowed=narrowing(asked.filter, asked.sample),
+        narrowed=narrowing(asked.filter, asked.sample, selection.words if selection else ""),
         options=asked.options,
         confirm=asked.confirm,
         notes=asked.notes,
@@ -221,6 +231,8 @@ def _begin(
     )
     for name, kernel in kernels.items():
         record.kernels[name].saved_patches = save_series(kernel, folder)
+    if selection is not None:
+        selection.save(folder)
     folder.write_record(record)
     log.info(f"run folder: {folder.path}")
     return folder, record
@@ -294,6 +306,7 @@ def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:
             _carry_out(run, cells)
     evaluation = finish(run.folder, run.record, run.seen, history)
     History(run.builder.cache).learn(evaluation.results, evaluation.record.accelerator)
+    selecting.learn(run.folder, evaluation.record, run.builder)
     return evaluation
 
 

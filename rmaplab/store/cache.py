@@ -32,6 +32,7 @@ SECTIONS = {
     "sources": "kernel sources with a series applied",
     "builds": "kernels",
     "initramfs": "agents and workloads, compiled",
+    "coverage": "what testcases ran of kernels",
     "plugins": "QEMU's plugin, compiled",
     "selftests": "mm selftests of kernel trees, compiled",
     "templates": "guests, booted and saved",

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Narrow a run to the testcases that reach what its series touches (``--touched``)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+from rmaplab.build import programs
+from rmaplab.build.kernel import OBJECTS
+from rmaplab.errors import UserError
+from rmaplab.evidence.blocks import RunBlocks
+from rmaplab.log import log
+from rmaplab.model import ResolvedKernel, TestcaseKind
+from rmaplab.pipeline import coverage, touched
+from rmaplab.pipeline.kernels import KernelBuilder, Kernels
+from rmaplab.plan import Plan, plan
+from rmaplab.store import reached
+from rmaplab.store.runfolder import RunFolder, RunRecord, planned
+from rmaplab.touched import ChosenTestcase, choose
+
+FILE = "touched.json"
+"""The file of a run's folder that has each testcase, taken or not, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The part of a plan that is run, what was chosen, and ``words`` on what was left out.
+
+    ``unbound`` are the reasons for which nothing could be left out.
+    """
+
+    plan: Plan
+    choices: tuple[ChosenTestcase, ...]
+    unbound: tuple[str, ...]
+    words: str
+
+    def save(self, folder: RunFolder) -> None:
+        """Write what was chosen and why into the run's folder."""
+        facts = {"unbound": self.unbound, "testcases": [asdict(one) for one in self.choices]}
+        folder.write(FILE, json.dumps(facts, indent=1) + "\n")
+
+
+def narrow(chosen: Plan, kernels: Kernels, builder: KernelBuilder) -> Selection:
+    """Return the rows of the testcases that reach what the series touches, and a fixed core.
+
+    The base is built if it is not in the cache. Raises UserError without a series, KernelError if
+    the base cannot be built.
+    """
+    kernel = _with_series(kernels)
+    base = builder.build({"base": kernel.base}, keep=True)["base"]
+    runnable = [row.first for row in chosen.rows if not row.first.skip]
+    rows = Counter(one.testcase.name for one in runnable if one.kernel == kernel.kernel.name)
+    testcases = {one.testcase.name: one.testcase for one in runnable}
+    sources = programs.sources(builder.catalogue.root, builder.catalogue.testcases.values())
+    known = reached.known(builder.cache, kernel.base.key, rows, sources)
+    named = touched.named_by(builder.catalogue)
+    found = touched.of_series(kernel, base.folder / OBJECTS, known, named, builder.cache)
+    core = {name for name, one in testcases.items() if one.kind is TestcaseKind.CONTROL}
+    choices = choose(found.places, rows, core=core, unrecorded=rows.keys() - known.keys())
+    if found.unbound:
+        why = f"the series touches {'; '.join(found.unbound)}"
+        log.info(f"--touched leaves nothing out: {why}"[:1000])
+        every = tuple(ChosenTestcase(name, True, why) for name in rows)
+        return Selection(chosen, every, found.unbound, "leaves nothing out")
+    left = {one.testcase: one.why for one in choices if not one.taken}
+    part = chosen
+    for name, why in left.items():
+        part = part.keep(
+            [row for row in part.rows if row.first.testcase.name != name], f"{why} (--touched)"
+        )
+    words = _words(choices)
+    log.info(f"--touched: {words}")
+    return Selection(part, choices, (), words)
+
+
+def _with_series(kernels: Kernels) -> ResolvedKernel:
+    for kernel in kernels.values():
+        if kernel.own.patches:
+            return kernel
+    raise UserError("--touched asks what a series touches: name it with --series")
+
+
+def _words(choices: tuple[ChosenTestcase, ...]) -> str:
+    taken = sum(one.taken for one in choices)
+    unrecorded = sum(one.taken and one.why.startswith("nothing is recorded") for one in choices)
+    nothing = sum(not one.taken and "nothing" in one.why for one in choices)
+    others = len(choices) - taken - nothing
+    words = [f"{taken} of {len(choices)} testcases"]
+    words += [f"{unrecorded} of them because nothing is recorded of them"] if unrecorded else []
+    words += [f"{nothing} reach nothing that the series touches"] if nothing else []
+    words += [f"{others} only what others reach, too"] if others else []
+    return ", ".join(words)
+
+
+def learn(folder: RunFolder, record: RunRecord, builder: KernelBuilder) -> None:
+    """Keep what the cells of a run ran of each kernel, for later choices."""
+    if record.programs is None:
+        return
+    ran: dict[str, dict[str, list[RunBlocks]]] = {}
+    done = folder.finished()
+    cells = [cell for cell in planned(record, plan(record.lab).cells) if cell.id in done]
+    for cell, found in coverage.each_cell(folder, cells):
+        if found.is_whole:
+            ran.setdefault(cell.kernel, {}).setdefault(cell.testcase.name, []).append(found)
+    for name, some in ran.items():
+        reached.learn(builder.cache, record.kernels[name].key, some, record.programs.sources)
