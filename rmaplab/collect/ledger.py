@@ -64,6 +64,10 @@ TABLES = "vmstat.nr_page_table_pages"
 # workload fills caches of the CPUs that an empty one does not (kvfree_rcu's, for one): 17 pages a
 # CPU were seen. A kernel that leaks in the empty workload too must not calibrate its leak away.
 _NOISE = {UNACCOUNTED: (24, 48), TABLES: (2, 8)}
+# Where the kernel's own page tables are in the counter, whatever makes the kernel map more moves
+# it, for good. A user's table that is leaked keeps its cgroup, too.
+_NOISE_OF_KERNEL_TABLES = (8, 8)
+_TABLES_WITHOUT = 2  # pages; what Seen.mapping leaves without them: 1 on 6.12, 4 or 5 on 7.3
 
 # mm/swap_slots.c, where there is one: each CPU keeps up to SWAP_SLOTS_CACHE_SIZE slots to give out
 # and as many to give back, which SwapFree does not count.
@@ -215,26 +219,39 @@ def _delta(changes: Changes, name: str) -> int:
 # -- calibration ---------------------------------------------------------------------------------
 
 
-def calibrate(
-    empties: Sequence[Changes], swapping: Changes | None, cpus: int, page_kb: int
-) -> dict[str, tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Hold what the workloads of a calibration changed; None for one of which nothing is known.
+
+    ``swapping`` is one whose pages went to swap and back: a kernel whose CPUs kept no slot then
+    keeps none. ``mapping`` is one for which the kernel maps memory of its own: a kernel that counts
+    its page tables then has some more than one that does not.
+    """
+
+    empties: Sequence[Changes]
+    swapping: Changes | None = None
+    mapping: Changes | None = None
+
+
+def calibrate(seen: Seen, cpus: int, page_kb: int) -> dict[str, tuple[int, int]]:
     """Return bounds for the accounts that the kernel's own work moves, from an empty workload.
 
     From the least to the greatest change that was seen, or none, and as much again to either side.
-    ``swapping`` is what a workload changed whose pages went to swap and back: a kernel whose CPUs
-    kept no slot then keeps none. None if nothing is known of that.
     """
     bounds = {}
-    swapped = {} if swapping is None else swapping
+    swapped, mapped = seen.swapping or {}, seen.mapping or {}
     if _delta(swapped, _SWAPPED_OUT) > 0 and SWAP in swapped and swapped[SWAP].delta == 0:
         bounds[SWAP] = (0, 0)
-    moved = [measure(empty, page_kb) for empty in empties]
-    for account, (least, most) in _NOISE.items():
-        seen = [measured[account] for measured in moved if account in measured]
-        if not seen:
+    noise = dict(_NOISE)
+    if _delta(mapped, TABLES) > _TABLES_WITHOUT:
+        noise[TABLES] = _NOISE_OF_KERNEL_TABLES
+    moved = [measure(empty, page_kb) for empty in seen.empties]
+    for account, (least, most) in noise.items():
+        changes = [measured[account] for measured in moved if account in measured]
+        if not changes:
             continue
-        margin, limit = max(least * cpus, max(seen) - min(seen)), most * cpus
-        low, high = min(0, *seen) - margin, max(0, *seen) + margin
+        margin, limit = max(least * cpus, max(changes) - min(changes)), most * cpus
+        low, high = min(0, *changes) - margin, max(0, *changes) + margin
         bounds[account] = (max(-limit, low), min(limit, high))
     return bounds
 

@@ -33,7 +33,7 @@ SWAPPING = "reclaim/pte-bits"
 """The testcase that it runs on one clone, to see whether a CPU keeps swap slots."""
 _FILE = "ledger.json"
 # Raise it when the rule changes that makes bounds of what was seen.
-_RECIPE = 5
+_RECIPE = 7
 AS_BOOTED = HugepageSettings("as-booted", "as the guest boots", ())
 """The settings that a calibration runs under."""
 
@@ -88,17 +88,22 @@ def _read(path: Path) -> Calibration | None:
         return None
 
 
+MAPPING = "uprobe/exclusive-text"
+"""The testcase that it runs on one clone, to see whether the kernel counts its own page tables."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workloads:
-    """Name the workloads of a calibration: EMPTY and SWAPPING."""
+    """Name the workloads of a calibration: EMPTY, SWAPPING and MAPPING."""
 
     empty: Testcase
     swapping: Testcase
+    mapping: Testcase
 
     @classmethod
     def of(cls, testcases: Mapping[str, Testcase]) -> Workloads:
         """Return those of a catalogue's testcases."""
-        return cls(testcases[EMPTY], testcases[SWAPPING])
+        return cls(testcases[EMPTY], testcases[SWAPPING], testcases[MAPPING])
 
 
 async def measure(
@@ -108,19 +113,22 @@ async def measure(
     empty = workloads.empty
     with tempfile.TemporaryDirectory(prefix="rmaplab-calibration-") as scratch:
         changes = await _run_all(guest, setup, empty, Path(scratch))
-        swapped = None
+        swapping = mapping = None
         if guest.swap_mb:
-            place = Path(scratch) / "swapping"
-            place.mkdir()
-            await _run_one(guest, setup, workloads.swapping, place)
-            swapped = _changes(place)
+            swapping = await _seen(guest, setup, workloads.swapping, Path(scratch, "swapping"))
+        if set(workloads.mapping.requires.devices) <= {device.name for device in guest.devices}:
+            mapping = await _seen(guest, setup, workloads.mapping, Path(scratch, "mapping"))
     least = ledger.CALIBRATION_CLONES // 2
     error = ""
     if len(changes) < least:
         error = f"only {len(changes)} of {ledger.CALIBRATION_CLONES} clones ran {empty.name}"
     page_kb = guest.architecture.page_kb
     probes = transcript.read(folder / TRANSCRIPT).probes
-    bounds = {} if error else ledger.calibrate(changes, swapped, guest.cpus, page_kb)
+    bounds = (
+        {}
+        if error
+        else ledger.calibrate(ledger.Seen(changes, swapping, mapping), guest.cpus, page_kb)
+    )
     found = Calibration(bounds, error, probes)
     _save(folder / _FILE, found, [ledger.measure(change, page_kb) for change in changes])
     return found
@@ -156,6 +164,15 @@ async def _run_all(
 
     done = await asyncio.gather(*map(one, range(ledger.CALIBRATION_CLONES)))
     return [changes for changes in done if changes is not None]
+
+
+async def _seen(
+    guest: Guest, setup: CellSetup, workload: Testcase, folder: Path
+) -> ledger.Changes | None:
+    """Run another workload on a clone, and return what it changed; None if it did not end."""
+    folder.mkdir()
+    await _run_one(guest, setup, workload, folder)
+    return _changes(folder)
 
 
 async def _run_one(

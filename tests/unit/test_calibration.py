@@ -46,7 +46,7 @@ def clones(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def measured(folder: Path) -> calibration.Calibration:
     workloads = calibration.Workloads(
-        builders.testcase(calibration.EMPTY), builders.testcase(calibration.SWAPPING)
+        *map(builders.testcase, (calibration.EMPTY, calibration.SWAPPING, calibration.MAPPING))
     )
     return asyncio.run(calibration.measure(builders.guest(), CLONE, workloads, folder))
 

@@ -17,6 +17,7 @@ from rmaplab.collect.ledger import (
     SWAP,
     TABLES,
     UNACCOUNTED,
+    Seen,
     Terms,
     balance,
     calibrate,
@@ -44,7 +45,7 @@ def terms(bounds: Any = None, leaves: Any = None, cpus: int = 1, page_kb: int = 
 
 
 def calibrated(seen: Any, cpus: int) -> dict[str, tuple[int, int]]:
-    return calibrate(seen, None, cpus, page_kb=4)
+    return calibrate(Seen(seen), cpus, page_kb=4)
 
 
 def unbalanced(leaves: Any = None, **deltas: Any) -> list[str]:
@@ -155,15 +156,24 @@ def test_a_kernel_whose_cpus_kept_no_swap_slot_keeps_none(
     seen = None
     if swapped is not None:
         seen = changed(vmstat__pswpout=swapped, meminfo__SwapFree=-missing_kb)
-    bounds = calibrate([changed()], seen, cpus=1, page_kb=4)
+    bounds = calibrate(Seen([changed()], seen), cpus=1, page_kb=4)
     assert balance(changed(), terms(bounds)) == []
     assert (balance(changed(meminfo__SwapFree=-512), terms(bounds)) == []) is kept
+
+
+@pytest.mark.parametrize(("moved", "width"), [(None, 2), (0, 2), (2, 2), (3, 8)])
+def test_where_the_kernels_own_page_tables_are_counted_more_may_stay(
+    moved: int | None, width: int
+) -> None:
+    mapping = None if moved is None else changed(vmstat__nr_page_table_pages=moved)
+    found = calibrate(Seen([changed()], mapping=mapping), cpus=2, page_kb=4)
+    assert found[TABLES] == (-2 * width, 2 * width)
 
 
 def test_a_workload_that_shows_no_swap_says_nothing_of_its_slots() -> None:
     seen = changed(vmstat__pswpout=8)
     del seen[SWAP]
-    assert SWAP not in calibrate([changed()], seen, cpus=1, page_kb=4)
+    assert SWAP not in calibrate(Seen([changed()], seen), cpus=1, page_kb=4)
 
 
 @given(st.lists(st.integers(-100000, 100000), min_size=1))
