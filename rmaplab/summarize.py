@@ -30,6 +30,7 @@ from rmaplab.model import (
     Summary,
     Verdict,
 )
+from rmaplab.model.prefixes import PatchTable
 from rmaplab.quarantine import placed
 from rmaplab.stability import unstable
 
@@ -57,10 +58,23 @@ class RunEnd:
     marks: tuple[Mark, ...] = ()
 
 
-def summarize(end: RunEnd, results: Sequence[CellResult], comparison: Comparison | None) -> Summary:
-    """Return the answer of a run, from its results and how it ended."""
+def summarize(
+    end: RunEnd,
+    results: Sequence[CellResult],
+    comparison: Comparison | None,
+    patches: PatchTable | None = None,
+) -> Summary:
+    """Return the answer of a run, from its results and how it ended.
+
+    With ``patches`` a series is checked patch by patch: cells are held against those of base.
+    """
     items = list(_kernels(end))
-    measured = list(_cells(results) if comparison is None else _rows(results, comparison))
+    if patches is not None:
+        items += _not_built(patches)
+        end = replace(end, notes=(*end.notes, *patches.notes))
+        measured = list(_cells_of_patches(results, patches))
+    else:
+        measured = list(_cells(results) if comparison is None else _rows(results, comparison))
     by_id = {result.cell.id: result for result in results}
     base = "" if comparison is None else comparison.a
     measured = list(placed(_named(measured, by_id, base, end.marks), by_id, end.quarantine))
@@ -157,6 +171,46 @@ def _cells(results: Sequence[CellResult]) -> Iterator[Item]:
         )  # fmt: skip
 
 
+def _not_built(patches: PatchTable) -> Iterator[Item]:
+    for patch in patches.patches:
+        if patch.error:
+            yield Item(
+                ItemKind.KERNEL, Standing.BAD, patch.name, f"was not built: {patch.error}",
+                kernel=patch.name,
+            )  # fmt: skip
+
+
+def _cells_of_patches(results: Sequence[CellResult], table: PatchTable) -> Iterator[Item]:
+    """Yield the cells of a series' prefixes, each as its row's change against base says.
+
+    Those of base stand for what was there before: none of them speaks against the series.
+    """
+    numbers = {patch.kernel: n for n, patch in enumerate(table.patches) if patch.has_own_image}
+    rows = {(row.testcase, row.settings, row.guest, row.device): row for row in table.rows}
+    for result in results:
+        cell, judged = result.cell, result.judgement
+        row, number = rows.get(cell.row), numbers.get(cell.kernel)
+        change = row.changes[number] if row is not None and number is not None else None
+        why = row.details[number] if row is not None and number is not None else judged.reason
+        yield Item(
+            ItemKind.CELL, _standing_of_patch(judged.verdict, change), cell.testcase.name, why,
+            kernel=cell.kernel, guest=cell.guest.name, settings=cell.settings.name,
+            device=cell.device, repeat=cell.repeat, known=judged.known, cells=(cell.id,),
+        )  # fmt: skip
+
+
+def _standing_of_patch(verdict: Verdict, change: Change | None) -> Standing:
+    if verdict is Verdict.ERROR:
+        return Standing.ERROR
+    if verdict is Verdict.SKIP:
+        return Standing.SKIPPED
+    if change is None:
+        return Standing.PASSED if verdict is Verdict.PASS else Standing.KNOWN
+    if change is Change.MISSING:  # base has no verdict to be held against
+        return Standing.ERROR
+    return Standing.BAD if change.is_bad else _OF_CHANGE[change]
+
+
 def _rows(results: Sequence[CellResult], comparison: Comparison) -> Iterator[Item]:
     members: dict[RowKey, list[CellResult]] = {}
     for result in results:
@@ -241,6 +295,8 @@ def _exit_code(end: RunEnd, items: Iterable[Item]) -> ExitCode:
         return end.failure_code
     if not end.is_whole:
         return ExitCode.INTERRUPTED
+    if any(item.kind is ItemKind.KERNEL and item.standing is Standing.BAD for item in items):
+        return ExitCode.BUILD
     standings = {item.standing for item in items}
     if Standing.BAD in standings:
         return ExitCode.REGRESSION

@@ -285,6 +285,20 @@ def ab_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
     )
 
 
+def patchcheck_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
+    """Give the verb that checks a series patch by patch its options, as one RunOptions."""
+    return _with(
+        _collected(function, compared=True),
+        *_RUN_OPTIONS,
+        _output_option,
+        report_format_option,
+        accept_option,
+        archive_option,
+        base_option,
+        _ab_series_option,
+    )
+
+
 def ci_options(*own: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Return what gives the verb of a CI job its options: one RunOptions, and its ``own``."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from rmaplab.cli.options import (
     ab_options,
     jobs_option,
     lab_argument,
+    patchcheck_options,
     report_format_option,
     run_argument,
     run_options,
@@ -24,10 +26,12 @@ from rmaplab.errors import UserError
 from rmaplab.log import log
 from rmaplab.model import LabOptions
 from rmaplab.pipeline import holding, labs
+from rmaplab.pipeline import patchcheck as patchcheck_pipeline
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.evaluate import Evaluation, evaluate, write_reports
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.remember import note_marks
+from rmaplab.pipeline.run import RunRequest
 from rmaplab.report import terminal
 from rmaplab.report.formats import FORMATS, FormatOptions
 from rmaplab.store import cellfiles, inuse
@@ -91,13 +95,29 @@ def ab(options: RunOptions) -> int:
     return _run(options)
 
 
-def _run(options: RunOptions) -> int:
+@click.command()
+@patchcheck_options
+def patchcheck(options: RunOptions) -> int:
+    """Check a series patch by patch: each prefix builds, boots and is no worse than base.
+
+    Exits with 3 if a prefix does not build, with 1 if one is worse than base, also if a later patch
+    mends it: the series cannot be bisected there.
+    """
+    if not options.options.series:
+        raise UserError("--series names no series")
+    return _run(options, patchcheck_pipeline.check)
+
+
+def _run(
+    options: RunOptions,
+    carry_out: Callable[[RunRequest, KernelBuilder], Evaluation] | None = None,
+) -> int:
     catalogue = Catalogue()
     shop = builder(catalogue, 0)
     settled = options.settled(shop)
     command = _again(settled.options.tree if options.base else "")
     asked = settled.request(settled.read(catalogue), command)
-    return show(run_pipeline.run(asked, shop), options.form)
+    return show((carry_out or run_pipeline.run)(asked, shop), options.form)
 
 
 @click.command()
@@ -169,7 +189,10 @@ def show(evaluation: Evaluation, form: str, options: FormatOptions = _NO_OPTIONS
         for piece in FORMATS[form](evaluation.run, counters, options):
             log.json(piece)
         return evaluation.exit_code
-    if evaluation.comparison is not None:
+    if evaluation.run.patches is not None:
+        terminal.show_patches(evaluation.run.patches)
+        log.stdout.print(evaluation.summary.cells, markup=False)
+    elif evaluation.comparison is not None:
         terminal.show_kernels(evaluation.record)
         terminal.show_comparison(evaluation.comparison)
         log.stdout.print(evaluation.summary.cells, markup=False)
@@ -194,4 +217,4 @@ def show(evaluation: Evaluation, form: str, options: FormatOptions = _NO_OPTIONS
     return evaluation.exit_code
 
 
-VERBS = (build, run, ab, resume, report)
+VERBS = (build, run, ab, patchcheck, resume, report)

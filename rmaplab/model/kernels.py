@@ -108,7 +108,9 @@ class Kernel:
     ``onto`` is a series between the two, whose build the kernel's own starts from; ``arch`` the
     name of the kernel's architecture. ``accept`` says what of ``series`` is accepted although the
     lab would refuse or leave it out (source/mailaccept.py), ``stacked`` are more series on top of
-    it. ``make_limit_s`` is the time of each make, in seconds; 0 is the lab's own.
+    it. ``make_limit_s`` is the time of each make, in seconds; 0 is the lab's own. Of its series the
+    kernel has the ``first`` patches, 0 for all of them; its build starts from one that has the
+    first ``begins`` of them.
     """
 
     name: str
@@ -120,6 +122,8 @@ class Kernel:
     accept: tuple[str, ...] = ()
     make_limit_s: float = 0.0
     stacked: tuple[str, ...] = ()
+    first: int = 0
+    begins: int = 0
 
     @property
     def all_series(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rmaplab import quarantine
 from rmaplab.collect.observe import observe
-from rmaplab.compare import compare
+from rmaplab.compare import compare, prefixes
 from rmaplab.errors import ExitCode
 from rmaplab.judge import is_expired, judge, unmatched, unused
 from rmaplab.model import (
@@ -23,6 +23,7 @@ from rmaplab.model import (
     Summary,
     Unstable,
 )
+from rmaplab.model.prefixes import PatchTable
 from rmaplab.pipeline import coverage, holding, pagesources
 from rmaplab.pipeline.postrun import PostRunEvidence
 from rmaplab.plan import plan
@@ -162,9 +163,26 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
         *holding.of_folder(folder, record),
     )
     reached = coverage.of_run(folder, record, cells, spoilt)
-    summary = summarize(_end(record, marksfile.read(folder)), judged, comparison)
-    return Evaluation(
-        folder, ReportedRun(record, tuple(judged), comparison, summary, remarks, reached), stale
+    patches = _patch_table(record, judged) if record.patches else None
+    summary = summarize(_end(record, marksfile.read(folder)), judged, comparison, patches)
+    reported = ReportedRun(record, tuple(judged), comparison, summary, remarks, reached, patches)
+    return Evaluation(folder, reported, stale)
+
+
+def _patch_table(record: RunRecord, judged: Sequence[CellResult]) -> PatchTable:
+    """Return what each patch of a series does, by its kernel's comparison with the first kernel."""
+    base, *_ = (kernel.name for kernel in record.lab.kernels)
+    by_kernel: dict[str, list[CellResult]] = {}
+    for result in judged:
+        by_kernel.setdefault(result.cell.kernel, []).append(result)
+    return prefixes.table(
+        record.patches,
+        {
+            name: compare(
+                base, name, by_kernel.get(base, []), results, expectations=record.expectations
+            )
+            for name, results in by_kernel.items()
+        },
     )
 
 

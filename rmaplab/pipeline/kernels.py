@@ -50,7 +50,7 @@ class KernelBuilder:
         for kernel in lab.kernels:
             looks: tuple[Callable[[], object], ...] = (
                 functools.partial(self._find, kernel.tree),
-                functools.partial(self._own_series, kernel),
+                functools.partial(self.own_series, kernel),
                 functools.partial(self.series, kernel.onto),
             )
             for look in looks:
@@ -78,8 +78,12 @@ class KernelBuilder:
         fails or a tool is missing.
         """
         if kernel not in self._kernels:
-            series = self._own_series(kernel)
+            series = self.own_series(kernel)
             onto = self.series(kernel.onto)
+            if kernel.begins:
+                below = (*onto.patches, *series.patches[: kernel.begins])
+                onto = replace(series, patches=below)
+                series = replace(series, patches=series.patches[kernel.begins :])
             self._kernels[kernel] = self._resolved(kernel, self.tree(kernel.tree), series, onto)
         return self._kernels[kernel]
 
@@ -139,9 +143,10 @@ class KernelBuilder:
             self._trees[spec] = self._find(spec)()
         return self._trees[spec]
 
-    def _own_series(self, kernel: Kernel) -> Series:
+    def own_series(self, kernel: Kernel) -> Series:
         """Return the series of a kernel, all those that it stacks as one."""
-        return series_source.stack([self.series(spec, kernel.accept) for spec in kernel.all_series])
+        whole = series_source.stack([self.series(one, kernel.accept) for one in kernel.all_series])
+        return replace(whole, patches=whole.patches[: kernel.first]) if kernel.first else whole
 
     def series(self, spec: str, accept: tuple[str, ...] = ()) -> Series:
         """Return a series, read once. Raises UserError and InfraError as series.load() does."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from rmaplab.config import paths
 from rmaplab.guest.command import Launch
 from rmaplab.model import Cell
-from rmaplab.pipeline import hosttests
+from rmaplab.pipeline import hosttests, labs
 from rmaplab.pipeline.userspaces import userspace_of
 from rmaplab.store.runfolder import RunRecord
 
@@ -43,6 +43,12 @@ if [ -d "$series" ]; then set -- --series "$series"
 else set -- {given}
 fi
 """
+_PREFIX_LINES = """\
+# The patches up to this one are in the run's folder.
+series=$(cd -- "$(dirname -- "$0")/../.." && pwd)/series/{name}
+[ -d "$series" ] || {{ echo "$series is not there" >&2; exit 69; }}
+set -- --series "$series"
+"""
 # The options that say where a series comes from, and what of it is meant.
 _OF_SERIES = frozenset({"--series", "--accept", "--archive"})
 
@@ -55,7 +61,9 @@ def script(record: RunRecord, cell: Cell, launch: Launch | None) -> str:
     directory = record.directory or "."
     words = [*_command(record.command, directory), "--filter", _terms(record, cell)]
     series = ""
-    if _patched(record) and "--series" in words:
+    if record.patches:
+        words, series = _up_to_a_patch(words, cell.kernel)
+    elif _patched(record) and "--series" in words:
         words, given = _apart(words)
         series = _SERIES_LINES.format(name=_patched(record), given=shlex.join(given))
     return _SCRIPT.format(
@@ -71,6 +79,18 @@ def _alone(cell: Cell, launch: Launch | None) -> str:
     if launch is None:
         return _HOST.format(words=hosttests.by_hand(cell.testcase))
     return _GUEST.format(words=shlex.join(userspace_of(cell.guest).reproduce(cell.guest, launch)))
+
+
+def _up_to_a_patch(words: Sequence[str], kernel: str) -> tuple[list[str], str]:
+    """Return the command that runs a cell of a series' prefix alone, and what names its patches.
+
+    They are in the run's folder and nowhere else; base has none.
+    """
+    kept, _ = _apart([word if word != "patchcheck" else "run" for word in words])
+    kept += ["--name", kernel]
+    if kernel == labs.BASE:
+        return [word for word in kept if word != _SERIES], ""
+    return kept, _PREFIX_LINES.format(name=kernel)
 
 
 def _patched(record: RunRecord) -> str:

@@ -34,6 +34,7 @@ from rmaplab.model import (
     Observation,
     ResolvedKernel,
 )
+from rmaplab.model.prefixes import PatchFacts
 from rmaplab.pipeline import (
     calibration,
     changes,
@@ -91,6 +92,7 @@ class RunRequest:
     below ``output``, unless ``folder`` names one.
     ``remember`` adds the run to the history, ``notes`` are said in every report.
     ``touched`` runs the testcases alone that reach what the series touches.
+    ``patches`` are those of a series that is checked patch by patch.
     """
 
     lab: Lab
@@ -107,6 +109,7 @@ class RunRequest:
     remember: bool = True
     notes: tuple[str, ...] = ()
     touched: bool = False
+    patches: tuple[PatchFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ def run(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
         asked.lab,
         filter=asked.filter,
         sample=asked.sample,
-        alike=asked.comparison is not None,
+        alike=asked.comparison is not None or bool(asked.patches),
         whole=whole,
     )
     for emulator in command.emulators(_guests(chosen.cells)):
@@ -226,6 +229,7 @@ def _begin(
         options=asked.options,
         confirm=asked.confirm,
         notes=asked.notes,
+        patches=asked.patches,
         id=uuid.uuid4().hex,
         directory=str(Path.cwd()),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rmaplab.model import CellResult, Comparison, Summary
 from rmaplab.model.coverage import SeriesCoverage
+from rmaplab.model.prefixes import PatchTable
 from rmaplab.store.runfolder import RunRecord
 
 
@@ -16,7 +17,7 @@ class ReportedRun:
 
     ``summary`` is the answer, which no report works out by itself. ``remarks`` are warnings besides
     the verdicts, a line each: entries of ``allow`` that do nothing, and so on. ``coverage`` is what
-    was run of each kernel's series, where that was recorded.
+    was run of each kernel's series, where that was recorded, ``patches`` a series patch by patch.
     """
 
     record: RunRecord
@@ -25,3 +26,4 @@ class ReportedRun:
     summary: Summary
     remarks: tuple[str, ...] = ()
     coverage: tuple[SeriesCoverage, ...] = ()
+    patches: PatchTable | None = None

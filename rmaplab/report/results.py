@@ -10,6 +10,7 @@ from typing import Any
 
 from rmaplab.model import CellResult, ComparedSplat, Item, SavedMemory, Summary
 from rmaplab.model.coverage import Reach, SeriesCoverage
+from rmaplab.model.prefixes import PatchTable
 from rmaplab.report.reported import ReportedRun
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
@@ -43,6 +44,8 @@ def render(run: ReportedRun, counters: ReadCounters) -> Iterator[str]:
         }
     if run.coverage:
         content["coverage"] = [coverage_facts(one) for one in run.coverage]
+    if run.patches is not None:
+        content["patches"] = patch_facts(run.patches)
     # A line a cell: hundreds of counters each would make an indented file endless.
     head = json.dumps(content, indent=1).rstrip().removesuffix("}").rstrip()
     yield f'{head},\n "cells": ['
@@ -100,6 +103,15 @@ def coverage_facts(found: SeriesCoverage) -> dict[str, Any]:
             }
             for file in found.files
         ],
+    }
+
+
+def patch_facts(table: PatchTable) -> dict[str, Any]:
+    """Return what a series does patch by patch; of a row, its change at each patch."""
+    return {
+        "patches": [dataclasses.asdict(patch) for patch in table.patches],
+        "rows": [dataclasses.asdict(row) for row in table.rows],
+        "episodes": [{**dataclasses.asdict(one), "phrase": one.phrase} for one in table.episodes],
     }
 
 

@@ -24,6 +24,7 @@ from rmaplab.model import (
     Verdict,
 )
 from rmaplab.model.coverage import FunctionCoverage, LineCoverage, Reach
+from rmaplab.model.prefixes import Episode, PatchFacts, PatchRow
 
 
 class _Facts(BaseModel):
@@ -43,6 +44,14 @@ ItemFacts = _of(Item, "ItemFacts", phrase=str)
 SplatFacts = _of(Splat, "SplatFacts", allowed=str)
 FindingFacts = _of(Finding, "FindingFacts", name=str)
 MemoryFacts = _of(SavedMemory, "MemoryFacts")
+
+
+class PatchTableFacts(_Facts):
+    """A series that was checked patch by patch."""
+
+    patches: list[_of(PatchFacts, "PatchFacts")]  # type: ignore[valid-type]
+    rows: list[_of(PatchRow, "PatchRow")]  # type: ignore[valid-type]
+    episodes: list[_of(Episode, "Episode", phrase=str)]  # type: ignore[valid-type]
 
 
 class SummaryFacts(_Facts):
@@ -162,4 +171,5 @@ class Results(_Facts):
     unstable: list[_of(Unstable, "UnstableFacts")]  # type: ignore[valid-type]
     comparison: ComparisonFacts = None  # type: ignore[assignment]
     coverage: list[CoverageFacts] = None  # type: ignore[assignment]
+    patches: PatchTableFacts = None  # type: ignore[assignment]
     cells: list[CellFacts]

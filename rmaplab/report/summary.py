@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rmaplab.model import CellResult, Comparison, Item, ItemKind, Standing
 from rmaplab.model.coverage import Reach, SeriesCoverage
+from rmaplab.model.prefixes import LEGEND, PatchTable
 from rmaplab.report import coverage, numbers
 from rmaplab.report.markdown import code, escape, folded, page, shortened, table
 from rmaplab.report.reported import ReportedRun
@@ -34,6 +35,8 @@ def _blocks(run: ReportedRun) -> Iterator[list[str]]:
     yield [f"# rmaplab: {escape(record.lab.name)}", "", f"**{escape(summary.headline)}**", ""]
     if record.part:
         yield [f"**Part of the lab**: {escape(record.part)}.", ""]
+    if run.patches is not None:
+        yield from _patches(run.patches)
     yield _red(run)
     if run.comparison is not None:
         yield from _splats(run.comparison)
@@ -138,6 +141,29 @@ def _numbers(comparison: Comparison) -> list[str]:
     if len(found) > numbers.SHOWN:
         lines.append(f"- {len(found) - numbers.SHOWN} more in report.html")
     return folded(numbers.title(found), [*lines, ""])
+
+
+def _patches(found: PatchTable) -> Iterator[list[str]]:
+    """Yield a series patch by patch: how each was built, and which testcases it changes."""
+    names = {patch.name: patch.number for patch in found.patches}
+    rows = []
+    for patch in found.patches:
+        built = "not built" if patch.error else "built"
+        if not patch.error and not patch.has_own_image:
+            before = names.get(patch.kernel)
+            built = f"the image of patch {before}" if before else "the image of base"
+        changes = [f"{e.testcase} {e.phrase}" for e in found.episodes if e.since == patch.number]
+        said = [f"new warning: {one}" for one in patch.warnings] + list(patch.remarks)
+        error = patch.error.splitlines()[:1]
+        rows.append((patch.number, patch.subject, built, "; ".join([*error, *changes]),
+                     "; ".join(said)))  # fmt: skip
+    yield table(("patch", "subject", "kernel", "what it changes", "remarks"), rows)
+    width = max((len(name) for name in found.testcases), default=0)
+    lines = [f"{name:{width}}  {found.marks(name)}" for name in found.testcases]
+    tens = "".join(str(patch.number % 10) for patch in found.patches)
+    yield folded(
+        "patches and testcases", code("\n".join([f"{'':{width}}  {tens}", *lines, LEGEND]))
+    )
 
 
 def _coverage(found: SeriesCoverage) -> list[str]:

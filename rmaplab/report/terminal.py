@@ -22,6 +22,7 @@ from rmaplab.model import (
     Verdict,
 )
 from rmaplab.model.coverage import SeriesCoverage
+from rmaplab.model.prefixes import LEGEND, PatchTable
 from rmaplab.report import columns, coverage, numbers
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
@@ -76,6 +77,29 @@ def show_kernels(record: RunRecord) -> None:
             log.stdout.print(f"  {printable(subject)}", markup=False)
         if count > SUBJECTS:
             log.stdout.print(f"  ({count - SUBJECTS} more in summary.md)", markup=False)
+
+
+def show_patches(found: PatchTable) -> None:
+    """Show a series patch by patch: a line for each patch, then the testcases' lines."""
+    rows: list[tuple[columns.Cell, ...]] = []
+    for patch in found.patches:
+        kernel: columns.Cell = "built" if patch.has_own_image else f"as {patch.kernel}"
+        if patch.error:
+            kernel = ("not built", "bad")
+        said = [
+            f"{one.testcase} {one.phrase}" for one in found.episodes if one.since == patch.number
+        ]
+        said += [f"new warning: {one}" for one in patch.warnings]
+        said += [f"{len(patch.remarks)} remarks of checkpatch"] if patch.remarks else []
+        said[:0] = patch.error.splitlines()[:1]
+        rows.append((str(patch.number), patch.subject, kernel, "; ".join(said)))
+    columns.show(("patch", "subject", "kernel", "what it changes"), rows)
+    width = max((len(name) for name in found.testcases), default=0)
+    tens = "".join(str(patch.number % 10) for patch in found.patches)
+    log.stdout.print(f"{'':{width}}  {tens}", markup=False)
+    for name in found.testcases:
+        log.stdout.print(printable(f"{name:{width}}  {found.marks(name)}"), markup=False)
+    log.stdout.print(LEGEND, markup=False)
 
 
 def show_answer(summary: Summary) -> None:

@@ -26,6 +26,7 @@ from rmaplab.errors import ExitCode, InfraError, UserError
 from rmaplab.evidence.names import MEMORY
 from rmaplab.judge import due
 from rmaplab.model import Allowlist, Cell, Expectation, Lab, LabOptions, Quarantine, regex
+from rmaplab.model.prefixes import PatchFacts
 from rmaplab.plan import more_repeats
 from rmaplab.store import cellseal, foreign
 from rmaplab.store.cache import remove
@@ -113,7 +114,8 @@ class RunRecord:
     ``confirm`` is how often a row of an A/B that is worse is run again, ``again`` the ids of these
     repeats, which are not among ``cells``. ``id`` is the run's own, empty in an older record.
     ``not_recorded`` says why it was not recorded what the cells run, although the lab wants it.
-    ``notes`` are remarks for every report.
+    ``notes`` are remarks for every report. ``patches`` are those of a series that was checked patch
+    by patch, against the lab's first kernel.
     """
 
     lab: Lab
@@ -137,6 +139,7 @@ class RunRecord:
     confirm: int = 0
     again: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    patches: tuple[PatchFacts, ...] = ()
     id: str = ""
     not_recorded: str = ""
     schema_version: int = SCHEMA_VERSION

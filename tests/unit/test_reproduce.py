@@ -16,6 +16,7 @@ from rmaplab.config import paths
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.guest.command import Accelerator, Launch
 from rmaplab.model import Cell
+from rmaplab.model.prefixes import PatchFacts
 from rmaplab.mutants import MutantBase
 from rmaplab.pipeline import labs, reproduce
 from rmaplab.pipeline import mutants as mutants_pipeline
@@ -184,3 +185,25 @@ def test_what_says_which_series_is_meant_is_not_said_of_the_saved_one(
     assert words[words.index("--series") + 1] == str(saved)
     assert not {"--accept", "--archive"} & {word.partition("=")[0] for word in words}
     assert {"x.yaml", "--jobs", "--filter"} <= set(words)
+
+
+@pytest.mark.parametrize("kernel", ["base", "patch-02"])
+def test_a_cell_of_a_prefix_is_run_with_the_patches_up_to_it(
+    kernel: str, tmp_path: Path, checkout: Path
+) -> None:
+    record = a_record(checkout, "patchcheck", "x.yaml", "--series", "a@b.c", "--accept", "v2")
+    record.patches = (PatchFacts(1, "one", "patch-01"), PatchFacts(2, "two", "patch-02"))
+    cell = replace(CELL, kernel=kernel)
+    script = tmp_path / "run" / "cells" / cell.id / "reproduce.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text(reproduce.script(record, cell, LAUNCH), encoding="utf-8")
+    folder = tmp_path / "run" / "series" / "patch-02"
+    words = ["sh", str(script)]
+    if kernel != "base":
+        done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False)
+        assert (done.returncode, "is not there" in done.stderr) == (69, True)
+        folder.mkdir(parents=True)
+    done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False)
+    series = [f"<--series><{folder}>"] if kernel != "base" else []
+    terms = f"<--filter><kernel={kernel},{TERMS}><--name><{kernel}>"
+    assert done.stdout == f"{checkout}\n<run><x.yaml>" + "".join([*series, terms])
