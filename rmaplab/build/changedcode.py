@@ -23,9 +23,11 @@ from rmaplab.source import change, patched
 from rmaplab.source.change import FileDiff
 from rmaplab.store.cache import Cache
 
-MAX_OBJECTS = 80
+MAX_OBJECTS = 40
 """Objects that are compiled again: a header of memory management is in a thousand."""
 _SOURCES = (".c", ".S", ".h")
+# Comments, texts and characters.
+_NOT_CODE = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.S)
 # A comment, or part of one in the kernel's style; a brace.
 _NO_CODE = re.compile(r"/\*(?:(?!\*/).)*(?:\*/)?|//.*|\*|\*/|\* .*|[{}]")
 _UNUSED = "nothing in this kernel calls it"
@@ -74,7 +76,7 @@ def _sources(kernel: ResolvedKernel, cache: Cache) -> tuple[Path, Path]:
 def _of(before: Path, after: Path, names: Sequence[str], build: Path) -> KernelChange:
     """Return what differs between two sources; ``build`` was built from the second one."""
     diffs = list(change.between(before, after, tuple(names)))
-    wanted = [one for one in diffs if one.path.endswith(_SOURCES)]
+    wanted = [one for one in diffs if one.path.endswith(_SOURCES) and _may_have_code(one, after)]
     objects = _objects(build, wanted)
     names = list(dict.fromkeys(name for some in objects.values() for name in some.taken))
     tables = linetables.read(build, after, names, [one.path for one in wanted])
@@ -83,6 +85,27 @@ def _of(before: Path, after: Path, names: Sequence[str], build: Path) -> KernelC
         _changed(one, after, objects.get(one.path, _Objects((), ())), tables, used) for one in diffs
     ]
     return KernelChange(tuple(files))
+
+
+def _may_have_code(one: FileDiff, after: Path) -> bool:
+    """Return whether a changed line can have code: a header's declarations have none anywhere."""
+    if not one.path.endswith(".h"):
+        return True
+    inside = _in_braces(harvest.text(after, one.path))
+    return any(number in inside for number in (*one.added, *one.places))
+
+
+def _in_braces(text: str) -> frozenset[int]:
+    """Return the numbers of the lines of C code that are inside of braces, and before them."""
+    bare = _NOT_CODE.sub(lambda match: "\n" * match[0].count("\n"), text)
+    depth, found = 0, set()
+    for number, line in enumerate(bare.split("\n"), start=1):
+        if depth:
+            found.add(number)
+        elif "{" in line:
+            found.update(range(max(1, number - 2), number + 1))  # with the function's name
+        depth = max(0, depth + line.count("{") - line.count("}"))
+    return frozenset(found)
 
 
 def _objects(build: Path, diffs: Sequence[FileDiff]) -> Mapping[str, _Objects]:

@@ -17,6 +17,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,6 +167,17 @@ def _tables(
     build: Path, place: Path, names: Sequence[str], numbers: Sequence[int], files: Sequence[str]
 ) -> Iterator[_Tables]:
     """Yield what each object has, in the order of their numbers."""
+    parts = min(len(numbers), len(os.sched_getaffinity(0)))
+    size = -(-len(numbers) // parts)
+    some = [numbers[at : at + size] for at in range(0, len(numbers), size)]
+    with ThreadPoolExecutor(parts) as pool:
+        for found in pool.map(lambda part: _read_some(build, place, names, part, files), some):
+            yield from found
+
+
+def _read_some(
+    build: Path, place: Path, names: Sequence[str], numbers: Sequence[int], files: Sequence[str]
+) -> list[_Tables]:
     with tempfile.TemporaryDirectory(prefix="rmaplab-job-") as scratch:
         Path(scratch).chmod(0o755)
         job = Path(scratch, "job.json")
@@ -181,11 +193,14 @@ def _tables(
     if not said.ended.ok or len(lines) != len(numbers):
         last = (said.complaint.strip().splitlines() or ["it said nothing"])[-1]
         raise InfraError(f"reading line tables failed: {said.ended.stopped or last}"[:400])
-    for line in lines:
-        try:
-            yield _Tables.model_validate_json(line)
-        except pydantic.ValidationError:
-            yield _Tables(error="its tables are of no known form")
+    return [_table(line) for line in lines]
+
+
+def _table(line: str) -> _Tables:
+    try:
+        return _Tables.model_validate_json(line)
+    except pydantic.ValidationError:
+        return _Tables(error="its tables are of no known form")
 
 
 # -- placing -------------------------------------------------------------------------------------

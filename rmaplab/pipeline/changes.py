@@ -18,13 +18,16 @@ from rmaplab.build.kernel import OBJECTS
 from rmaplab.errors import RmaplabError
 from rmaplab.evidence.names import BLOCKS
 from rmaplab.log import log
-from rmaplab.model import Build, Cell
+from rmaplab.model import Build, Cell, ResolvedKernel
 from rmaplab.model.coverage import KernelChange
 from rmaplab.pipeline.kernels import Kernels
 from rmaplab.store.cache import Cache
+from rmaplab.store.files import write_whole
 from rmaplab.store.runfolder import RunFolder, RunRecord
 
 FILE = "change.json.zst"
+# Part of the name beside a kernel: raise it when the way lines are found changes.
+_RECIPE = "1"
 _MAX_BYTES = 64 << 20
 _ADAPTER = pydantic.TypeAdapter(KernelChange)
 
@@ -42,13 +45,24 @@ def look(
         if name not in recorded or not kernels[name].own.patches or _saved(folder, build.key):
             continue
         try:
-            objects = build.folder / OBJECTS
-            found = changedcode.of_kernel(kernels[name], objects, cache)
+            content = _content(kernels[name], build, cache)
         except (RmaplabError, OSError) as error:
             log.warn(f"kernel {name}: what was run of its series is not known: {error}")
-            found = KernelChange(error=str(error))
-        content = zstandard.ZstdCompressor(level=9).compress(_ADAPTER.dump_json(found))
+            content = _packed(KernelChange(error=str(error)))
         folder.write(_name(build.key), content)
+
+
+def _content(kernel: ResolvedKernel, build: Build, cache: Cache) -> bytes:
+    """Return the file of a kernel's change; it is kept beside the kernel for other runs."""
+    known = build.folder / f"change-{_RECIPE}-{len(kernel.onto.patches)}.json.zst"
+    if not known.is_file() or _read(known).error:
+        found = changedcode.of_kernel(kernel, build.folder / OBJECTS, cache)
+        write_whole(known, _packed(found))
+    return known.read_bytes()
+
+
+def _packed(change: KernelChange) -> bytes:
+    return zstandard.ZstdCompressor(level=9).compress(_ADAPTER.dump_json(change))
 
 
 def read(folder: RunFolder, record: RunRecord) -> Iterator[tuple[str, KernelChange]]:

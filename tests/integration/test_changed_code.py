@@ -339,3 +339,31 @@ def test_a_section_without_a_place_is_said_and_its_lines_are_not_guessed(tmp_pat
     assert "no place that all symbols agree on (.text)" in file.note
     assert LineKind.CODE not in kinds(file).values()
     assert kinds(file)[24] is LineKind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("line", "inside"),
+    [
+        ("extern int a; /* { */", False),
+        ("#define X \"{\" '{'", False),
+        ("static inline int f(void)", True),
+        ("\treturn 1; // }", True),
+        ("int b;", False),
+        ("\tint c;", True),
+    ],
+)
+def test_a_declaration_of_a_header_has_code_nowhere(line: str, inside: bool) -> None:
+    text = (
+        "extern int a; /* { */\n#define X \"{\" '{'\n\n\n"
+        "static inline int f(void)\n{\n\treturn 1; // }\n}\n"
+        "int b;\n\n\nstruct s {\n\tint c;\n};\n"
+    )
+    number = text.split("\n").index(line) + 1
+    assert (number in changedcode._in_braces(text)) is inside
+
+
+def test_a_header_that_changes_a_declaration_compiles_nothing_again(tmp_path: Path) -> None:
+    made = Program(tmp_path, {"include/walk.h": HEADER + "\nint thrice(int x);\n"})
+    shutil.rmtree(made.build / "mm")  # it would be missed
+    file = only(made.change(), "include/walk.h")
+    assert set(kinds(file).values()) == {LineKind.WITHOUT_CODE}
