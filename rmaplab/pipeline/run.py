@@ -306,8 +306,7 @@ def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:
     """Run some cells, judge the run, write its reports, and learn how long its cells took."""
     history = run.builder.cache if run.remember else None
     with keeping(run.folder, run.record, run.seen, history):
-        if cells:
-            _carry_out(run, cells)
+        _carry_out(run, cells)
     evaluation = finish(run.folder, run.record, run.seen, history)
     History(run.builder.cache).learn(evaluation.results, evaluation.record.accelerator)
     selecting.learn(run.folder, evaluation.record, run.builder)
@@ -315,9 +314,14 @@ def _to_the_end(run: _Run, cells: Sequence[Cell]) -> Evaluation:
 
 
 def _carry_out(run: _Run, cells: Sequence[Cell]) -> None:
-    """Build what the cells need, run them, and look at what they left."""
-    made = _make(run, cells)
-    _run_cells(run, cells, made)
+    """Build what the cells need, run them, and look at what they left.
+
+    A run that is gone on with may have all of its cells: then there is still to look which rows
+    are worse on patched, and what the cells left.
+    """
+    made = _make(run, cells or run.seen.cells)
+    if cells:
+        _run_cells(run, cells, made)
     if again := _to_confirm(run):
         _run_cells(run, again, made, in_order=True)
     if made.builds:

@@ -31,13 +31,14 @@ from rmaplab.guest.cellsetup import CellSetup, CellTask
 from rmaplab.guest.command import Launch
 from rmaplab.guest.isolation import Turn
 from rmaplab.model import Build, Cell
-from rmaplab.pipeline import doctor, ending, postrun, userspaces
+from rmaplab.pipeline import confirm, doctor, ending, postrun, userspaces
 from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.doctor import Finding
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
 from rmaplab.pipeline.userspaces import Launches
 from rmaplab.store import inuse
 from rmaplab.store.cache import Cache
+from rmaplab.store.runfolder import RunFolder
 
 from .builders import KTAP_FAIL, KTAP_PASS, WHOLE, console, conversation, save
 from .repositories import write
@@ -345,6 +346,38 @@ def test_a_run_interrupted_while_it_confirms_goes_on_with_the_repeats(
     (row,) = rows_of(folder)
     assert row["detail"].startswith("3 of 3 against 0 of 3: ")
     assert len(list(folder.glob("cells/*"))) == 6
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_that_ended_just_before_it_confirms_does_so_when_it_goes_on(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, killed: bool,
+) -> None:  # fmt: skip
+    guests(base=PASS, patched=FAIL)
+
+    def interrupted(*words: object) -> tuple[Cell, ...]:
+        if not killed:
+            signal.raise_signal(signal.SIGTERM)
+        raise _KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(confirm, "cells_again", interrupted)
+        words = ("--series", "x", "--accel", "tcg", "--jobs", "1")
+        assert command("ab", lab_file, *words).code != 1
+    folder = run_folder(tmp_path)
+    assert len(list(folder.glob("cells/*"))) == 2
+    if killed:  # then nobody noted the end
+        made = RunFolder(folder).read_record()
+        made.ended, made.interrupted, made.failure = "", False, ""
+        RunFolder(folder).write_record(made)
+    assert command("resume", folder).code == 1
+    (row,) = rows_of(folder)
+    assert row["detail"].startswith("3 of 3 against 0 of 3: ")
+    assert len(list(folder.glob("cells/*"))) == 6
+
+
+class _KilledError(Exception):
+    pass
 
 
 # -- splats ------------------------------------------------------------------------------------
