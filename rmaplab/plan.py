@@ -191,6 +191,7 @@ def inherit(
 def _inherited(
     known: Expectation, kernels: Sequence[Kernel], renamed: Kernel | None
 ) -> Expectation:
+    known = replace(known, heirs=())  # those of a lab whose kernels were others
     named = [kernel for kernel in kernels if known.demands(kernel.name)]
     parents = list(named)
     if renamed is not None and known.demands(renamed.name):
@@ -200,10 +201,11 @@ def _inherited(
             known, named = replace(known, kernel=same[0].name), same[:1]
     if not known.inherited:
         return replace(known, heirs=())
+    # A pattern such as * means the kernels that are there, not that each series mends nothing.
     heirs = [
         kernel.name
         for kernel in kernels
-        if kernel not in named and any(kernel.is_built_on(parent) for parent in parents)
+        if kernel.name != known.kernel and any(kernel.is_built_on(parent) for parent in parents)
     ]
     return replace(known, heirs=tuple(heirs))
 

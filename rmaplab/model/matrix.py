@@ -188,7 +188,9 @@ class Expectation:
 
     def demands(self, kernel: str) -> bool:
         """Return whether a kernel has to fail like that: not one that is built on another."""
-        return kernel not in self.outside and fnmatch.fnmatchcase(kernel, self.kernel)
+        if kernel in self.heirs or kernel in self.outside:
+            return False
+        return fnmatch.fnmatchcase(kernel, self.kernel)
 
 
 @dataclass(frozen=True, slots=True)

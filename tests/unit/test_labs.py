@@ -14,6 +14,7 @@ from rmaplab.build import programs
 from rmaplab.cli import runs
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
+from rmaplab.judge import judge
 from rmaplab.model import Expectation, Lab, LabOptions
 from rmaplab.mutants import MutantBase
 from rmaplab.pipeline import holding, labs
@@ -22,7 +23,7 @@ from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.run import RunRequest
 from rmaplab.plan import inherit
 
-from .builders import expectation, kernel, lab, record
+from .builders import cell, expectation, failed, kernel, lab, observation, passed, record
 from .builders import testcase as make_testcase
 from .repositories import write
 from .test_mutants import mutant
@@ -166,6 +167,29 @@ def test_an_abs_expectations_follow_the_base_whatever_its_name(name: str) -> Non
     (known,) = wanted.expectations
     assert known.demands("base")
     assert known.heirs == ("patched",)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "demanded"), [("*", False), ("p*", True), ("patched", True), ("base", False)]
+)
+def test_a_pattern_demands_no_failure_of_a_series_in_a_plain_run(
+    pattern: str, demanded: bool
+) -> None:
+    here = lab(kernels=[kernel("base")], expectations=[known_of(pattern)])
+    wanted = labs._on_one_kernel(here, LabOptions(series="patches/x"))
+    (known,) = wanted.expectations
+    assert known.demands("patched") is demanded
+    seen = cell(kernel="patched")
+    assert judge(seen, observation(failed()), [known]).as_expected
+    assert judge(seen, observation(passed()), [known]).as_expected is not demanded
+
+
+def test_a_pattern_demands_the_failure_of_a_kernel_that_is_built_on_none() -> None:
+    here = lab(kernels=[kernel("base"), kernel("fixed", series="patches/x")])
+    (known,) = inherit([known_of("*")], here.kernels)
+    assert (known.demands("base"), known.demands("fixed"), known.heirs) == (True, False, ("fixed",))
+    (known,) = inherit([known], [kernel("other")])
+    assert (known.demands("other"), known.heirs) == (True, ())
 
 
 def test_an_expectation_that_is_not_inherited_speaks_of_its_kernel_alone() -> None:
