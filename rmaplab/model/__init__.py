@@ -56,6 +56,8 @@ from rmaplab.model.history import (
     PastKernel,
     PastPlace,
     PastRun,
+    RowHistory,
+    RunHistory,
 )
 from rmaplab.model.judgement import (
     CellResult,
@@ -208,7 +210,9 @@ __all__ = [
     "QuarantineEntry",
     "Requirements",
     "ResolvedKernel",
+    "RowHistory",
     "RowKey",
+    "RunHistory",
     "RunState",
     "SavedMemory",
     "Series",

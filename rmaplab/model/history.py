@@ -155,3 +155,31 @@ class FalseAlarms:
     false: int
     bound: float | None
     confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowHistory:
+    """The earlier runs of one kernel's cells of a row, as the run's page shows them.
+
+    ``kernel`` is its name in the run. Each of ``points`` is the number of a run among those that
+    are shown, how many repeats passed, failed, and were neither, and the mean of their costs.
+    """
+
+    testcase: str
+    kernel: str
+    guest: str
+    devices: str
+    settings: str
+    points: tuple[tuple[int, int, int, int, float | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunHistory:
+    """The history of a run's rows when it ended, the run itself being the last one.
+
+    ``runs`` say when each began, the first first; ``alarms`` is the line on false alarms.
+    """
+
+    runs: tuple[str, ...] = ()
+    rows: tuple[RowHistory, ...] = ()
+    alarms: str = ""

@@ -10,10 +10,16 @@ from collections.abc import Iterator
 
 from rmaplab.errors import ExitCode, InfraError, Interrupted, KernelError, RmaplabError
 from rmaplab.log import log
+from rmaplab.pipeline import past
 from rmaplab.pipeline.evaluate import Evaluation, Observations, evaluate, write_reports
 from rmaplab.pipeline.remember import note_marks, remember
+from rmaplab.store import historyfile
 from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder, RunRecord, now
+from rmaplab.store.verdicts import WAIT_S
+
+HURRY_S = 1.0
+"""Seconds to wait for another lab that writes the history, after an interruption."""
 
 
 @contextlib.contextmanager
@@ -86,10 +92,14 @@ def finish(
     """Note the end of a run, judge it, write its reports, and add it to a cache's history."""
     record.ended = now()
     folder.write_record(record)
+    wait_s = HURRY_S if record.interrupted else WAIT_S
     if history is not None:
-        note_marks(folder, history)
+        note_marks(folder, history, wait_s)
     evaluation = evaluate(folder, seen)
+    if history is not None:
+        if remember(evaluation, history, wait_s):
+            log.warn(f"this run is not in the history: lab.py history add {folder.path}")
+        else:
+            historyfile.write(folder, past.of_run(evaluation, history, wait_s))
     write_reports(evaluation)
-    if history is not None and remember(evaluation, history):
-        log.warn(f"this run is not in the history: lab.py history add {folder.path}")
     return evaluation

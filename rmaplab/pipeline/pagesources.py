@@ -19,7 +19,7 @@ from rmaplab.evidence import names
 from rmaplab.report.htmlsources import FileChange, PageSources, ShownPatch, Stage
 from rmaplab.source import diff
 from rmaplab.source.diff import DiffError
-from rmaplab.store import cellfiles
+from rmaplab.store import cellfiles, historyfile
 from rmaplab.store.runfolder import SERIES, KernelFacts, RunFolder, RunRecord
 
 _EVIDENCE = (
@@ -50,6 +50,7 @@ def read(folder: RunFolder, record: RunRecord) -> PageSources:
         evidence=lambda cell: _evidence(folder.place(cell)),
         again=lambda cell: _again(folder.place(cell) / names.REPRODUCE),
         counters=cellfiles.reader(folder),
+        history=historyfile.read(folder),
     )
 
 

@@ -8,9 +8,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rmaplab.errors import UserError
-from rmaplab.model import HistoryPoint, PastKernel, PastPlace, PastRun, TestcaseKind
+from rmaplab.model import (
+    FalseAlarms,
+    HistoryPoint,
+    Mark,
+    PastKernel,
+    PastPlace,
+    PastRun,
+    RowHistory,
+    RunHistory,
+    TestcaseKind,
+)
+from rmaplab.pipeline.evaluate import Evaluation
+from rmaplab.pipeline.remember import kernel_of, place_of
+from rmaplab.report.history import false_alarms as alarms_line
 from rmaplab.store.cache import Cache
-from rmaplab.store.verdicts import VerdictStore
+from rmaplab.store.historyfile import MAX_POINTS, MAX_RUNS
+from rmaplab.store.verdicts import WAIT_S, VerdictStore
 from rmaplab.text import near_miss
 from rmaplab.trend import Past, PastRow, Trend, false_alarms, together, trend
 
@@ -74,12 +88,56 @@ def ask(question: Question, cache: Cache) -> Past:
         rows.append(_row(question, [found[n] for n in members], kernels, together(summed, order)))
     rows.sort(key=lambda row: (row.testcase, row.kernel.phrase, row.guest, row.settings, row.mode))
     marks = store.marks()
-    every = {n: p for n, p in found.items() if p.kind != TestcaseKind.SELFTEST}
-    trials = sum(point.trials for n in every for point in points.get(n, ()))
-    alarms = [(places[n], failure, passed) for n, failure, passed in store.alarms(every)]
-    counted = false_alarms(trials, alarms, frozenset(mark.fingerprint for mark in marks))
+    counted = _counted(store, found, points, marks)
     others = len({place.kernel for place in wanted.values()} - chosen)
     return Past(tuple(rows), runs, counted, marks, others)
+
+
+def of_run(evaluation: Evaluation, cache: Cache, wait_s: float = WAIT_S) -> RunHistory:
+    """Return the earlier runs of a run's rows, as many as its page shows."""
+    record, store = evaluation.record, VerdictStore(cache, wait_s)
+    identities = {name: kernel_of(record, facts).identity for name, facts in record.kernels.items()}
+    own: dict[PastPlace, str] = {}
+    for result in evaluation.results:
+        kernel = result.cell.kernel
+        own.setdefault(place_of(result, identities[kernel], record), kernel)
+    every = store.places()
+    numbers = {number: place for number, place in every.items() if place in own}
+    points, runs = store.points(numbers), store.runs()
+    seen = {point.run for some in points.values() for point in some}
+    shown = max(1, min(MAX_RUNS, MAX_POINTS // max(1, len(numbers))))
+    order = {n: i for i, n in enumerate([number for number in runs if number in seen][-shown:])}
+    rows = (
+        RowHistory(
+            place.testcase, own[place], place.guest, place.devices, place.settings,
+            tuple(
+                (order[p.run], p.passed, p.failed, p.skipped + p.errors, _rounded(p.cost))
+                for p in points.get(number, ())
+                if p.run in order
+            ),
+        )
+        for number, place in numbers.items()
+    )  # fmt: skip
+    counted = _counted(store, numbers, points, store.marks())
+    began = tuple(runs[number].began for number in order)
+    return RunHistory(began, tuple(rows), alarms_line(counted))
+
+
+def _rounded(cost: float | None) -> float | None:
+    return None if cost is None else round(cost, 3)
+
+
+def _counted(
+    store: VerdictStore,
+    places: Mapping[int, PastPlace],
+    points: Mapping[int, Sequence[HistoryPoint]],
+    marks: Iterable[Mark],
+) -> FalseAlarms:
+    """Count the false alarms of some places, those of the lab's own selftests left out."""
+    every = {n: p for n, p in places.items() if p.kind != TestcaseKind.SELFTEST}
+    trials = sum(point.trials for n in every for point in points.get(n, ()))
+    alarms = [(places[n], failure, passed) for n, failure, passed in store.alarms(every)]
+    return false_alarms(trials, alarms, frozenset(mark.fingerprint for mark in marks))
 
 
 def _is_asked_for(place: PastPlace, question: Question) -> bool:

@@ -21,11 +21,11 @@ from rmaplab.pipeline.evaluate import Evaluation
 from rmaplab.store import marksfile
 from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import KernelFacts, RunFolder, RunRecord
-from rmaplab.store.verdicts import VerdictStore
+from rmaplab.store.verdicts import WAIT_S, VerdictStore
 from rmaplab.trend import EXACT
 
 
-def remember(evaluation: Evaluation, cache: Cache) -> str:
+def remember(evaluation: Evaluation, cache: Cache, wait_s: float = WAIT_S) -> str:
     """Add a run to the history; return why it could not be done, empty if it was.
 
     Adding it again replaces it. Nothing is added of a run without a cell.
@@ -35,15 +35,15 @@ def remember(evaluation: Evaluation, cache: Cache) -> str:
         return ""
     kernels = {name: kernel_of(record, facts) for name, facts in record.kernels.items()}
     cells = list(_cells(evaluation, kernels))
-    return VerdictStore(cache).add(_run(evaluation), kernels.values(), cells)
+    return VerdictStore(cache, wait_s).add(_run(evaluation), kernels.values(), cells)
 
 
-def note_marks(folder: RunFolder, cache: Cache) -> None:
+def note_marks(folder: RunFolder, cache: Cache, wait_s: float = WAIT_S) -> None:
     """Put the marks of the history into a run's folder.
 
     The folder of a run that the history does not have keeps those of its own beside them.
     """
-    store = VerdictStore(cache)
+    store = VerdictStore(cache, wait_s)
     if not store.path.exists():
         return
     found = {mark.fingerprint: mark for mark in store.marks()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rmaplab.model import CellResult, ComparisonRow, Item, ItemKind, RowKey
+from rmaplab.model import Cell, CellResult, ComparisonRow, Item, ItemKind, RowHistory, RowKey
 from rmaplab.model.summary import gravity
 from rmaplab.report.htmldetails import details_of
 from rmaplab.report.htmlpool import Blocks, Pool
@@ -26,11 +26,20 @@ def page_data(run: ReportedRun, sources: PageSources) -> dict[str, Any]:
     pool, blocks = Pool(), Blocks()
     index = {result.cell.id: number for number, result in enumerate(run.results)}
     compared = _compared(run)
+    cells_by_id = {result.cell.id: result.cell for result in run.results}
+    history = {
+        (one.testcase, one.kernel, one.guest, one.devices, one.settings): one
+        for one in sources.history.rows
+    }
     rows = []
     for item in rows_of(run):
         row = _row(item, index, pool)
         found = compared.get((item.name, item.settings, item.guest, item.device))
-        rows.append(row if found is None else row | _numbers(found, pool))
+        if found is not None:
+            row |= _numbers(found, pool)
+        if earlier := _earlier(item, cells_by_id, history, pool):
+            row["history"] = earlier
+        rows.append(row)
     details = details_of(run, sources, pool, blocks)
     files: dict[tuple[str, ...], int] = {}
     cells = [_cell(one, details.get(one.cell.id), sources, files, pool) for one in run.results]
@@ -40,6 +49,10 @@ def page_data(run: ReportedRun, sources: PageSources) -> dict[str, Any]:
         "cells": cells,
         "files": [pool.lines(names) for names in files],
         "stages": [[pool.line(s.name), s.begin_s, s.end_s] for s in sources.stages],
+        "history": {
+            "runs": pool.lines(sources.history.runs),
+            "alarms": pool.line(sources.history.alarms),
+        },
         "blocks": blocks.blocks,
         "texts": pool.texts,
     }
@@ -69,6 +82,28 @@ def _of_repeats(members: Sequence[Item]) -> Item:
         failures=tuple(dict.fromkeys(name for one in members for name in one.failures)),
         quarantine=worst.quarantine,
     )  # fmt: skip
+
+
+_Place = tuple[str, str, str, str, str]
+"""Testcase, kernel, guest, devices, settings."""
+
+
+def _earlier(
+    item: Item,
+    cells: Mapping[str, Cell],
+    known: Mapping[_Place, RowHistory],
+    pool: Pool,
+) -> list[list[Any]]:
+    """Return the earlier runs of an item's row: each kernel's name with its points."""
+    found: dict[str, list[Any]] = {}
+    for cell in (cells[name] for name in item.cells if name in cells):
+        place = (
+            cell.testcase.name, cell.kernel, cell.guest.name, cell.devices, cell.settings.name,
+        )  # fmt: skip
+        if place in known:
+            points = [list(point) for point in known[place].points]
+            found[cell.kernel] = [pool.line(cell.kernel), points]
+    return list(found.values())
 
 
 def _compared(run: ReportedRun) -> dict[RowKey, ComparisonRow]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from rmaplab.model import RunHistory
 from rmaplab.store.cellfiles import CounterFacts
 
 
@@ -43,6 +44,9 @@ class Stage:
     end_s: float
 
 
+_NO_HISTORY = RunHistory()
+
+
 def _no_names(_cell: str) -> tuple[str, ...]:
     return ()
 
@@ -61,7 +65,7 @@ class PageSources:
 
     ``evidence`` names the files that are in a cell's folder, ``again`` gives the command that runs
     the cell again, ``counters`` its counters. ``covers`` are the cover letters by kernel, ``links``
-    the files by kernel, relative to the run's folder.
+    the files by kernel, relative to the run's folder. ``history`` are earlier runs of its rows.
     """
 
     patches: tuple[ShownPatch, ...] = ()
@@ -71,3 +75,4 @@ class PageSources:
     evidence: Callable[[str], tuple[str, ...]] = _no_names
     again: Callable[[str], str] = _no_command
     counters: Callable[[str], CounterFacts] = _no_counters
+    history: RunHistory = _NO_HISTORY

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -12,9 +13,12 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from rmaplab.model import RowHistory, RunHistory
 from rmaplab.pipeline.evaluate import evaluate, write_reports
 from rmaplab.plan import plan
 from rmaplab.report import html as html_report
+from rmaplab.store import historyfile
+from rmaplab.store.runfolder import RunFolder
 from tests.unit.builders import KTAP_FAIL, KTAP_PASS, conversation, kernel, lab, run_folder
 from tests.unit.builders import testcase as a_testcase
 from tests.unit.test_html import evil_run
@@ -66,6 +70,74 @@ def run(browser: Any, script: str) -> Any:
 
 def press(browser: Any, *keys: str) -> None:
     ActionChains(browser).send_keys(*keys).perform()
+
+
+def serious(browser: Any) -> list[Any]:
+    """The complaints of axe-core, put in past the page's policy as an extension would be."""
+    browser.execute_script(AXE.read_text("utf-8"))
+    found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+    assert len(found["passes"]) > 10
+    return [
+        (one["id"], one["impact"], [node["html"] for node in one["nodes"]][:3])
+        for one in found["violations"]
+        if one["impact"] in {"serious", "critical"}
+    ]
+
+
+@pytest.fixture
+def earlier(tmp_path: Path, folder: Path) -> Path:
+    """That run with earlier ones: a row flipped on base, another was skipped once."""
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    place = ("q35", "dmirror", "thp-never")
+    history = RunHistory(
+        ("2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00", "<b>\u202e3"),
+        (
+            RowHistory("split/thp", "base", *place, ((0, 1, 0, 0, 1.5), (1, 0, 2, 0, 2.0),
+                                                     (2, 3, 1, 0, None))),
+            RowHistory("split/thp", "patched", *place, ((2, 0, 1, 0, 1.0),)),
+            RowHistory("fork/cow", "base", *place, ((0, 0, 0, 1, None), (2, 1, 0, 0, 1.0))),
+        ),
+        "false alarms: 1 of 9 trials",
+    )  # fmt: skip
+    historyfile.write(RunFolder(copy), history)
+    write_reports(evaluate(RunFolder(copy)))
+    return copy
+
+
+def test_earlier_runs_are_drawn_and_told(open_browser: OpenBrowser, earlier: Path) -> None:
+    browser = open_browser()
+    shows(browser, earlier / "report.html", ROW)
+    drawer = browser.find_element("id", "drawer")
+    assert "Earlier runs" in drawer.text
+    assert "2 flips" in drawer.text
+    bars = "[...document.querySelectorAll('#drawer svg {}')].map(one => {})"
+    titles = run(browser, bars.format("title", "one.textContent"))
+    assert "2026-01-01 00:00:00 UTC: 1 of 1 passed" in titles
+    assert "2026-01-02 00:00:00 UTC: 0 of 2 passed" in titles
+    heights = run(browser, bars.format("rect.bar-b", "+one.getAttribute('height')"))
+    assert heights == [22, 1, 16.5]
+    press(browser, Keys.ESCAPE)
+    plots = browser.find_element("id", "plots")
+    assert "Earlier runs" in plots.text
+    assert "split/thp on base" in plots.text
+    assert "4 of 7" in plots.text
+    assert "false alarms: 1 of 9 trials" in plots.text
+    assert "fork/cow on base" not in plots.text
+    shows(browser, earlier / "report.html", "#row=fork%2Fcow%40q35+thp-never")
+    assert "1 without a verdict" in run(
+        browser, "document.querySelector('#drawer svg title').textContent"
+    )
+
+
+def test_a_page_with_earlier_runs_has_nothing_that_axe_complains_of(
+    open_browser: OpenBrowser, earlier: Path
+) -> None:
+    for dark in (False, True):
+        browser = open_browser(dark=dark)
+        for address in ("", ROW):
+            shows(browser, earlier / "report.html", address)
+            assert serious(browser) == []
 
 
 def test_the_answer_is_first_and_nothing_is_loaded(open_browser: OpenBrowser, folder: Path) -> None:
@@ -230,16 +302,7 @@ def test_axe_finds_nothing_serious(
 ) -> None:
     browser = open_browser(dark=dark)
     shows(browser, folder / "report.html", address)
-    # Put in past the page's policy, as a browser's extension would.
-    browser.execute_script(AXE.read_text("utf-8"))
-    found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
-    serious = [
-        (one["id"], one["impact"], [node["html"] for node in one["nodes"]][:3])
-        for one in found["violations"]
-        if one["impact"] in {"serious", "critical"}
-    ]
-    assert serious == []
-    assert len(found["passes"]) > 10
+    assert serious(browser) == []
 
 
 @pytest.mark.parametrize("how", ["none", "broken"])

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from rmaplab.model import RunHistory
 from rmaplab.pipeline.remember import kernel_of
+from rmaplab.store import historyfile
 from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder, SavedPatch
 from rmaplab.store.verdicts import VerdictStore
@@ -211,6 +213,43 @@ def test_a_marked_finding_is_a_false_alarm(
     assert "a race of the test" in command("history", "marks").out
     assert command("history", "valid", failure).code == 0
     assert "0 of 1 trials" in command("history").out
+
+
+# -- the page of a run ----------------------------------------------------------------------------
+
+
+def test_a_runs_page_has_the_runs_before_it_and_needs_no_history_for_that(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    for base, patched in ((PASS, PASS), (FAIL, PASS)):
+        guests(base=base, patched=patched)
+        command("ab", lab_file, *AB)
+    folder = folders(tmp_path)[-1]
+    found = historyfile.read(RunFolder(folder))
+    assert len(found.runs) == 2
+    counts = {one.kernel: [point[:4] for point in one.points] for one in found.rows}
+    assert counts == {"base": [(0, 1, 0, 0), (1, 0, 1, 0)], "patched": [(0, 1, 0, 0), (1, 1, 0, 0)]}
+    assert found.alarms.startswith("false alarms: 0 of 4 trials")
+    page = (folder / "report.html").read_bytes()
+    shutil.rmtree(tmp_path / "cache/history")
+    assert command("report", folder).code == 0
+    assert (folder / "report.html").read_bytes() == page
+    (folder / historyfile.NAME).unlink()
+    assert command("report", folder).code == 0
+    assert (folder / "report.html").read_bytes() != page
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", '{"runs": ["x"], "rows": [], "alarms": 7}',
+     '{"runs": ["x"], "rows": [{"testcase": "a", "kernel": "b", "guest": "c", "devices": "d", '
+     '"settings": "e", "points": [[5, 1, 0, 0, null]]}], "alarms": ""}',
+     '{"runs": ["x"], "rows": [{"testcase": "a", "kernel": "b", "guest": "c", "devices": "d", '
+     '"settings": "e", "points": [[0, -1, 0, 0, null]]}], "alarms": ""}'],
+)  # fmt: skip
+def test_a_strangers_history_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / historyfile.NAME).write_text(text, encoding="utf-8")
+    assert historyfile.read(RunFolder(tmp_path)) == RunHistory()
 
 
 # -- what a kernel is ------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ function rowParts(row, cell) {
   if (row.quarantine && !row.why.includes(row.quarantine)) parts.push(el("p", {}, row.quarantine));
   if (row.failures.length) parts.push(el("p", { class: "meta" }, "failure ", row.failures.map((name) => el("code", {}, `${name} `))));
   parts.push(...numberParts(row));
+  parts.push(...historyParts(row));
   if (!row.cells.length) parts.push(el("p", {}, "No cell of this row was run."));
   const grave = row.cells.find((one) => one.verdict !== "pass" && one.verdict !== "skip") || row.cells[row.cells.length - 1];
   for (const one of row.cells) parts.push(makeCell(one, cell ? one.id === cell : one === grave || row.cells.length <= 2));

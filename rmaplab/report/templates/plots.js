@@ -5,7 +5,7 @@ const WIDE = 260;
 const MOST_BARS = 15;
 
 function makePlots() {
-  const parts = [...stagePlot(), ...costPlot(), ...counterPlot(), ...durationPlot()];
+  const parts = [...stagePlot(), ...costPlot(), ...counterPlot(), ...durationPlot(), ...historyPlot()];
   $("plots").append(...parts);
   $("plots").hidden = !parts.length;
 }
@@ -76,6 +76,59 @@ function durationPlot() {
   const most = longest.length ? longest[0].seconds : 0;
   const lines = most > 0 ? longest.map((cell) => [el("a", { href: "#" + new URLSearchParams({ cell: cell.id }) }, cell.id), `${cell.seconds.toFixed(1)} s`, bar(0, cell.seconds * WIDE / most, "bar-b")]) : [];
   return plot("Cells that took longest", "host time: it says nothing about the kernel", ["cell", "time"], lines);
+}
+
+// Draw a bar for each run that the page knows: as high as the part that passed, none without a verdict.
+function historyBars(points) {
+  const step = Math.min(14, WIDE / Math.max(1, DATA.history.runs.length)), high = 22;
+  const parts = points.flatMap(([run, passed, failed, other]) => {
+    const trials = passed + failed, x = (run * step).toFixed(1), width = (step - 2).toFixed(1);
+    const title = svg("title", {}, `${runName(run)}: ${runSays(passed, failed, other)}`);
+    if (!trials) return [svg("circle", { cx: (run * step + step / 2 - 1).toFixed(1), cy: high - 3, r: 1.5, class: "axis" }, title)];
+    const top = Math.max(1, high * passed / trials);
+    return [svg("rect", { x, y: 0, width, height: high, class: failed ? "up" : "none" }, title),
+      svg("rect", { x, y: (high - top).toFixed(1), width, height: top.toFixed(1), class: "bar-b" }, svg("title", {}, title.textContent))];
+  });
+  const wide = Math.max(step, DATA.history.runs.length * step);
+  return svg("svg", { width: wide.toFixed(0), height: high + 1, viewBox: `0 0 ${wide.toFixed(0)} ${high + 1}`, "aria-hidden": "true" },
+    svg("line", { x1: 0, y1: high + 0.5, x2: wide, y2: high + 0.5, class: "axis" }), ...parts);
+}
+
+const runName = (run) => T(DATA.history.runs[run]).replace("T", " ").replace(/\+00:00$/, " UTC");
+const runSays = (passed, failed, other) => `${passed} of ${passed + failed} passed${other ? `, ${other} without a verdict` : ""}`;
+
+// Count the runs that differ from themselves or from the one before.
+function flips(points) {
+  let count = 0, before = null;
+  for (const [, passed, failed] of points) {
+    if (!passed && !failed) continue;
+    if ((passed && failed) || (before !== null && before !== failed > 0)) count += 1;
+    before = failed > 0;
+  }
+  return count;
+}
+
+function historyPlot() {
+  if (DATA.history.runs.length < 2) return [];
+  const all = ROWS.flatMap((row) => (row.history || []).map(([kernel, points]) => ({ row, kernel: T(kernel), points, flips: flips(points) })));
+  const found = all.filter((one) => one.flips).sort((a, b) => b.flips - a.flips).slice(0, MOST_BARS);
+  const sum = (points, n) => points.reduce((total, point) => total + point[n], 0);
+  const lines = found.map(({ row, kernel, points, flips: count }) =>
+    [linkTo(row, ` on ${kernel}`), `${number(sum(points, 1))} of ${number(sum(points, 1) + sum(points, 2))}`, String(count), historyBars(points)]);
+  const note = `the last ${plural(DATA.history.runs.length, "run")} of these rows, this one included; those whose result changed on the same kernel`;
+  const parts = lines.length ? plot("Earlier runs", note, ["row", "passed", "flips"], lines)
+    : [el("h3", {}, "Earlier runs"), el("p", { class: "meta" }, `In the last ${plural(DATA.history.runs.length, "run")} no row's result changed on the same kernel.`)];
+  return T(DATA.history.alarms) ? [...parts, el("p", { class: "meta" }, T(DATA.history.alarms))] : parts;
+}
+
+// Show the earlier runs of a row, with the numbers for those who do not see the bars.
+function historyParts(row) {
+  const some = (row.history || []).filter(([, points]) => points.length > 1);
+  if (!some.length) return [];
+  return [el("h3", {}, "Earlier runs"), ...some.flatMap(([kernel, points]) => [
+    el("p", { class: "plot" }, `${T(kernel)}: `, historyBars(points), flips(points) ? ` ${plural(flips(points), "flip")}` : ""),
+    ...tableParts(`${plural(points.length, "run")} of ${T(kernel)} in numbers`, ["run", "result", "cost"], points.map(([run, passed, failed, other, cost]) =>
+      [runName(run), runSays(passed, failed, other), cost === null ? "-" : about(cost)]), true)])];
 }
 
 function linkTo(row, rest) {
