@@ -74,11 +74,7 @@ def build(
     headers = [path for folder in (agent, library, common) for path in folder.glob("*.h")]
     sources = {path for program in programs for path in program.sources} | set(headers)
     version = proc.run([architecture.compiler, "--version"]).text.splitlines()[0]
-    contents = [
-        part
-        for path in sorted(sources)
-        for part in (str(path.relative_to(root)), path.read_bytes())
-    ]
+    contents = [part for path in sorted(sources) for part in (_name(path, root), path.read_bytes())]
     paths = [program.guest_path for program in programs]
     key = digest_of("initramfs", version, *command, *paths, *contents)
 
@@ -91,6 +87,11 @@ def build(
             _seal(content, folder)
 
     return cache.entry("initramfs", key, make, is_whole=_is_whole) / ARCHIVE
+
+
+def _name(path: Path, root: Path) -> str:
+    """Return how a key names a source; one of a user's folder by what it is called there."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else "/".join(path.parts[-3:])
 
 
 def with_programs(archive: Path, programs: Mapping[str, Path], cache: Cache) -> Path:

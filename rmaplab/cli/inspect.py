@@ -27,6 +27,7 @@ from rmaplab.cli.options import (
     named_series,
     repeat_option,
     sample_option,
+    testcase_option,
     tree_option,
 )
 from rmaplab.collect.console import parse_log
@@ -253,12 +254,14 @@ def _kernel_line(tree: str, fragments: Sequence[str], results: Sequence[KernelHi
 @tree_option
 @filter_option
 @sample_option
+@testcase_option
 @repeat_option
 @jobs_option
 @format_option
 def plan(
     *, lab: Path, series: tuple[str, ...], archive: str, accept: tuple[str, ...], tree: str,
-    expression: str, sample: str, repeat: int | None, jobs: int, form: str,
+    expression: str, sample: str, testcases: tuple[str, ...], repeat: int | None, jobs: int,
+    form: str,
 ) -> int:  # fmt: skip
     """Show the cells that a run would run, how long they take and what is left out; run none.
 
@@ -271,7 +274,7 @@ def plan(
     first, stacked = named_series(series, archive)
     options = LabOptions(
         compared=bool(first), series=first, stacked=stacked, accept=accept, tree=tree,
-        repeat=repeat or 0,
+        repeat=repeat or 0, testcases=testcases,
     )  # fmt: skip
     builder = KernelBuilder(catalogue, cache, jobs)
     wanted = preflight.read(lab, builder, options)

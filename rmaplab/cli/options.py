@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from rmaplab.config import paths
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
 from rmaplab.log import log
@@ -69,6 +70,11 @@ exact_option = click.option(
     help="Count guest instructions (QEMU's -icount) instead of seconds. "
     "Needs guests with one vCPU; runs on TCG.",
 )  # fmt: skip
+testcase_option = click.option(
+    "--testcase", "testcases", multiple=True, metavar="NAME",
+    help="Run this testcase, or those of a pattern, in the place of the lab's; one that the lab's "
+    "settings mean nothing to has its own first ones. May be repeated.",
+)  # fmt: skip
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=0), default=0, metavar="N",
     help="Guests, or compilers, at once. Default: by cores and memory.",
@@ -90,9 +96,22 @@ def _set_color(_context: click.Context, _option: click.Parameter, color: str | N
         log.configure(color=color, verbose=log.verbose)
 
 
+def _set_shares(
+    _context: click.Context, _option: click.Parameter, folders: tuple[Path, ...]
+) -> None:
+    if folders:
+        paths.name_shares(folders)
+
+
 def common_options() -> list[click.Option]:
-    """Make ``-v`` and ``--color``, which work before and after the verb."""
+    """Make ``-v``, ``--color`` and ``--share``, which work before and after the verb."""
     return [
+        click.Option(
+            ["--share"], multiple=True, metavar="DIR", expose_value=False, callback=_set_shares,
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Look for testcases, guests, Kconfig fragments and lab files in this folder, too; "
+            f"${paths.VARIABLE} has such folders, separated by colons.",
+        ),
         click.Option(
             ["-v", "--verbose"], count=True, expose_value=False, callback=_set_verbosity,
             help="Say more.",
@@ -335,6 +354,6 @@ _RUN_OPTIONS = (
         "--config", multiple=True, metavar="FRAGMENT",
         help="One more Kconfig fragment for every kernel, such as debuginfo; may be repeated.",
     ),
-    repeat_option, exact_option, coverage_option, jobs_option, filter_option, sample_option,
-    touched_option, tree_option, lab_argument,
+    testcase_option, repeat_option, exact_option, coverage_option, jobs_option, filter_option,
+    sample_option, touched_option, tree_option, lab_argument,
 )  # fmt: skip

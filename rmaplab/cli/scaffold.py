@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
-from rmaplab.config import skeleton
+from rmaplab.cli.options import common_options
+from rmaplab.cli.runs import program
+from rmaplab.config import paths, skeleton
 from rmaplab.config import subtests as subtest_lists
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.log import log
@@ -24,9 +27,14 @@ def new() -> None:
 @click.argument("name")
 def testcase(name: str) -> None:
     """Make a testcase's C and YAML file, which compile and run; NAME is folder/name."""
-    for path in skeleton.create(name, Catalogue()):
+    place = paths.place_of_new()
+    for path in skeleton.create(name, Catalogue(), place):
         log.stdout.print(str(path), markup=False)
-    log.stdout.print("what to change, and how to run it: docs/testcases.md", markup=False)
+    log.stdout.print("what to change: docs/testcases.md. How to run it:", markup=False)
+    words = [program(), "run", "configs/rmap.yaml", "--testcase", name]
+    if paths.is_only_named(place):
+        words += ["--share", str(place)]
+    log.stdout.print(f"  {shlex.join(words)}", markup=False, soft_wrap=True)
 
 
 @new.command()
@@ -44,5 +52,8 @@ def subtests(run: Path) -> None:
     for name, why in recorded.refused.items():
         log.warn(f"no list from {name}: {why}")
 
+
+for verb in (testcase, subtests):
+    verb.params += common_options()
 
 VERBS = (new,)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rmaplab.collect import ledger
 from rmaplab.collect.splats import SEVERITIES
 from rmaplab.config import schema, settings, yamlsource
-from rmaplab.config.paths import project
+from rmaplab.config.paths import project, shares
 from rmaplab.config.yamlsource import Document
 from rmaplab.errors import Diagnostic, DiagnosticsError, UserError
 from rmaplab.model import (
@@ -54,23 +54,39 @@ DEVICES: tuple[Device, ...] = (
 class Catalogue:
     """Every name that a lab file can use. Reading is lazy and happens once.
 
+    ``root`` is the project's folder, ``roots`` are that and a user's, which add to it.
     Raises DiagnosticsError with all mistakes of all files of a folder at once.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or project()
+        self.roots = (self.root, *(shares() if root is None else ()))
+
+    def files(self, pattern: str) -> list[Path]:
+        """Return the files of all folders that match a pattern such as ``guests/*.yaml``."""
+        return [path for root in self.roots for path in sorted(root.glob(pattern))]
+
+    def file(self, name: str | Path) -> Path | None:
+        """Return the first file of that name, such as ``configs/rmap.yaml``; None if there is none.
+
+        A user's folders come before the project's.
+        """
+        places = (root / name for root in (*self.roots[1:], self.root))
+        return next((place for place in places if place.is_file()), None)
 
     @functools.cached_property
     def guests(self) -> dict[str, Guest]:
         """Guest profiles by name, from ``guests/*.yaml``, and ``host``, which has no file."""
         found: dict[str, Guest] = {HOST.name: HOST}
         mistakes: list[Diagnostic] = []
-        for path in sorted((self.root / "guests").glob("*.yaml")):
+        for path in self.files("guests/*.yaml"):
             document = yamlsource.load(path)
             guest = _guest(document)
             mistakes += document.mistakes
             if guest is not None and guest.name == HOST.name:
                 mistakes.append(Diagnostic(path, 1, f"{HOST.name!r} is the name of no guest's"))
+            elif guest is not None and guest.name in found:
+                mistakes.append(Diagnostic(path, 1, f"there is a guest {guest.name} already"))
             elif guest is not None:
                 found[guest.name] = guest
         if mistakes:
@@ -88,12 +104,15 @@ class Catalogue:
         found: dict[str, Testcase] = {}
         by_id: dict[str, Testcase] = {}
         mistakes: list[Diagnostic] = []
-        for path in sorted((self.root / "testcases").glob("*/*.yaml")):
+        for path in self.files("testcases/*/*.yaml"):
             document = yamlsource.load(path)
             testcase = self._testcase(document)
             if testcase is not None:
                 twin = by_id.setdefault(testcase.id, testcase)
-                if twin is not testcase:
+                if testcase.name in found:
+                    other = found[testcase.name].source.with_suffix(".yaml")
+                    document.complain((), f"there is a testcase {testcase.name} already: {other}")
+                elif twin is not testcase:
                     document.complain(("id",), f"{testcase.id} is the id of {twin.name} too")
                 found[testcase.name] = testcase
             mistakes += document.mistakes
@@ -161,9 +180,7 @@ class Catalogue:
     @functools.cached_property
     def fragments(self) -> dict[str, Path]:
         """Kconfig fragments by name, from ``configs/kconfig/*.config``."""
-        return {
-            path.stem: path for path in sorted((self.root / "configs/kconfig").glob("*.config"))
-        }
+        return {path.stem: path for path in reversed(self.files("configs/kconfig/*.config"))}
 
     def _testcase(self, document: Document) -> Testcase | None:
         entry = schema.validate(document, schema.TestcaseFile)

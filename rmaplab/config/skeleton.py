@@ -74,8 +74,8 @@ args: []
 """
 
 
-def create(name: str, catalogue: Catalogue) -> tuple[Path, Path]:
-    """Write the C file and the YAML file of a testcase, and return their paths.
+def create(name: str, catalogue: Catalogue, place: Path) -> tuple[Path, Path]:
+    """Write the C file and the YAML file of a testcase below a folder, and return their paths.
 
     Raises UserError if the name is none, is taken, or is a folder's that testcases cannot be in.
     """
@@ -85,7 +85,10 @@ def create(name: str, catalogue: Catalogue) -> tuple[Path, Path]:
             f"no name for a testcase: {name!r}",
             hint="a folder and a name of small letters, digits and dashes, such as reclaim/my-test",
         )
-    source = catalogue.root / "testcases" / f"{name}.c"
+    source = place / "testcases" / f"{name}.c"
+    if name in catalogue.testcases:
+        other = catalogue.testcases[name].source
+        raise UserError(f"{other} is there already", hint="take another name")
     made = (source, source.with_suffix(".yaml"))
     for path in made:
         if path.exists():

@@ -15,6 +15,7 @@ class LabOptions:
     as the only kernel, whose name is ``name``. ``config`` are Kconfig fragments beside the lab's.
     ``accept`` says what of ``series`` is accepted although the lab would refuse or leave it out,
     ``stacked`` are more series on top of ``series``.
+    ``testcases`` are patterns of those to run in the place of the lab's, if there are any.
     ``repeat`` 0, ``memories`` None and ``coverage`` None stand for what the lab says.
     """
 
@@ -32,3 +33,4 @@ class LabOptions:
     accept: tuple[str, ...] = ()
     stacked: tuple[str, ...] = ()
     coverage: bool | None = None
+    testcases: tuple[str, ...] = ()

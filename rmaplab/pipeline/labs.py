@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,19 @@ from pathlib import Path
 from rmaplab.config import labfile
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
-from rmaplab.model import CoveragePolicy, CoverageScope, FindingKind, Kernel, Lab, LabOptions
-from rmaplab.plan import on_kernels
+from rmaplab.model import (
+    HOST,
+    CoveragePolicy,
+    CoverageScope,
+    FindingKind,
+    Kernel,
+    Lab,
+    LabOptions,
+    Testcase,
+    TestcaseKind,
+    matches,
+)
+from rmaplab.plan import on_kernels, plan
 from rmaplab.text import near_miss
 
 BASE, PATCHED = "base", "patched"
@@ -27,8 +39,10 @@ def read(path: Path, catalogue: Catalogue, options: LabOptions = _AS_THE_FILE_SA
     works wherever the command is installed. Raises UserError for a file that cannot be read, for
     an unknown Kconfig fragment and for a kernel's name that is none.
     """
-    own = catalogue.root / path
-    lab = labfile.read(path if path.exists() or not own.exists() else own, catalogue)
+    own = None if path.exists() else catalogue.file(path)
+    lab = labfile.read(own or path, catalogue)
+    if options.testcases:
+        lab = _on_testcases(lab, options.testcases, catalogue)
     lab = _with_config(lab, options, catalogue)
     if options.tree:
         lab = on_tree(lab, options.tree)
@@ -89,6 +103,53 @@ def command(
     words += [] if lab.ledger else ["--no-ledger"]
     words += ["--accel", accelerator] if accelerator != "auto" else []
     return tuple(words)
+
+
+def _on_testcases(lab: Lab, patterns: tuple[str, ...], catalogue: Catalogue) -> Lab:
+    """Return the lab with these testcases in the place of its own.
+
+    A testcase for which none of the lab's settings makes sense has its own first one; a host test
+    has the guest that is none. Raises UserError for a pattern that names no testcase.
+    """
+    chosen: dict[str, Testcase] = {}
+    for pattern in patterns:
+        found = {
+            name: one
+            for name, one in catalogue.testcases.items()
+            if pattern in {name, one.id}
+            or (fnmatch.fnmatchcase(name, pattern) and one.kind is not TestcaseKind.SELFTEST)
+        }
+        if not found:
+            known = near_miss(pattern, catalogue.testcases)
+            raise UserError(
+                f"--testcase: there is no testcase {pattern!r}{known}",
+                hint="see what there is with: list testcases",
+            )
+        chosen |= found
+    testcases = tuple(chosen.values())
+    settings = {one.name: one for one in lab.settings}
+    for one in testcases:
+        if not settings.keys() & set(one.settings):
+            settings[one.settings[0]] = catalogue.settings[one.settings[0]]
+    guests = lab.guests
+    if any(one.host is not None for one in testcases) and HOST not in guests:
+        guests = (*guests, HOST)
+    changed = replace(
+        lab,
+        testcases=testcases,
+        settings=tuple(settings.values()),
+        guests=guests,
+        exclusions=(),
+        inclusions=(),
+        expectations=tuple(
+            known
+            for known in lab.expectations
+            if any(matches(name, (known.testcase,)) for name in chosen)
+        ),
+    )
+    if not plan(changed).rows:
+        raise UserError(f"--testcase: no guest of {lab.path} runs {', '.join(patterns)}")
+    return changed
 
 
 def _with_config(lab: Lab, options: LabOptions, catalogue: Catalogue) -> Lab:

@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_the_catalogue_has_it(root: Path) -> None:
-    source, settings = skeleton.create("reclaim/my-test", Catalogue(root))
+    source, settings = skeleton.create("reclaim/my-test", Catalogue(root), root)
     assert (source, settings) == (
         root / "testcases/reclaim/my-test.c",
         root / "testcases/reclaim/my-test.yaml",
@@ -40,7 +40,7 @@ def test_the_catalogue_has_it(root: Path) -> None:
 
 def test_each_has_an_id_of_its_own(root: Path) -> None:
     for name in ("a/one", "a/two", "b/one"):
-        skeleton.create(name, Catalogue(root))
+        skeleton.create(name, Catalogue(root), root)
     assert {one.id for one in Catalogue(root).testcases.values()} == {"N1", "N2", "N3"}
 
 
@@ -49,7 +49,7 @@ def test_each_has_an_id_of_its_own(root: Path) -> None:
     reason="needs musl-gcc and cpio",
 )
 def test_it_compiles_without_a_warning(root: Path, tmp_path: Path) -> None:
-    skeleton.create("reclaim/my-test", Catalogue(root))
+    skeleton.create("reclaim/my-test", Catalogue(root), root)
     archive = initramfs.build(
         root, Catalogue(root).testcases.values(), Cache(tmp_path / "cache"), X86_64
     )
@@ -59,12 +59,12 @@ def test_it_compiles_without_a_warning(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mine", "a/b/c", "A/b", "../x", "a/", "lib/x", "a/b.c", ""])
 def test_what_is_no_name_is_the_users_mistake(root: Path, name: str) -> None:
     with pytest.raises(UserError, match="no name for a testcase"):
-        skeleton.create(name, Catalogue(root))
+        skeleton.create(name, Catalogue(root), root)
 
 
 def test_nothing_is_overwritten(root: Path) -> None:
-    source, _ = skeleton.create("reclaim/my-test", Catalogue(root))
+    source, _ = skeleton.create("reclaim/my-test", Catalogue(root), root)
     source.write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="is there already"):
-        skeleton.create("reclaim/my-test", Catalogue(root))
+        skeleton.create("reclaim/my-test", Catalogue(root), root)
     assert source.read_text("utf-8") == "mine"
