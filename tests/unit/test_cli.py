@@ -198,6 +198,30 @@ def run_folder(tmp_path: Path) -> Path:
 # -- running -----------------------------------------------------------------------------------
 
 
+def test_touched_without_a_series_is_a_users_mistake(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path
+) -> None:
+    guests(base=PASS)
+    answer = command("run", lab_file, "--accel", "tcg", "--touched")
+    assert answer.code == 2
+    assert "name it with --series" in answer.err
+    assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "scope"),
+    [((), "first"), (("--no-coverage",), "none"), (("--coverage",), "all")],
+)
+def test_an_ab_records_the_first_repeats_unless_it_is_told_otherwise(
+    command: Command, guests: Show, lab_file: Path, tmp_path: Path,
+    words: tuple[str, ...], scope: str,
+) -> None:  # fmt: skip
+    guests(base=PASS, patched=PASS)
+    command("ab", lab_file, "--accel", "tcg", "--series", tmp_path / "x", *words)
+    said = json.loads((run_folder(tmp_path) / "run.json").read_text("utf-8"))
+    assert said["lab"]["coverage"]["scope"] == scope
+
+
 @pytest.mark.parametrize(("shown", "code"), [(PASS, 0), (FAIL, 1), (LOST, 69)])
 def test_a_run_ends_with_the_code_of_its_cells(
     command: Command, guests: Show, lab_file: Path, shown: Any, code: int
