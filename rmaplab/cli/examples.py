@@ -71,6 +71,12 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("parse console.log.xz", "the splats of any console log"),
         ("parse - --format json", "of standard input, for a program"),
     ),
+    "patchcheck": (
+        (
+            "patchcheck configs/rmap.yaml --series my.mbox --filter 'testcase=migrate/*'",
+            "is the series bisectable?",
+        ),
+    ),
     "plan": (
         (
             "plan configs/rmap.yaml --series my.mbox",
