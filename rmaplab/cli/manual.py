@@ -23,6 +23,7 @@ _EXIT = {
 _VARIABLES = {
     "RMAPLAB_CACHE": "the folder of the cache, instead of ~/.cache/rmaplab",
     "RMAPLAB_CACHE_LIMIT": "how much of the cache may stay when a lab ends, as 5G",
+    "RMAPLAB_SHARE": "folders of testcases, guests, fragments and labs, separated by colons",
     "RMAPLAB_ARCHIVE": "the public-inbox that has the Message-IDs of --series",
     "RMAPLAB_BUILD_LIMIT": "the seconds that a make may take",
     "RMAPLAB_UNSAFE_BUILD": "1 builds a stranger's code although this host's sandbox is weak",

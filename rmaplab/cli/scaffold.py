@@ -30,7 +30,9 @@ def testcase(name: str) -> None:
     place = paths.place_of_new()
     for path in skeleton.create(name, Catalogue(), place):
         log.stdout.print(str(path), markup=False)
-    log.stdout.print("what to change: docs/testcases.md. How to run it:", markup=False)
+    page = paths.project() / "docs/testcases.md"
+    log.stdout.print(f"what to change: {page}", markup=False, soft_wrap=True)
+    log.stdout.print("how to run it:", markup=False)
     words = [program(), "run", "configs/rmap.yaml", "--testcase", name]
     if paths.is_only_named(place):
         words += ["--share", str(place)]
