@@ -57,11 +57,12 @@ def declared(symbols: Iterable[str], tree: Path, architecture: Architecture) -> 
 
 def _names(tree: Path, architecture: Architecture) -> frozenset[str]:
     return frozenset(
-        name for _, text in _kconfig_files(tree, architecture) for name in _ENTRY.findall(text)
+        name for _, text in kconfig_files(tree, architecture) for name in _ENTRY.findall(text)
     )
 
 
-def _kconfig_files(tree: Path, architecture: Architecture) -> Iterator[tuple[Path, str]]:
+def kconfig_files(tree: Path, architecture: Architecture) -> Iterator[tuple[Path, str]]:
+    """Yield the Kconfig files of a tree, with their text."""
     for folder in (architecture.kernel_folder, *_FOLDERS):
         for path in sorted((tree / folder).rglob("Kconfig*")):
             name = str(path.relative_to(tree))
@@ -71,7 +72,7 @@ def _kconfig_files(tree: Path, architecture: Architecture) -> Iterator[tuple[Pat
 
 def _definitions(symbol: str, tree: Path, architecture: Architecture) -> Iterator[Definition]:
     needle = re.compile(rf"^(menu)?config\s+{re.escape(symbol)}\s*$", re.M)
-    for path, text in _kconfig_files(tree, architecture):
+    for path, text in kconfig_files(tree, architecture):
         if needle.search(text):
             yield from _read(symbol, text, str(path.relative_to(tree)))
 

@@ -11,6 +11,7 @@ import click
 from rmaplab.log import log
 from rmaplab.pipeline import trees as pipeline
 from rmaplab.report import trees as report
+from rmaplab.store.cache import Cache
 
 
 @click.command()
@@ -23,15 +24,17 @@ from rmaplab.report import trees as report
 def trees(runs: tuple[Path, ...], form: str, everything: bool) -> None:
     """Compare runs on several trees, and name the coverage that was lost.
 
-    A skip of what passes on another tree is lost coverage.
+    A skip of what passes on another tree is lost coverage. It also says where Kconfig chose
+    otherwise for the trees, of what the lab does not request.
     """
     found = pipeline.of_runs(runs)
+    drift = pipeline.drift_of(runs, Cache())
     if form == "json":
-        log.json(json.dumps(report.facts(found), indent=1) + "\n")
+        log.json(json.dumps(report.facts(found, drift), indent=1) + "\n")
     elif form == "markdown":
-        log.json(report.markdown(found))
+        log.json(report.markdown(found, drift))
     else:
-        report.show(found, everything=everything)
+        report.show(found, drift, everything=everything)
 
 
 VERBS = (trees,)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from rmaplab.compare.trees import OnTree, TreesComparison, compare_trees
 from rmaplab.errors import UserError
+from rmaplab.pipeline import drift
 from rmaplab.pipeline.evaluate import Evaluation, evaluate
+from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import RunFolder
 
 
@@ -25,6 +27,12 @@ def of_runs(folders: Sequence[Path]) -> TreesComparison:
             hint="name the folders of runs on two trees, e.g. of run LAB and run LAB --tree TREE",
         )
     return compare_trees(_told_apart(found))
+
+
+def drift_of(folders: Sequence[Path], cache: Cache) -> tuple[str, ...]:
+    """Return where Kconfig chose otherwise for the kernels of saved runs, a line each."""
+    found = [one for path in folders for one in drift.of_run(RunFolder.open(path), cache).values()]
+    return tuple(drift.lines(found)) if found else ()
 
 
 def _kernels(path: Path, evaluation: Evaluation) -> Iterator[tuple[str, OnTree]]:

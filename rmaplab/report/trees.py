@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,15 +11,15 @@ from rich.table import Table
 
 from rmaplab.compare.trees import STANDINGS, Lost, TreesComparison
 from rmaplab.log import log
-from rmaplab.report.markdown import shortened, table
+from rmaplab.report.markdown import escape, shortened, table
 from rmaplab.text import printable
 
 NOT_RUN = "-"
 _WHY_CHARS = 160
 
 
-def facts(comparison: TreesComparison) -> dict[str, Any]:
-    """Return a comparison for programs."""
+def facts(comparison: TreesComparison, drift: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a comparison for programs; ``drift`` is where Kconfig chose otherwise."""
     return {
         "trees": list(comparison.trees),
         "testcases": [
@@ -33,20 +33,23 @@ def facts(comparison: TreesComparison) -> dict[str, Any]:
             for row in comparison.rows
         ],
         "lost": [asdict(one) for one in comparison.lost],
+        "kconfig": list(drift),
     }
 
 
-def markdown(comparison: TreesComparison) -> str:
-    """Return a comparison as two tables of a Markdown page."""
+def markdown(comparison: TreesComparison, drift: Sequence[str] = ()) -> str:
+    """Return a comparison as two tables of a Markdown page, and a list of ``drift``."""
     lines = table(
         ("testcase", *comparison.trees),
         ((row.testcase, *map(_standing, row.counts)) for row in comparison.rows),
     )
     lines += [*table(_LOST_TITLES, map(_lost, comparison.lost)), totals(comparison)]
+    if drift:
+        lines += ["", _DRIFT, "", *(f"- {escape(line)}" for line in drift)]
     return "\n".join(lines) + "\n"
 
 
-def show(comparison: TreesComparison, *, everything: bool) -> None:
+def show(comparison: TreesComparison, drift: Sequence[str] = (), *, everything: bool) -> None:
     """Print the testcases that went differently, or all of them, and what was lost."""
     rows = [row for row in comparison.rows if everything or row.differs]
     if rows:
@@ -63,6 +66,8 @@ def show(comparison: TreesComparison, *, everything: bool) -> None:
             printable(f"lost on {tree}: {testcase} {where}{about}: {why}; passes on {elsewhere}"),
             markup=False,
         )
+    for line in drift:
+        log.stdout.print(printable(f"Kconfig: {line}"), markup=False)
     log.stdout.print(totals(comparison), markup=False)
 
 
@@ -76,6 +81,7 @@ def totals(comparison: TreesComparison) -> str:
     return printable("; ".join(words))
 
 
+_DRIFT = "Nobody requested it, and Kconfig chose otherwise:"
 _LOST_TITLES = ("lost", "where", "subtest", "on", "passes on", "why")
 
 
