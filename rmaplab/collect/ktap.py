@@ -170,12 +170,13 @@ class KtapParser:
             return
         number = self._number(level, match[2])
         description, tail = self._split(match[3], number, level)
-        verdict, note = _judge(bool(match[1]), tail.strip())
+        verdict, note, known = _judge(bool(match[1]), tail.strip())
         # kselftest.h prints a skipped test's name behind the directive.
         name = (description.strip() or note or f"test {number}")[:MAX_NAME]
         diagnostics = level.diagnostics
         if child is not None:
-            verdict = self._bubble_up(name, verdict, child.results)
+            bubbled = self._bubble_up(name, verdict, child.results)
+            verdict, known = bubbled, known and bubbled is verdict
             level.results += [_inside(name, result) for result in child.results]
             diagnostics = diagnostics + child.diagnostics
         if self._kept > MAX_DETAILS:
@@ -183,7 +184,7 @@ class KtapParser:
         detail = "\n".join([*([note] if note else []), *diagnostics])[-MAX_DETAIL:]
         self._kept += len(detail)
         level.diagnostics, level.size = deque(), 0
-        level.results.append(Subtest(name, verdict, detail))
+        level.results.append(Subtest(name, verdict, detail, known=known))
 
     def _without_hashes(self, body: str) -> tuple[str, int] | None:
         """Return a nested line of KTAP without its hash signs, and their number; None for others.
@@ -339,29 +340,30 @@ _BAD = frozenset({Verdict.FAIL, Verdict.ERROR})
 
 
 def _inside(parent: str, child: Subtest) -> Subtest:
-    return Subtest(f"{parent}/{child.name}"[:MAX_NAME], child.verdict, child.detail)
+    name = f"{parent}/{child.name}"[:MAX_NAME]
+    return Subtest(name, child.verdict, child.detail, known=child.known)
 
 
-def _judge(not_ok: bool, tail: str) -> tuple[Verdict, str]:
-    """Return a result line's verdict and the note behind its hash sign.
+def _judge(not_ok: bool, tail: str) -> tuple[Verdict, str, bool]:
+    """Return a result line's verdict, the note behind its hash sign, and if it is a known failure.
 
-    SKIP skips whatever the result says. TODO and XFAIL expect a failure, so failing is no
-    regression: a skip, for nothing was shown to work. A TODO that passes is a pass. TIMEOUT and
-    ERROR come with "not ok"; one that says "ok" contradicts itself.
+    SKIP skips whatever the result says. TODO and XFAIL expect a failure (ktap.rst), so failing is
+    no regression, and nothing was shown to work either. kselftest.h prints "ok" with XFAIL. A TODO
+    that passes is a pass. TIMEOUT and ERROR come with "not ok"; one that says "ok" contradicts
+    itself.
     """
     verdict = Verdict.FAIL if not_ok else Verdict.PASS
     match = _DIRECTIVE.match(tail)
     if match is None:
-        return verdict, tail
+        return verdict, tail, False
     directive, note = match[1].upper(), match[2].strip()
     if directive == "SKIP":
-        return Verdict.SKIP, note
-    if directive in {"TODO", "XFAIL"}:
-        verdict = Verdict.SKIP if not_ok else Verdict.PASS
-        if directive == "XFAIL":
-            verdict = Verdict.SKIP
+        return Verdict.SKIP, note, False
+    known = directive == "XFAIL" or (directive == "TODO" and not_ok)
+    if known:
+        verdict = Verdict.SKIP
     elif directive == "TIMEOUT":
         verdict = Verdict.FAIL
     elif directive == "ERROR":
         verdict = Verdict.ERROR
-    return verdict, f"{directive}: {note}".rstrip(": ")
+    return verdict, f"{directive}: {note}".rstrip(": "), known

@@ -107,13 +107,21 @@ class ExpectedSubtests:
 class Subtest:
     """One KTAP result; ``name`` joins nested levels with a slash.
 
-    ``detail`` is its diagnostics, ``why`` the line of those that says why it ended so.
+    ``detail`` is its diagnostics, ``why`` the line of those that says why it ended so. ``known``
+    says that the workload itself expects the failure (XFAIL, TODO): the verdict is a skip then,
+    since nothing was shown to work, and reports call it a known failure.
     """
 
     name: str
     verdict: Verdict
     detail: str = ""
     why: str = ""
+    known: bool = False
+
+    @property
+    def word(self) -> str:
+        """Give the verdict as reports do."""
+        return "known failure" if self.known else str(self.verdict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,8 @@ class _Details:
         return self._pool.text(text)
 
     def _subtest(self, one: Subtest) -> list[Any]:
-        return [self._pool.line(one.name), str(one.verdict), self._text(one.detail)]
+        verdict = "known" if one.known else str(one.verdict)
+        return [self._pool.line(one.name), verdict, self._text(one.detail)]
 
     def _finding(self, one: Finding) -> list[Any]:
         text = self._text(one.detail)

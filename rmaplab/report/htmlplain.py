@@ -54,7 +54,7 @@ def plain_cells(results: Sequence[CellResult]) -> PlainCells:
 def _texts(result: CellResult) -> tuple[tuple[str, str], ...]:
     seen = result.observation
     notes = [
-        (f"{one.verdict}: {one.name}", one.detail)
+        (f"{one.word}: {one.name}", one.detail)
         for one in seen.results
         if one.verdict is not Verdict.PASS
     ]

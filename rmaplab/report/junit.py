@@ -296,7 +296,7 @@ def _shown(result: CellResult) -> Iterator[str]:
     """Yield the verdict, the outcome and each subtest with its diagnostics."""
     yield f"verdict: {result.judgement.verdict}, outcome: {result.outcome}"
     for subtest in result.observation.results:
-        yield f"{subtest.verdict}: {subtest.name}"
+        yield f"{subtest.word}: {subtest.name}"
         if subtest.verdict is not Verdict.PASS:
             yield from (f"  {line}" for line in subtest.detail.splitlines())
     # A case that is green shows nowhere else what it was allowed to complain about.

@@ -65,7 +65,7 @@ def _subtests(result: CellResult, excuse: str) -> Iterator[str]:
         excused = excuse and one.verdict in {Verdict.FAIL, Verdict.ERROR}
         ok = "ok" if one.verdict in {Verdict.PASS, Verdict.SKIP} or excused else "not ok"
         directive = {Verdict.SKIP: " # SKIP", Verdict.ERROR: " # ERROR"}.get(one.verdict, "")
-        directive = excuse if excused else directive
+        directive = excuse if excused else " # XFAIL" if one.known else directive
         yield f"    {ok} {number} {_named(one.name)}{directive}\n"
 
 

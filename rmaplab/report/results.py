@@ -132,7 +132,12 @@ def cell_facts(result: CellResult, counters: ReadCounters) -> dict[str, Any]:
         "expected": judgement.expected,
         "as_expected": judgement.as_expected,
         "subtests": [
-            {"name": subtest.name, "verdict": subtest.verdict, "detail": subtest.detail}
+            {
+                "name": subtest.name,
+                "verdict": subtest.verdict,
+                "known": subtest.known,
+                "detail": subtest.detail,
+            }
             for subtest in seen.results
         ],
         "findings": [{"name": one.name, **dataclasses.asdict(one)} for one in seen.findings],

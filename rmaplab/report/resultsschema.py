@@ -85,6 +85,7 @@ class SubtestFacts(_Facts):
 
     name: str
     verdict: Verdict
+    known: bool
     detail: str
 
 

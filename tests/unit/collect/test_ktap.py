@@ -107,6 +107,25 @@ def test_a_result_line_is_read(line: str, verdict: str, name: str) -> None:
     assert report.problems == ()
 
 
+@pytest.mark.parametrize(
+    ("line", "known"),
+    [("ok 1 a # XFAIL leaks", True), ("not ok 1 a # XFAIL leaks", True),
+     ("not ok 1 a # TODO leaks", True), ("ok 1 a # TODO leaks", False),
+     ("ok 1 a # SKIP leaks", False), ("not ok 1 a", False), ("ok 1 a # XPASS leaks", False)],
+)  # fmt: skip
+def test_a_failure_that_a_test_expects_is_a_known_one(line: str, known: bool) -> None:
+    (one,) = flat(line).subtests
+    assert one.known is known
+    assert one.word == ("known failure" if known else one.verdict)
+
+
+def test_a_known_failure_inside_of_a_test_stays_one() -> None:
+    said = "KTAP version 1\n1..1\n    1..2\n    ok 1 a # XFAIL leaks\n    ok 2 b\nok 1 all\n"
+    first, second, whole = ktap(said).subtests
+    assert (first.name, first.known, second.known, whole.known) == ("all/a", True, False, False)
+    assert whole.verdict is Verdict.PASS
+
+
 def test_silence_is_a_problem() -> None:
     assert ktap("").problems == ("no KTAP output",)
     assert ktap("hello\nok then\n").problems == ("no KTAP output",)
