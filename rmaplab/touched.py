@@ -79,6 +79,31 @@ def choose(
     )
 
 
+def thinned(
+    choices: Sequence[ChosenTestcase], rows: Mapping[str, int], share: float = SHARE
+) -> Mapping[str, int]:
+    """Return how many rows each taken testcase keeps, so that all of them fit into the share.
+
+    Each keeps at least one, and all are thinned alike: what is taken is there in some settings.
+    """
+    taken = {one.testcase: rows[one.testcase] for one in choices if one.taken}
+    room = int(share * sum(rows.values()))
+    if sum(taken.values()) <= room:
+        return taken
+    kept = {name: max(1, count * room // sum(taken.values())) for name, count in taken.items()}
+    left = room - sum(kept.values())
+    for name in sorted(taken, key=lambda name: kept[name] / taken[name]):
+        if left > 0 and kept[name] < taken[name]:
+            kept[name] += 1
+            left -= 1
+    return kept
+
+
+def spread(count: int, kept: int) -> list[int]:
+    """Return ``kept`` of ``count`` numbers from 0, as far from each other as can be."""
+    return [number * count // kept for number in range(kept)]
+
+
 def _weight(name: str, places: Sequence[TouchedPlace]) -> float:
     return sum(1 / len(place.by) for place in places if name in place.by)
 

@@ -30,7 +30,7 @@ from rmaplab.pipeline import coverage, touched
 from rmaplab.plan import plan
 from rmaplab.source import mutant as mutants
 from rmaplab.store.runfolder import RunFolder, planned
-from rmaplab.touched import choose
+from rmaplab.touched import choose, thinned
 
 
 @functools.cache
@@ -83,7 +83,8 @@ def main(runs: list[str]) -> int:
         change = touched.of_series(patched, objects, reached, named, shop.cache)
         chosen = choose(change.places, rows, core=core, unrecorded=unrecorded)
         taken = {c.testcase for c in chosen if c.taken} if not change.unbound else set(rows)
-        share = sum(rows[name] for name in taken) / total
+        few = total if change.unbound else sum(thinned(chosen, rows).values())
+        share = few / total
         is_kept = bool(taken & finders)
         known += 1
         kept += is_kept

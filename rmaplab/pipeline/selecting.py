@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from rmaplab.build import programs
@@ -12,13 +13,13 @@ from rmaplab.build.kernel import OBJECTS
 from rmaplab.errors import UserError
 from rmaplab.evidence.blocks import RunBlocks
 from rmaplab.log import log
-from rmaplab.model import ResolvedKernel, TestcaseKind
+from rmaplab.model import ResolvedKernel, RowKey, TestcaseKind
 from rmaplab.pipeline import coverage, touched
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
-from rmaplab.plan import Plan, plan
+from rmaplab.plan import Plan, Row, plan
 from rmaplab.store import reached
 from rmaplab.store.runfolder import RunFolder, RunRecord, planned
-from rmaplab.touched import ChosenTestcase, choose
+from rmaplab.touched import ChosenTestcase, choose, spread, thinned
 
 FILE = "touched.json"
 """The file of a run's folder that has each testcase, taken or not, and why."""
@@ -70,9 +71,26 @@ def narrow(chosen: Plan, kernels: Kernels, builder: KernelBuilder) -> Selection:
         part = part.keep(
             [row for row in part.rows if row.first.testcase.name != name], f"{why} (--touched)"
         )
+    kept = thinned(choices, rows)
+    part = part.keep(_spread_rows(part, kept), "its testcase is in other rows (--touched)")
     words = _words(choices)
+    if (fewer := sum(kept.values())) < sum(rows[name] for name in kept):
+        words += f", in {fewer} of {sum(rows[name] for name in kept)} rows"
     log.info(f"--touched: {words}")
     return Selection(part, choices, (), words)
+
+
+def _spread_rows(part: Plan, kept: Mapping[str, int]) -> list[Row]:
+    """Return rows of each testcase, as many as it keeps, alike for all kernels."""
+    places: dict[str, dict[RowKey, None]] = {}
+    for row in part.rows:
+        if not row.first.skip:
+            places.setdefault(row.first.testcase.name, {}).setdefault(row.first.row)
+    wanted: set[RowKey] = set()
+    for name, some in places.items():
+        keys = list(some)
+        wanted |= {keys[at] for at in spread(len(keys), min(len(keys), kept[name]))}
+    return [row for row in part.rows if row.first.skip or row.first.row in wanted]
 
 
 def _with_series(kernels: Kernels) -> ResolvedKernel:

@@ -27,7 +27,16 @@ from rmaplab.store.cache import Cache
 from rmaplab.store.runfolder import Programs, RunFolder
 from rmaplab.touched import TouchedPlace
 
-from .builders import KTAP_PASS, conversation, facts, kernel, lab, run_folder, testcase
+from .builders import (
+    KTAP_PASS,
+    conversation,
+    facts,
+    kernel,
+    lab,
+    run_folder,
+    settings,
+    testcase,
+)
 
 LAB = lab(
     kernels=[kernel("base"), kernel("patched", series="x")],
@@ -140,3 +149,19 @@ def test_a_run_is_remembered_by_kernel_without_records_that_lack_something(
         "exclusive/a": whole
     }
     assert reached.known(builder.cache, "a" * 16, names, {}) == {}
+
+
+def test_too_many_rows_are_thinned_alike_on_both_kernels(
+    builder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = dataclasses.replace(LAB, settings=(settings("thp-never"), settings("thp-always")))
+    found = Touched((TouchedPlace("walk()", frozenset({"exclusive/a"})),), ())
+    monkeypatch.setattr(touched, "of_series", lambda *_: found)
+    selection = selecting.narrow(plan(wide), KERNELS, builder)
+    kept = [(row.first.kernel, row.first.row) for row in selection.plan.rows]
+    by = {side: [row for kernel, row in kept if kernel == side] for side in KERNELS}
+    assert by["base"] == by["patched"]
+    assert sorted(row[0] for row in by["base"]) == ["control/empty", "exclusive/a"]
+    assert selection.words.endswith("in 2 of 4 rows")
+    reasons = {one.reason for one in selection.plan.left_out}
+    assert "its testcase is in other rows (--touched)" in reasons

@@ -23,7 +23,7 @@ from rmaplab.model.coverage import (
 from rmaplab.pipeline import touched
 from rmaplab.store import reached
 from rmaplab.store.cache import Cache
-from rmaplab.touched import EACH, ChosenTestcase, TouchedPlace, choose
+from rmaplab.touched import EACH, ChosenTestcase, TouchedPlace, choose, spread, thinned
 
 NAMES = [f"t{n}" for n in range(12)]
 ROWS = dict.fromkeys(NAMES, 2)
@@ -75,6 +75,35 @@ def test_who_is_there_to_drive_it_is_taken_whatever_its_weight() -> None:
     found = choose([hot, place("rare()", 0, 1, 2)], ROWS, share=1 / 3)
     (one,) = (one for one in found if one.testcase == "t11")
     assert (one.taken, one.why) == (True, "is there to drive hot()")
+
+
+def test_rows_are_thinned_alike_until_they_fit() -> None:
+    rows = {"a": 12, "b": 6, "c": 1, "d": 17}
+    choices = tuple(ChosenTestcase(name, name != "d", "") for name in rows)
+    assert thinned(choices, rows, 1 / 3) == {"a": 7, "b": 4, "c": 1}
+    assert thinned(choices, rows, 0.9) == {"a": 12, "b": 6, "c": 1}
+
+
+@given(
+    st.dictionaries(st.sampled_from(NAMES), st.integers(1, 30), min_size=1),
+    st.sets(st.sampled_from(NAMES)),
+)
+def test_each_taken_testcase_keeps_a_row_and_no_more_than_it_has(
+    rows: dict[str, int], named: set[str]
+) -> None:
+    choices = tuple(ChosenTestcase(name, name in named, "") for name in rows)
+    kept = thinned(choices, rows)
+    assert kept.keys() == named & rows.keys()
+    assert all(1 <= kept[name] <= rows[name] for name in kept)
+    assert sum(kept.values()) <= max(len(kept), sum(rows.values()) // 3)
+
+
+@given(st.integers(1, 50), st.integers(1, 50))
+def test_rows_that_are_kept_are_apart(count: int, kept: int) -> None:
+    kept = min(count, kept)
+    found = spread(count, kept)
+    assert len(set(found)) == kept
+    assert set(found) <= set(range(count))
 
 
 _PLACES = st.lists(
