@@ -22,6 +22,7 @@ from rmaplab.pipeline.run import RunRequest
 from rmaplab.report.formats import FORMATS
 from rmaplab.selection import SAMPLES
 from rmaplab.source import online
+from rmaplab.source.mailaccept import version_of
 
 lab_argument = click.argument("lab", type=click.Path(path_type=Path))
 run_argument = click.argument("run", type=click.Path(path_type=Path))
@@ -155,8 +156,13 @@ _name_option = click.option(
     help="Run the lab's first kernel alone, under this name. Default with --series: patched.",
 )  # fmt: skip
 _ab_series_option = click.option(
-    "--series", multiple=True, required=True, metavar="SERIES",
+    "--series", multiple=True, metavar="SERIES",
     help=f"Compare with this series on top: {_SERIES_FORMS}",
+)  # fmt: skip
+_versus_option = click.option(
+    "--vs", "versus", nargs=2, default=None, metavar="OLD NEW",
+    help="Compare two revisions: versions of --series (v1 v2), or two series. NEW decides; both "
+    "are held against base.",
 )  # fmt: skip
 _ci_series_option = click.option(
     "--series", multiple=True, metavar="SERIES",
@@ -230,6 +236,7 @@ class RunOptions:
             confirm=self.confirm,
             notes=self.notes,
             touched=self.touched,
+            previous=labs.PREVIOUS if self.options.versus else "",
         )
 
 
@@ -242,13 +249,15 @@ def _collected(
     def verb(
         *, lab: Path, accel: str, output: Path, jobs: int, expression: str, sample: str,
         postmortem: int | None, repeat: int | None, series: tuple[str, ...], archive: str,
-        form: str = "text", confirm: int = 0, on: str = "", touched: bool = False, **of_lab: Any,
+        form: str = "text", confirm: int = 0, on: str = "", touched: bool = False,
+        versus: tuple[str, ...] | None = None, **of_lab: Any,
     ) -> int:  # fmt: skip
         others = {name: of_lab.pop(name) for name in own}
-        first, stacked = named_series(series, archive)
+        revisions = _revisions(versus or (), archive, series)
+        first, stacked = named_series(series or revisions[1:], archive)
         options = LabOptions(
             compared=compared, memories=postmortem, repeat=repeat or 0, series=first,
-            stacked=stacked, **of_lab,
+            stacked=stacked, versus=revisions, **of_lab,
         )  # fmt: skip
         asked = RunOptions(
             lab, options, accel, output, jobs, expression, sample, form, confirm, on,
@@ -257,6 +266,15 @@ def _collected(
         return function(asked, **others)
 
     return verb
+
+
+def _revisions(words: tuple[str, ...], archive: str, series: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the revisions that ``--vs`` names. Raises UserError if that names none."""
+    if words and not series and any(map(version_of, words)):
+        raise UserError(f"--vs {' '.join(words)}: of which series? name it with --series")
+    if "-" in words:
+        raise UserError("--vs: a series on standard input is --series -")
+    return tuple(online.qualified(word, archive) for word in words)
 
 
 def named_series(words: tuple[str, ...], archive: str) -> tuple[str, tuple[str, ...]]:
@@ -297,6 +315,7 @@ def ab_options(function: Callable[[RunOptions], int]) -> Callable[..., int]:
         _output_option,
         report_format_option,
         _confirm_option,
+        _versus_option,
         accept_option,
         archive_option,
         base_option,

@@ -195,6 +195,9 @@ def show(evaluation: Evaluation, form: str, options: FormatOptions = _NO_OPTIONS
     elif evaluation.comparison is not None:
         terminal.show_kernels(evaluation.record)
         terminal.show_comparison(evaluation.comparison)
+        if evaluation.run.revisions is not None:
+            folder = evaluation.folder.path
+            terminal.show_revisions(evaluation.run.revisions, evaluation.comparison, folder)
         log.stdout.print(evaluation.summary.cells, markup=False)
     else:
         terminal.show_cells(evaluation.results)

@@ -14,8 +14,9 @@ class LabOptions:
     the series ``onto``: in an A/B (``compared``) as the kernel ``patched`` beside ``base``, else
     as the only kernel, whose name is ``name``. ``config`` are Kconfig fragments beside the lab's.
     ``accept`` says what of ``series`` is accepted although the lab would refuse or leave it out,
-    ``stacked`` are more series on top of ``series``.
-    ``testcases`` are patterns of those to run in the place of the lab's, if there are any.
+    ``stacked`` are more series on top of ``series``. ``versus`` are two revisions that are compared
+    in an A/B, the older one first: versions of ``series`` (``v1``), or series. ``testcases`` are
+    patterns of those to run in the place of the lab's, if there are any.
     ``repeat`` 0, ``memories`` None and ``coverage`` None stand for what the lab says.
     """
 
@@ -32,5 +33,6 @@ class LabOptions:
     memories: int | None = None
     accept: tuple[str, ...] = ()
     stacked: tuple[str, ...] = ()
+    versus: tuple[str, ...] = ()
     coverage: bool | None = None
     testcases: tuple[str, ...] = ()

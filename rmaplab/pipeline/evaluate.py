@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rmaplab import quarantine
 from rmaplab.collect.observe import observe
 from rmaplab.compare import compare, prefixes
-from rmaplab.errors import ExitCode
+from rmaplab.errors import ExitCode, UserError
 from rmaplab.judge import is_expired, judge, unmatched, unused
 from rmaplab.model import (
     INSTRUCTIONS,
@@ -29,10 +29,11 @@ from rmaplab.pipeline.postrun import PostRunEvidence
 from rmaplab.plan import plan
 from rmaplab.report import html, junit, results
 from rmaplab.report import summary as summary_page
-from rmaplab.report.reported import ReportedRun
+from rmaplab.report.reported import ReportedRun, Revisions
+from rmaplab.source import rangediff
 from rmaplab.stability import unstable
 from rmaplab.store import cellfiles, marksfile
-from rmaplab.store.runfolder import RunFolder, RunRecord, planned
+from rmaplab.store.runfolder import RANGE_DIFF, RunFolder, RunRecord, planned
 from rmaplab.summarize import RunEnd, summarize
 
 _RUN_AGAIN = "lab.py resume runs the cell again"
@@ -165,8 +166,32 @@ def evaluate(folder: RunFolder, before: Observations | None = None) -> Evaluatio
     reached = coverage.of_run(folder, record, cells, spoilt)
     patches = _patch_table(record, judged) if record.patches else None
     summary = summarize(_end(record, marksfile.read(folder)), judged, comparison, patches)
-    reported = ReportedRun(record, tuple(judged), comparison, summary, remarks, reached, patches)
+    revisions = _revisions(folder, record, judged, comparison) if record.previous else None
+    reported = ReportedRun(
+        record, tuple(judged), comparison, summary, remarks, reached, patches, revisions
+    )
     return Evaluation(folder, reported, stale)
+
+
+def _revisions(
+    folder: RunFolder,
+    record: RunRecord,
+    judged: Sequence[CellResult],
+    comparison: Comparison | None,
+) -> Revisions | None:
+    """Return the older revision of a series, compared with the same base."""
+    if comparison is None:
+        return None
+    sides = [
+        [result for result in judged if result.cell.kernel == name]
+        for name in (comparison.a, record.previous)
+    ]
+    older = compare(comparison.a, record.previous, *sides, expectations=record.expectations)
+    try:
+        text = folder.inside(RANGE_DIFF).read_text(encoding="utf-8", errors="replace")
+    except (OSError, UserError):
+        text = ""
+    return Revisions(older, text[: rangediff.MAX_BYTES])
 
 
 def _patch_table(record: RunRecord, judged: Sequence[CellResult]) -> PatchTable:

@@ -24,10 +24,11 @@ from rmaplab.model import (
     matches,
 )
 from rmaplab.plan import on_kernels, plan
+from rmaplab.source.mailaccept import version_of
 from rmaplab.text import near_miss
 
-BASE, PATCHED = "base", "patched"
-"""The kernels of an A/B."""
+BASE, PATCHED, PREVIOUS = "base", "patched", "previous"
+"""The kernels of an A/B; the last one has an older revision of the series."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _AS_THE_FILE_SAYS = LabOptions()
 
@@ -56,7 +57,8 @@ def read(path: Path, catalogue: Catalogue, options: LabOptions = _AS_THE_FILE_SA
     lab = _without_checks(lab, options)
     lab = replace(lab, coverage=_coverage(lab.coverage, options))
     if options.compared:
-        return ab_lab(lab, options.series, options.accept, options.stacked)
+        compared = ab_lab(lab, options.series, options.accept, options.stacked)
+        return _with_revisions(compared, options) if options.versus else compared
     return _on_one_kernel(lab, options)
 
 
@@ -74,6 +76,24 @@ def ab_lab(
         base, name=PATCHED, series=series, onto=base.series, accept=accept, stacked=stacked
     )
     return on_kernels(lab, (base, patched))
+
+
+def _with_revisions(lab: Lab, options: LabOptions) -> Lab:
+    """Return an A/B of a series with an older revision of it beside, as ``previous``."""
+    base, patched = lab.kernels
+    older, newer = (_revision(patched, word, options) for word in options.versus)
+    if older == newer:
+        raise UserError(f"--vs: {' and '.join(options.versus)} are one series")
+    return on_kernels(
+        replace(lab, kernels=lab.kernels[:1]), (base, newer, replace(older, name=PREVIOUS))
+    )
+
+
+def _revision(kernel: Kernel, word: str, options: LabOptions) -> Kernel:
+    """Return a kernel with the revision that a word of ``--vs`` names."""
+    if version_of(word) is None:
+        return replace(kernel, series=word)
+    return replace(kernel, series=options.series, accept=(*options.accept, word))
 
 
 def on_tree(lab: Lab, tree: str) -> Lab:

@@ -97,6 +97,11 @@ def check(asked: RunRequest, builder: KernelBuilder) -> Evaluation:
     Raises UserError for a series that is too long, KernelError if the tree without it does not
     build, and as run.run() does.
     """
+    if asked.touched:
+        raise UserError(
+            "--touched asks what one series touches, and each prefix is another one",
+            hint="choose cells with --filter",
+        )
     base, kernel = asked.lab.kernels
     series = builder.own_series(kernel)
     if len(series.patches) > MAX_PATCHES:

@@ -67,11 +67,12 @@ from rmaplab.pipeline.upstream import SelftestBuilds
 from rmaplab.plan import Plan, plan
 from rmaplab.schedule import Remaining, order
 from rmaplab.selection import choose, narrowing
+from rmaplab.source import rangediff
 from rmaplab.store import inuse, limits, memoryfile
 from rmaplab.store.cache import Cache, file_sha256
 from rmaplab.store.history import History
 from rmaplab.store.reservation import DiskReservation
-from rmaplab.store.runfolder import Programs, RunFolder, RunRecord, now, planned
+from rmaplab.store.runfolder import RANGE_DIFF, Programs, RunFolder, RunRecord, now, planned
 
 # Bytes that saved guests may take of the cache, which is some 300 of them.
 TEMPLATES_BYTES = 20 << 30
@@ -92,7 +93,8 @@ class RunRequest:
     below ``output``, unless ``folder`` names one.
     ``remember`` adds the run to the history, ``notes`` are said in every report.
     ``touched`` runs the testcases alone that reach what the series touches.
-    ``patches`` are those of a series that is checked patch by patch.
+    ``patches`` are those of a series that is checked patch by patch. ``previous`` is a kernel of an
+    A/B with an older revision of the series.
     """
 
     lab: Lab
@@ -110,6 +112,7 @@ class RunRequest:
     notes: tuple[str, ...] = ()
     touched: bool = False
     patches: tuple[PatchFacts, ...] = ()
+    previous: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +233,15 @@ def _begin(
         confirm=asked.confirm,
         notes=asked.notes,
         patches=asked.patches,
+        previous=asked.previous,
         id=uuid.uuid4().hex,
         directory=str(Path.cwd()),
     )
     for name, kernel in kernels.items():
         record.kernels[name].saved_patches = save_series(kernel, folder)
+    if asked.previous and asked.comparison is not None:
+        old, new = (kernels[name] for name in (asked.previous, asked.comparison[1]))
+        folder.write(RANGE_DIFF, rangediff.range_diff(new.tree, old.series, new.series))
     if selection is not None:
         selection.save(folder)
     folder.write_record(record)

@@ -44,6 +44,13 @@ def render(run: ReportedRun, counters: ReadCounters) -> Iterator[str]:
         }
     if run.coverage:
         content["coverage"] = [coverage_facts(one) for one in run.coverage]
+    if run.revisions is not None:
+        older = run.revisions.older
+        content["previous"] = {
+            "kernel": older.b,
+            "rows": [dataclasses.asdict(row) for row in older.rows],
+            "range_diff": run.revisions.range_diff,
+        }
     if run.patches is not None:
         content["patches"] = patch_facts(run.patches)
     # A line a cell: hundreds of counters each would make an indented file endless.

@@ -54,6 +54,14 @@ class PatchTableFacts(_Facts):
     episodes: list[_of(Episode, "Episode", phrase=str)]  # type: ignore[valid-type]
 
 
+class PreviousFacts(_Facts):
+    """An older revision of the series, compared with the same base."""
+
+    kernel: str
+    rows: list[_of(ComparisonRow, "PreviousRow")]  # type: ignore[valid-type]
+    range_diff: str
+
+
 class SummaryFacts(_Facts):
     """The answer of the run."""
 
@@ -173,4 +181,5 @@ class Results(_Facts):
     comparison: ComparisonFacts = None  # type: ignore[assignment]
     coverage: list[CoverageFacts] = None  # type: ignore[assignment]
     patches: PatchTableFacts = None  # type: ignore[assignment]
+    previous: PreviousFacts = None  # type: ignore[assignment]
     cells: list[CellFacts]

@@ -11,9 +11,10 @@ from rmaplab.model.coverage import Reach, SeriesCoverage
 from rmaplab.model.prefixes import LEGEND, PatchTable
 from rmaplab.report import coverage, numbers
 from rmaplab.report.markdown import code, escape, folded, page, shortened, table
-from rmaplab.report.reported import ReportedRun
+from rmaplab.report.reported import ReportedRun, Revisions
 from rmaplab.stability import ends, unstable
 from rmaplab.store.runfolder import RunRecord
+from rmaplab.summarize import comparison_tally
 
 EXCERPT_LINES = 60
 """Lines of a splat that the page folds in."""
@@ -41,6 +42,8 @@ def _blocks(run: ReportedRun) -> Iterator[list[str]]:
     if run.comparison is not None:
         yield from _splats(run.comparison)
     yield _quarantined(run)
+    if run.revisions is not None and run.comparison is not None:
+        yield from _revisions(run.revisions, run.comparison)
     yield _by_standing(run, Standing.FIXED, "fixed")
     yield _by_standing(run, Standing.KNOWN, "known to fail")
     if run.comparison is not None:
@@ -141,6 +144,29 @@ def _numbers(comparison: Comparison) -> list[str]:
     if len(found) > numbers.SHOWN:
         lines.append(f"- {len(found) - numbers.SHOWN} more in report.html")
     return folded(numbers.title(found), [*lines, ""])
+
+
+def _revisions(found: Revisions, newer: Comparison) -> Iterator[list[str]]:
+    """Yield in which rows two revisions of a series differ, and what git says of the two."""
+    differ = found.differences(newer)
+    sides = (
+        f"{found.older.b}: {comparison_tally(found.older)}; {newer.b}: {comparison_tally(newer)}"
+    )
+    yield [f"**Two revisions**: {len(differ)} rows differ. {escape(sides)}.", ""]
+    yield table(
+        ("testcase", "where", found.older.b, newer.b, "why"),
+        (
+            (new.testcase, f"{new.place} {new.settings}", old.change, new.change,
+             shortened(new.detail or old.detail))
+            for old, new in differ
+        ),
+    )  # fmt: skip
+    if found.range_diff:
+        yield folded("git range-diff of the two", code(found.range_diff[:RANGE_DIFF_CHARS]))
+
+
+RANGE_DIFF_CHARS = 16_000
+"""Characters of a range-diff that the page folds in; the run's folder has all of it."""
 
 
 def _patches(found: PatchTable) -> Iterator[list[str]]:

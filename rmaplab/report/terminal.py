@@ -24,9 +24,10 @@ from rmaplab.model import (
 from rmaplab.model.coverage import SeriesCoverage
 from rmaplab.model.prefixes import LEGEND, PatchTable
 from rmaplab.report import columns, coverage, numbers
+from rmaplab.report.reported import Revisions
 from rmaplab.stability import unstable
 from rmaplab.store import memoryfile
-from rmaplab.store.runfolder import RunRecord
+from rmaplab.store.runfolder import RANGE_DIFF, RunRecord
 from rmaplab.summarize import comparison_tally, tally
 from rmaplab.text import printable
 
@@ -77,6 +78,23 @@ def show_kernels(record: RunRecord) -> None:
             log.stdout.print(f"  {printable(subject)}", markup=False)
         if count > SUBJECTS:
             log.stdout.print(f"  ({count - SUBJECTS} more in summary.md)", markup=False)
+
+
+def show_revisions(found: Revisions, newer: Comparison, folder: Path) -> None:
+    """Show in which rows two revisions of a series differ, against one base."""
+    differ = found.differences(newer)
+    rows = [
+        (new.testcase, f"{new.place} {new.settings}", str(old.change), str(new.change),
+         new.detail or old.detail)
+        for old, new in differ
+    ]  # fmt: skip
+    columns.show(("testcase", "where", found.older.b, newer.b, "why"), rows)
+    log.stdout.print(
+        f"{found.older.b}: {comparison_tally(found.older)}\n"
+        f"{newer.b}: {comparison_tally(newer)}\n"
+        f"{len(differ)} rows differ between the revisions; range-diff: {folder / RANGE_DIFF}",
+        markup=False,
+    )
 
 
 def show_patches(found: PatchTable) -> None:

@@ -44,6 +44,8 @@ CELLS = "cells"
 """The folder of a run that has one for each cell."""
 
 
+RANGE_DIFF = "range-diff.txt"
+"""The file of a run that compares two revisions of a series: what git range-diff says."""
 SERIES = "series"
 """The folder of a run that has the patches of each kernel, in a folder by its name."""
 
@@ -115,7 +117,8 @@ class RunRecord:
     repeats, which are not among ``cells``. ``id`` is the run's own, empty in an older record.
     ``not_recorded`` says why it was not recorded what the cells run, although the lab wants it.
     ``notes`` are remarks for every report. ``patches`` are those of a series that was checked patch
-    by patch, against the lab's first kernel.
+    by patch, against the lab's first kernel. ``previous`` is the kernel of an A/B that has an older
+    revision of the series.
     """
 
     lab: Lab
@@ -140,6 +143,7 @@ class RunRecord:
     again: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     patches: tuple[PatchFacts, ...] = ()
+    previous: str = ""
     id: str = ""
     not_recorded: str = ""
     schema_version: int = SCHEMA_VERSION

@@ -6,32 +6,22 @@ A guest's testcase fails if its kernel's image has a word in it.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rmaplab import proc
-from rmaplab.build import initramfs
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import ExitCode, UserError
-from rmaplab.guest import prepare
 from rmaplab.model import Change, LabOptions
 from rmaplab.pipeline import labs, patchcheck
-from rmaplab.pipeline import run as run_pipeline
 from rmaplab.pipeline.evaluate import Evaluation, evaluate
 from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.run import RunRequest
 from rmaplab.report import terminal
 from rmaplab.store.cache import Cache
-from tests.hostile.scripted_lab import Templates
-from tests.unit import scripted_agent
-from tests.unit.builders import KTAP_FAIL, KTAP_PASS
-from tests.unit.scripted_agent import Item, Script, ScriptedGuest
 
 from . import fake_tree
+from .booted import follow
 
 LAB = """\
 name: patchcheck
@@ -49,38 +39,8 @@ BROKEN = f'\nconst char *odd = "{WORD}";\n'
 
 @pytest.fixture
 def booted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Guests that follow a script, and the kernels that they were started with."""
-    images: dict[ScriptedGuest, bytes] = {}
-    started: list[str] = []
-
-    @contextlib.asynccontextmanager
-    async def start(
-        argv: Sequence[str], *, pass_fds: Sequence[int], **more: Any
-    ) -> AsyncIterator[ScriptedGuest]:
-        guest = ScriptedGuest(Script(answers={"run": run}), pass_fds, restored=False)
-        image = Path(argv[list(argv).index("-kernel") + 1])
-        images[guest] = image.read_bytes()
-        started.append(image.parent.name)
-        try:
-            yield guest
-        finally:
-            await guest.end()
-
-    def run(guest: ScriptedGuest, number: int, words: Sequence[str]) -> Iterable[Item]:
-        fails = WORD.encode() in images[guest]
-        guest.script.said = KTAP_FAIL if fails else KTAP_PASS
-        guest.script.exit = {"status": 1 if fails else 0}
-        return scripted_agent.run(guest, number, words)
-
-    async def nothing(*words: object) -> None:
-        """Find no fault."""
-
-    monkeypatch.setattr(proc, "started", start)
-    monkeypatch.setattr(run_pipeline, "Templates", Templates)
-    monkeypatch.setattr(initramfs, "build", lambda *words: Path("initramfs"))
-    monkeypatch.setattr(run_pipeline, "_tools", lambda emulators: {})
-    monkeypatch.setattr(prepare, "check_memory", nothing)
-    return started
+    """The builds that guests were started with."""
+    return follow(monkeypatch, WORD)
 
 
 @pytest.fixture

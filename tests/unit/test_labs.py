@@ -146,6 +146,42 @@ def test_series_are_stacked_in_the_order_of_the_options(monkeypatch: pytest.Monk
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("words", "series", "accept"),
+    [
+        (["--series", "a", "--vs", "v1", "v2"], ["", "a", "a"], [(), ("v2",), ("v1",)]),
+        (["--vs", "old", "new"], ["", "new", "old"], [(), (), ()]),
+        (["--series", "a", "--accept", "x@y", "--vs", "v1", "b"], ["", "b", "a"],
+         [(), ("x@y",), ("x@y", "v1")]),
+    ],
+)  # fmt: skip
+def test_two_revisions_are_kernels_beside_one_base(
+    words: list[str], series: list[str], accept: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    asked: list[RunRequest] = []
+
+    def noted(request: RunRequest, builder: object) -> None:
+        asked.append(request)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(run_pipeline, "run", noted)
+    CliRunner().invoke(runs.ab, [str(RMAP), *words])
+    (request,) = asked
+    kernels = request.lab.kernels
+    assert [kernel.name for kernel in kernels] == ["base", "patched", "previous"]
+    assert [kernel.series for kernel in kernels] == series
+    assert [kernel.accept for kernel in kernels] == accept
+    assert (request.comparison, request.previous) == (("base", "patched"), "previous")
+    assert all(known.heirs == ("patched", "previous") for known in request.lab.expectations)
+
+
+@pytest.mark.parametrize("words", [["v1", "v2"], ["-", "a"], ["a", "a"]])
+def test_revisions_that_make_no_sense_are_refused(words: list[str]) -> None:
+    done = CliRunner().invoke(runs.ab, [str(RMAP), "--vs", *words])
+    assert isinstance(done.exception, UserError)
+
+
 @pytest.mark.parametrize("words", [["-", "-"], ["a", ""]])
 def test_a_stack_that_makes_no_sense_is_refused(words: list[str]) -> None:
     options = [word for one in words for word in ("--series", one)]
