@@ -72,7 +72,8 @@ man: setup ## write the manual page, rmaplab.1
 	@./lab.py man >rmaplab.1
 	@echo "man -l rmaplab.1 shows it"
 
-schemas: setup ## write the JSON Schemas that are shipped
+schemas: setup ## write the JSON Schemas that are shipped, and docs/file-reference.md
+	@./lab.py schema reference >docs/file-reference.md
 	@for kind in results lab guest testcase; do ./lab.py schema $$kind >rmaplab/schemas/$$kind.schema.json || exit 1; done
 
 bench: setup bench-console ## what builds, boots and cells cost, against their goals

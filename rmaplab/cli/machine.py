@@ -14,16 +14,20 @@ from rmaplab import __version__
 from rmaplab.cli import manual
 from rmaplab.errors import UserError
 from rmaplab.log import log
-from rmaplab.report import schemas
+from rmaplab.report import reference, schemas
 
+REFERENCE = "reference"
 SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command()
-@click.argument("kind", type=click.Choice([*schemas.MODELS]))
+@click.argument("kind", type=click.Choice([*schemas.MODELS, REFERENCE]))
 def schema(kind: str) -> None:
-    """Print the JSON Schema of results.json, or of a lab, guest or testcase file."""
-    log.json(schemas.text(kind))
+    """Print the JSON Schema of results.json, or of a lab, guest or testcase file.
+
+    ``reference`` is the page on every key of these files, as Markdown.
+    """
+    log.json(reference.text() if kind == REFERENCE else schemas.text(kind))
 
 
 @click.command()

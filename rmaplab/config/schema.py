@@ -65,34 +65,53 @@ ANY = ("*",)
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
 class KernelEntry(_Model):
     """One entry of a lab file's ``kernels``."""
 
     name: Name
+    """Its name in reports and filters."""
     tree: str
+    """The kernel source: debian:PACKAGE, git:REPO#REF, dir:PATH, deb:PATH, tar:PLACE#sha256=HEX."""
     config: Annotated[list[str], Field(min_length=1)]
+    """Kconfig fragments, configs/kconfig/NAME.config, over tinyconfig; a later one wins."""
     series: str = ""
+    """A series on top: a folder, an mbox, git:REPO#A..B, a Message-ID."""
     accept: list[Pattern] = []
+    """Allowances for a mailed series, as --accept gives them."""
 
 
 class ExpectEntry(_Model):
     """One entry of a lab file's ``expect``: a known failure."""
 
     testcase: list[Pattern] | Pattern
+    """Names or patterns of the testcases that fail."""
     kernel: Pattern = "*"
+    """A pattern for kernels; what is built on them may fail as well."""
     guest: Pattern = "*"
+    """A pattern for guests."""
     settings: Pattern = "*"
+    """A pattern for settings."""
     device: Pattern = "*"
+    """A pattern for device sets."""
     verdict: Literal["fail"] = "fail"
+    """The verdict that is known."""
     outcome: Literal["completed", "splat", "panic", "hang", "timeout", "boot-failed"] = "completed"
+    """How the cell ends."""
     splat: str = ""
+    """A regular expression that the title of every first splat has to match."""
     subtests: list[Pattern] = []
+    """Patterns for the subtests that may fail; by default any of the workload."""
     inherited: bool = True
+    """false: not for kernels that are built on those that are named."""
     tree: TreeRange = ""
+    """The kernel versions that it is for, such as ">=6.15,<7.3"."""
     reason: Annotated[str, Field(min_length=1)]
+    """The reason, which reports show."""
 
 
 class TestcaseEntry(_Model):
@@ -101,54 +120,79 @@ class TestcaseEntry(_Model):
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
     name: Pattern
+    """A name, a pattern or an id."""
     repeat: Repeat | None = None
+    """The repeats of these testcases, instead of the lab's."""
 
 
 class IncludeEntry(_Model):
     """One entry of a lab file's ``include``: what is not named is as in the lab."""
 
     kernel: Patterns = list(ANY)
+    """Patterns for the lab's kernels."""
     guest: Patterns | None = None
+    """Patterns for any guest of the project; by default those of the lab."""
     settings: Patterns | None = None
+    """Patterns for any settings."""
     device: Patterns | None = None
+    """Device sets."""
     testcase: Patterns | None = None
+    """Patterns for any testcase."""
 
 
 class ExcludeEntry(_Model):
     """One entry of a lab file's ``exclude``: what is not named may be anything."""
 
     kernel: Patterns = list(ANY)
+    """Patterns for kernels."""
     guest: Patterns = list(ANY)
+    """Patterns for guests."""
     settings: Patterns = list(ANY)
+    """Patterns for settings."""
     device: Patterns = list(ANY)
+    """Patterns for device sets."""
     testcase: Patterns = list(ANY)
+    """Patterns for testcases."""
     reason: Annotated[str, Field(min_length=1)]
+    """The reason, which plan shows."""
 
 
 class AllowEntry(_Model):
     """One entry of a lab file's ``allow``: a known complaint that fails no cell."""
 
     pattern: Pattern
+    """A regular expression over the titles of splats."""
     kind: str = ""
+    """The kind of splat; empty for any."""
     reason: Annotated[str, Field(min_length=1)]
+    """The reason, which reports show."""
     until: str | date = ""
+    """The last day on which it holds, as 2027-01-31."""
 
 
 class QuarantineEntry(_Model):
     """One entry of a lab file's ``quarantine``: failures that fail no run until a day."""
 
     testcase: Patterns
+    """Patterns for testcases."""
     guest: Patterns = list(ANY)
+    """Patterns for guests."""
     settings: Patterns = list(ANY)
+    """Patterns for settings."""
     device: Patterns = list(ANY)
+    """Patterns for device sets."""
     outcome: Annotated[
         list[Literal["completed", "timeout", "hang"]],
         BeforeValidator(_listed, json_schema_input_type=str | list[str]),
         Field(min_length=1),
     ] = ["completed"]
+    """The ends of a cell that it is for."""
     reason: Annotated[str, Field(min_length=1)]
+    """The reason, which reports show."""
     owner: Annotated[str, Field(min_length=1)]
+    """A person who looks after it."""
     until: Annotated[str, Field(min_length=1)] | date
+    """The last day on which it holds, as 2027-01-31."""
 
 
 _KEEP = MemoryDumpPolicy()
@@ -162,8 +206,11 @@ class PostmortemEntry(_Model):
     """A lab file's ``postmortem``: how many memories are kept; a number is that of the run."""
 
     run: Annotated[int, Field(ge=0, le=1000)] = _KEEP.run
+    """How many memories of guests a run keeps."""
     testcase: Annotated[int, Field(ge=1, le=1000)] = _KEEP.testcase
+    """How many of one testcase on one kernel."""
     max_mb: Annotated[int, Field(ge=1, le=1 << 20)] = _KEEP.max_mb
+    """The size of one, compressed, in MB."""
 
 
 _PERCENT = re.compile(r"[+-]?\d{1,9}(\.\d{1,9})? ?%")
@@ -181,11 +228,17 @@ class LabFile(_Model):
     """A lab file."""
 
     name: Name
+    """The name of the lab; a run's folder has it."""
     arch: Architecture = DEFAULT
+    """The architecture of all kernels and guests."""
     kernels: Annotated[list[KernelEntry], Field(min_length=1)]
+    """The kernels; the first is the base of an A/B."""
     guests: Annotated[list[Pattern], Field(min_length=1)]
+    """Names or patterns of guest profiles, guests/NAME.yaml."""
     settings: Annotated[list[Pattern], Field(min_length=1)]
+    """Names or patterns of hugepage settings."""
     devices: Annotated[list[Pattern], Field(min_length=1)] | None = None
+    """Device sets to vary, such as dmirror, a+b, none; by default what the guests have."""
     testcases: Annotated[
         list[
             Annotated[
@@ -195,18 +248,31 @@ class LabFile(_Model):
         ],
         Field(min_length=1),
     ]
+    """Names, patterns or ids of testcases."""
     repeat: Repeat = 1
+    """The repeats of each cell."""
     exclude: list[ExcludeEntry] = []
+    """Combinations to leave out."""
     include: list[IncludeEntry] = []
+    """Combinations to add."""
     cap: Annotated[int, Field(ge=1)] | None = None
+    """The most cells that a run may have."""
     make_limit_s: Annotated[int, Field(ge=1, le=7 * 86400)] | None = None
+    """The seconds that each make of a build may take."""
     audit: bool = True
+    """Recount the reverse map from outside, in every cell."""
     ledger: bool = True
+    """Check that a workload gives back what it took."""
     coverage: bool | None = None
+    """Record which code of the kernel each cell runs."""
     expect: list[ExpectEntry] = []
+    """Known failures."""
     allow: list[AllowEntry] = []
+    """Known complaints of the kernel."""
     quarantine: list[QuarantineEntry] = []
+    """Failures that fail no run until a day."""
     limits: dict[Pattern, Annotated[int | str, BeforeValidator(_limit)]] = {}
+    """Numbers of patched that make a row bad, by counter: a whole number or a percentage."""
     postmortem: (
         Annotated[
             PostmortemEntry,
@@ -214,74 +280,113 @@ class LabFile(_Model):
         ]
         | None
     ) = None
+    """How many memories of guests to keep; a number is that of the run."""
 
 
 class NodeEntry(_Model):
     """A NUMA node of a guest profile."""
 
     memory_mb: Annotated[int, Field(ge=64, le=1 << 20)]
+    """Its memory, in MB."""
     cpus: list[Annotated[int, Field(ge=0)]] = []
+    """Its vCPUs; over all nodes they are 0 to N-1."""
     latency_ns: Annotated[int, Field(ge=0, le=65534)] = 0
+    """The latency that the firmware tells of its memory; 0 for none."""
     bandwidth_mb_s: Annotated[int, Field(ge=0, le=65534)] = 0
+    """The bandwidth that the firmware tells of its memory; 0 for none."""
 
 
 class DimmEntry(_Model):
     """A DIMM of a guest profile: whole memory blocks of its architecture, in MB."""
 
     memory_mb: Annotated[int, Field(ge=1, le=1 << 20)]
+    """Its memory, in MB: whole memory blocks."""
     node: Annotated[int, Field(ge=0)] = 0
+    """Its node."""
 
 
 class LimitsEntry(_Model):
     """Phase limits of a guest profile, in seconds on KVM."""
 
     boot_s: Seconds = 10.0
+    """Until the kernel starts the agent."""
     ready_s: Seconds = 5.0
+    """Until the settings are applied."""
     silence_s: Seconds = 5.0
+    """Without a heartbeat, before a guest counts as hung."""
 
 
 class GuestFile(_Model):
     """A guest profile."""
 
     summary: str
+    """A line for list."""
     arch: Architecture = DEFAULT
+    """Its architecture."""
     machine: str
+    """QEMU's machine."""
     cpu: str
+    """QEMU's CPU."""
     nodes: Annotated[list[NodeEntry], Field(min_length=1)]
+    """Its NUMA nodes."""
     dimms: list[DimmEntry] = []
+    """Its hot-pluggable memory, there from boot."""
     reserved_mb: Annotated[int, Field(ge=0)] = 0
+    """Memory that its kernel parameters keep from the page allocator, in MB."""
     devices: list[str] = []
+    """Its emulated devices."""
     swap_mb: Annotated[int, Field(ge=0)] = 0
+    """Swap on zram, in MB."""
     cmdline: list[str] = []
+    """More kernel parameters."""
     isolation: Literal["clone", "boot", "shared"] = "clone"
+    """The state that a cell shares with others: that after boot, none, or all."""
     icount: bool = False
+    """Count instructions instead of seconds."""
     userspace: Literal["initramfs", "host"] = "initramfs"
+    """The lab's initramfs, or the host's userspace through virtme-ng."""
     limits: LimitsEntry = LimitsEntry()
+    """The limits of its phases, on a host with KVM."""
 
 
 class RequiresEntry(_Model):
     """The ``requires`` of a testcase file."""
 
     devices: list[str] = []
+    """Emulated devices."""
     nodes: Annotated[int, Field(ge=1)] = 1
+    """NUMA nodes."""
     cpus: Annotated[int, Field(ge=1)] = 1
+    """vCPUs."""
     memory_mb: Annotated[int, Field(ge=0)] = 0
+    """Memory, in MB."""
     swap: bool = False
+    """Swap."""
     movable_mb: Annotated[int, Field(ge=0)] = 0
+    """Memory in DIMMs, in MB."""
     slow_nodes: Annotated[int, Field(ge=0)] = 0
+    """Nodes that are slower than the fastest."""
     config: list[str] = []
+    """Kconfig symbols, without CONFIG_."""
     files: list[str] = []
+    """Files that have to be there in the guest."""
     userspace: Literal["initramfs", "host"] | None = None
+    """The userspace that it needs; by default either."""
     tree: TreeRange = ""
+    """The kernel versions that it is for, such as ">=6.8,<7.3"."""
 
 
 class HostEntry(_Model):
     """The ``host`` of a testcase file: a program of ``tools/testing/SUITE`` of the kernel tree."""
 
     suite: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    """The folder below tools/testing."""
     program: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
+    """The program that its Makefile makes."""
     make: list[Annotated[str, Field(pattern=r"^[A-Z0-9_]+=[A-Za-z0-9_]*$")]] = []
+    """More words for make, such as NUMA=1."""
     says: list[Pattern] = []
+    """The beginnings of lines that a whole run prints, in their order."""
 
 
 class TestcaseFile(_Model):
@@ -290,19 +395,33 @@ class TestcaseFile(_Model):
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
     id: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]*[a-z]?$")]
+    """A short name; no other testcase has it."""
     summary: str
+    """A line for list."""
     kind: Literal["test", "control", "selftest"]
+    """A control passes on every kernel; a selftest misbehaves on purpose."""
     walkers: list[str]
+    """The kernel functions that it drives, of testcases/walkers.yaml."""
     requires: RequiresEntry = RequiresEntry()
+    """What it needs of guest and kernel; elsewhere it is a skip."""
     settings: Annotated[list[str], Field(min_length=1)]
+    """The hugepage settings under which it makes sense."""
     limit_s: Seconds
+    """Its time on a host with KVM, in seconds."""
     args: list[str] = []
+    """Its arguments."""
     upstream: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")] = ""
+    """The program of the tree's mm selftests that it runs."""
     uid: Annotated[int, Field(ge=0, le=65534)] = 0
+    """The user id of that program."""
     prepare: dict[Annotated[str, Field(pattern="^/")], str] = {}
+    """Files that are written before that program starts."""
     host: HostEntry | None = None
+    """The program of the tree's tools/testing that it runs, in no guest."""
     notices: list[str] = []
+    """Kinds of splats that it brings about on purpose."""
     leaves: dict[Pattern, int | Literal["any"]] = {}
+    """Accounts of the ledger that it does not give back: by how much, or any."""
 
 
 class VmtestEntry(_Model):

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from rmaplab.report import results, schemas
+from rmaplab.report import reference, results, schemas
 from rmaplab.report.reported import ReportedRun
 
 from .builders import counters
@@ -37,6 +37,24 @@ def read(path: Path) -> Any:
 def test_the_shipped_schema_is_the_one_that_is_made_now(kind: str) -> None:
     assert schemas.file_of(kind).read_text("utf-8") == schemas.text(kind), "make schemas"
     jsonschema.Draft202012Validator.check_schema(json.loads(schemas.text(kind)))
+
+
+def test_the_page_on_every_key_is_the_one_that_is_made_now() -> None:
+    page = ROOT / "docs/file-reference.md"
+    assert page.read_text("utf-8") == reference.text(), "make schemas"
+
+
+@pytest.mark.parametrize("kind", reference.KINDS)
+def test_each_key_of_a_file_says_what_it_means(kind: str) -> None:
+    whole = schemas.MODELS[kind].model_json_schema()
+    objects = [whole, *(one for one in whole.get("$defs", {}).values() if "properties" in one)]
+    bare = [
+        f"{one['title']}.{name}"
+        for one in objects
+        for name, field in one["properties"].items()
+        if not field.get("description")
+    ]
+    assert bare == []
 
 
 @pytest.mark.parametrize("kind", FILES)
