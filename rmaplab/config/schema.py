@@ -403,7 +403,7 @@ class TestcaseFile(_Model):
     walkers: list[str]
     """The kernel functions that it drives, of testcases/walkers.yaml."""
     requires: RequiresEntry = RequiresEntry()
-    """What it needs of guest and kernel; elsewhere it is a skip."""
+    """Its needs of guest and kernel; elsewhere it is a skip."""
     settings: Annotated[list[str], Field(min_length=1)]
     """The hugepage settings under which it makes sense."""
     limit_s: Seconds
