@@ -207,7 +207,7 @@ def _functions(
             touched |= dict.fromkeys(_meant(key for key in starts if key[0] == line))
     for line, name in touched:
         ranges = linetables.joined(table.functions[line, name])
-        is_called = name in used or name in table.referenced or not ranges
+        is_called = name in used or name not in table.unreferenced
         yield ChangedFunction(name, line, ranges, "" if is_called else _UNUSED)
 
 

@@ -16,7 +16,7 @@ from rmaplab.model.coverage import Ranges
 from rmaplab.store.files import write_whole
 
 MAP = f"{OBJECTS}/System.map"
-KNOWN = "functions.json"
+KNOWN = "functions-1.json"
 """The file beside a kernel that has what was found of it before."""
 _ADAPTER = pydantic.TypeAdapter(dict[str, Ranges])
 
@@ -38,7 +38,7 @@ def locate(
         inlined = {name: file for name, file in unknown.items() if not known[name]}
         if inlined:
             known |= _by_debug_info(inlined, build / OBJECTS, source())
-        text = json.dumps({name: known[name] for name in sorted(known)}, indent=1)
+        text = json.dumps({name: known[name] for name in sorted(known) if known[name]}, indent=1)
         write_whole(build / KNOWN, text + "\n")
     return {name: known[name] for name in wanted if known[name]}
 

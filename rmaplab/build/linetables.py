@@ -48,7 +48,7 @@ class _Tables(pydantic.BaseModel):
     symbols: list[tuple[str, str, int, int]] = []
     lines: list[tuple[str, int, str, int, int]] = []
     functions: list[tuple[str, str, int, str, int, int]] = []
-    referenced: list[str] = []
+    unreferenced: list[str] = []
 
 
 @dataclass(slots=True)
@@ -56,13 +56,13 @@ class FileTable:
     """Where the lines and functions of a file are in the kernel, over all objects that have it.
 
     ``built`` are the lines that the configuration does not leave out. ``functions`` are by first
-    line and name. ``referenced`` are functions that their own objects use.
+    line and name. ``unreferenced`` are functions for other objects that their own does not use.
     """
 
     lines: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
     built: set[int] = field(default_factory=set)
     functions: dict[tuple[int, str], set[tuple[int, int]]] = field(default_factory=dict)
-    referenced: set[str] = field(default_factory=set)
+    unreferenced: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ def _merge(
         _put(found[file].lines.setdefault(line, set()), place, bases)
     for name, file, line, *place in tables.functions:
         _put(found[file].functions.setdefault((line, name), set()), place, bases)
-        found[file].referenced.update({name} & set(tables.referenced))
+        found[file].unreferenced.update({name} & set(tables.unreferenced))
     return ""
 
 

@@ -72,7 +72,7 @@ def tables(built: Path, debug: Path, wanted: Wanted) -> dict[str, Any]:
             [name, file, line, *_place(begin, end, names)]
             for name, file, line, begin, end in found.functions
         ],
-        "referenced": sorted(_referenced(plain)),
+        "unreferenced": sorted(_global(plain) - _referenced(plain)),
     }
 
 
@@ -122,6 +122,17 @@ def _symbols(elf: ELFFile) -> Iterator[list[Any]]:
             known = home in names and kind in {"STT_FUNC", "STT_NOTYPE"}
             if known and symbol.name and not is_weak:
                 yield [symbol.name, names[home], symbol["st_value"], symbol["st_size"]]
+
+
+def _global(elf: ELFFile) -> set[str]:
+    """Return the functions that other objects can use; one of the object's own has a use in it."""
+    return {
+        symbol.name
+        for section in elf.iter_sections()
+        if isinstance(section, SymbolTableSection)
+        for symbol in section.iter_symbols()
+        if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_info"]["bind"] == "STB_GLOBAL"
+    }
 
 
 _NO_USE = (".discard", ".orc", "__mcount", "__patchable", "___ksymtab", "__ksymtab", ".debug")

@@ -27,7 +27,7 @@ from rmaplab.store.runfolder import RunFolder, RunRecord
 
 FILE = "change.json.zst"
 # Part of the name beside a kernel: raise it when the way lines are found changes.
-_RECIPE = "1"
+_RECIPE = "2"
 _MAX_BYTES = 64 << 20
 _ADAPTER = pydantic.TypeAdapter(KernelChange)
 

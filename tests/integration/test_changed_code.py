@@ -70,7 +70,8 @@ BEFORE: Mapping[str, str] = {
     "mm/rmap.c": RMAP, "mm/leaf.c": LEAF, "mm/out.c": "int out;\n", "include/walk.h": HEADER,
 }  # fmt: skip
 FLAGS = (
-    "-O2 -nostdinc -I/kernel/source/include -ffreestanding -fno-pic -fno-asynchronous-unwind-tables"
+    "-O2 -nostdinc -I/kernel/source/include -ffreestanding -fno-pic -mcmodel=kernel "
+    "-fno-asynchronous-unwind-tables"
 )
 
 
@@ -367,3 +368,19 @@ def test_a_header_that_changes_a_declaration_compiles_nothing_again(tmp_path: Pa
     shutil.rmtree(made.build / "mm")  # it would be missed
     file = only(made.change(), "include/walk.h")
     assert set(kinds(file).values()) == {LineKind.WITHOUT_CODE}
+
+
+def test_a_function_that_is_passed_on_by_its_address_is_used(tmp_path: Path) -> None:
+    after = {
+        "mm/rmap.c": RMAP
+        + "\nint visit(int (*each)(int));\nint begin(void);\n"
+        + "static int each(int x)\n{\n\treturn leaf(x) + 9;\n}\n"
+        + "int begin(void)\n{\n\treturn visit(each);\n}\n",
+        "mm/leaf.c": LEAF
+        + "int begin(void);\nint visit(int (*each)(int));\n"
+        + "int visit(int (*each)(int))\n{\n\treturn each(1) + each(2);\n}\n"
+        + "int end(void);\nint end(void)\n{\n\treturn begin();\n}\n",
+    }
+    change = Program(tmp_path, after).change()
+    unused = {f.name: bool(f.unused) for c in change.files for f in c.functions}
+    assert unused == {"each": False, "begin": False, "visit": False, "end": True}
