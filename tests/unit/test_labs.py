@@ -25,7 +25,7 @@ from rmaplab.plan import inherit
 
 from .builders import cell, expectation, failed, kernel, lab, observation, passed, record
 from .builders import testcase as make_testcase
-from .repositories import write
+from .repositories import commit, git, repository, write
 from .test_mutants import mutant
 
 RMAP = Path("configs/rmap.yaml")
@@ -174,6 +174,37 @@ def test_two_revisions_are_kernels_beside_one_base(
     assert [kernel.accept for kernel in kernels] == accept
     assert (request.comparison, request.previous) == (("base", "patched"), "previous")
     assert all(known.heirs == ("patched", "previous") for known in request.lab.expectations)
+
+
+def test_the_base_that_is_found_is_the_tree_of_the_run_and_of_its_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    repo = repository(tmp_path / "linux", {"Makefile": "VERSION = 6\n", "mm/x.c": "one\n"})
+    git(repo, "tag", "v6.1")
+    commit(repo, "a change", {"mm/x.c": "two\n"})
+    git(repo, "tag", "v6.2")
+    commit(repo, "another", {"mm/x.c": "three\n"})
+    series = f"git:{repo}#v6.1..v6.2"
+    asked: list[RunRequest] = []
+
+    def noted(request: RunRequest, builder: object) -> None:
+        asked.append(request)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(run_pipeline, "run", noted)
+    words = ["ab", str(RMAP), "--series", series, "--base", f"git:{repo}", "--jobs", "2"]
+    monkeypatch.setattr("sys.argv", ["./lab.py", *words])
+    CliRunner().invoke(runs.ab, words[1:])
+    (request,) = asked
+    tree = f"git:{repo}#v6.1"
+    assert {kernel.tree for kernel in request.lab.kernels} == {tree}
+    assert request.options is not None
+    assert request.options.tree == tree
+    assert request.notes[0].startswith(f"base: {tree}: a tag on which the series applies")
+    assert "--base" not in request.command
+    assert request.command[-2:] == ("--tree", tree)
+    both = CliRunner().invoke(runs.ab, [*words[1:], "--tree", tree])
+    assert isinstance(both.exception, UserError)
 
 
 @pytest.mark.parametrize("words", [["v1", "v2"], ["-", "a"], ["a", "a"]])
