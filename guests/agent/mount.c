@@ -17,6 +17,8 @@ static const struct {
 	unsigned long magic;	/* 0: a distribution has something there */
 } mounts[] = {
 	{ "devtmpfs", "/dev", "mode=0755", TMPFS_MAGIC },
+	/* For shm_open(). */
+	{ "tmpfs", "/dev/shm", "mode=1777", TMPFS_MAGIC },
 	{ "proc", "/proc", NULL, PROC_SUPER_MAGIC },
 	{ "sysfs", "/sys", NULL, SYSFS_MAGIC },
 	{ "debugfs", "/sys/kernel/debug", NULL, DEBUGFS_MAGIC },

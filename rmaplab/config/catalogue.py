@@ -144,19 +144,35 @@ class Catalogue:
     @functools.cached_property
     def vmtests(self) -> tuple[Vmtest, ...]:
         """Every command of run_vmtests.sh that is known: testcases', ``run_vmtests.yaml``'s."""
+        entry = self._vmtests_file
+        beside = {one.testcase for one in entry.programs if one.testcase}
+        own = [
+            Vmtest(" ".join((one.upstream.program, *one.args)), one.name, tree=one.requires.tree)
+            for one in self.testcases.values()
+            if one.upstream is not None and one.name not in beside
+        ]
+        others = (Vmtest(one.command, one.testcase, one.reason, one.tree) for one in entry.others)
+        return (*own, *others)
+
+    @functools.cached_property
+    def unscripted(self) -> tuple[Vmtest, ...]:
+        """The programs that a tree's Makefile builds and its run_vmtests.sh does not run."""
+        return tuple(
+            Vmtest(one.program, one.testcase, one.reason, one.tree)
+            for one in self._vmtests_file.programs
+        )
+
+    @functools.cached_property
+    def _vmtests_file(self) -> schema.VmtestsFile:
         document = yamlsource.load(self.root / "testcases" / "run_vmtests.yaml")
         entry = schema.validate(document, schema.VmtestsFile)
-        own = [
-            Vmtest(" ".join((one.upstream.program, *one.args)), one.name)
-            for one in self.testcases.values()
-            if one.upstream is not None
-        ]
-        others = entry.others if entry is not None else []
-        for number, other in enumerate(others):
-            if other.testcase and other.testcase not in self.testcases:
-                document.complain(("others", number), f"no testcase {other.testcase!r}")
+        for key in ("others", "programs") if entry is not None else ():
+            for number, other in enumerate(getattr(entry, key)):
+                if other.testcase and other.testcase not in self.testcases:
+                    document.complain((key, number), f"no testcase {other.testcase!r}")
         document.check()
-        return (*own, *(Vmtest(one.command, one.testcase, one.reason) for one in others))
+        assert entry is not None
+        return entry
 
     def driven_by(self) -> dict[Walker, tuple[Testcase, ...]]:
         """Return the testcases that drive each function of ``walkers.yaml``, maybe none.

@@ -430,12 +430,23 @@ class VmtestEntry(_Model):
     command: Annotated[str, Field(min_length=1)]
     testcase: str = ""
     reason: Annotated[str, Field(min_length=1)]
+    tree: TreeRange = ""
+
+
+class VmtestProgramEntry(_Model):
+    """A program that a tree's Makefile builds and its script does not run."""
+
+    program: Annotated[str, Field(min_length=1)]
+    testcase: str = ""
+    reason: Annotated[str, Field(min_length=1)]
+    tree: TreeRange = ""
 
 
 class VmtestsFile(_Model):
     """``testcases/run_vmtests.yaml``: what upstream's script runs and no testcase names."""
 
     others: list[VmtestEntry]
+    programs: list[VmtestProgramEntry] = []
 
 
 class WalkerEntry(_Model):

@@ -115,11 +115,17 @@ class Vmtest:
     """A command of the kernel tree's run_vmtests.sh, as it stands there without ``./``.
 
     ``testcase`` runs it, empty for none; ``reason`` says why there is none, or what differs.
+    ``tree`` is the range of kernels whose script has it.
     """
 
     command: str
     testcase: str
     reason: str = ""
+    tree: str = ""
+
+    def is_in(self, version: str) -> bool:
+        """Return whether the script of a version has it."""
+        return version in version_range(self.tree)
 
 
 @dataclass(frozen=True, slots=True)

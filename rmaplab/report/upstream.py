@@ -34,6 +34,7 @@ def rows(vmtests: Iterable[Vmtest], testcases: Mapping[str, Testcase]) -> list[d
                 "guest": _guest(testcase) if testcase is not None else "",
                 "subtests": counts,
                 "reason": vmtest.reason,
+                "tree": vmtest.tree,
             }
         )
     return found
@@ -52,13 +53,14 @@ def markdown(table: Sequence[Mapping[str, Any]]) -> str:
     """Return the rows as a Markdown table with a column for each kernel version that has a list."""
     versions = sorted({v for row in table for v in row["subtests"]}, key=version_numbers)
     lines = [
-        _line("command", "testcase", "guest", *versions, "note"),
-        _line(*["---"] * (4 + len(versions))),
+        _line("command", "kernels", "testcase", "guest", *versions, "note"),
+        _line(*["---"] * (5 + len(versions))),
     ]
     for row in table:
         counts = [str(row["subtests"].get(version, "")) for version in versions]
         name = row["testcase"].removeprefix("upstream/") or "not run"
-        lines.append(_line(f"`{row['command']}`", name, row["guest"], *counts, row["reason"]))
+        command, kernels = f"`{row['command']}`", row["tree"] or "all"
+        lines.append(_line(command, kernels, name, row["guest"], *counts, row["reason"]))
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rmaplab.config.catalogue import Catalogue
+from rmaplab.model import version_range
 from rmaplab.source import tree
 from rmaplab.store.cache import Cache
 
@@ -29,7 +30,7 @@ def test_all_58_hmm_tests_pass_with_coherent_memory(run_lab: Any, tmp_path: Path
     run = run_lab("run", LAB, "--filter", "testcase=upstream/hmm", output=tmp_path)
     assert run.status == 0, run.stdout + run.stderr
     (cell,) = run.cells("upstream/hmm")
-    assert cell["guest"] == "q35-coherent"
+    assert cell["guest"] == "q35-coherent-large"
     names = subtests(cell, "pass")
     assert len(names) == len(cell["subtests"]) == 58
     assert sum("_device_coherent." in name for name in names) == 29
@@ -72,30 +73,77 @@ def test_a_subtest_that_the_tree_renames_is_missing(run_lab: Any, tmp_path: Path
 
 
 def commands(script: str) -> Iterator[str]:
-    """Each command that run_vmtests.sh gives to run_test(), without who runs it and from where."""
+    """Yield each command that run_vmtests.sh gives to run_test(), without who runs it and how."""
     text = re.sub(r"\\\n\s*", "", script).replace("${uffd_stress_bin}", "./uffd-stress")
     for match in re.finditer(r"^[^#\n]*\brun_test ([^#\n]+)$", text, re.M):
         command = match[1].replace('"', "").removeprefix("sudo -u nobody ").removeprefix("bash ")
-        yield command.removeprefix("./").strip()
+        yield command.removeprefix("sh -c ").removeprefix("./").strip()
 
 
-@pytest.mark.parametrize(
-    ("name", "place", "least"), [(TREE, "mm", 60), ("debian:linux-source-6.1", "vm", 35)]
-)
-def test_every_command_of_the_script_is_known(name: str, place: str, least: int) -> None:
-    script = tree.fetch(name, Cache()).path / f"tools/testing/selftests/{place}/run_vmtests.sh"
-    found = set(commands(script.read_text("utf-8")))
-    assert len(found) >= least
-    known = {vmtest.command for vmtest in Catalogue().vmtests}
-    assert not found - known
+def programs(makefile: str) -> set[str]:
+    """Return the programs that a Makefile of selftests names."""
+    lines = re.findall(
+        r"^(?:TEST_GEN_(?:FILES|PROGS)|VMTARGETS)\s*[:+]?=([^\n$]*)$", makefile, re.M
+    )
+    return {name for line in lines for name in line.split()}
 
 
-def test_every_program_that_a_testcase_names_is_in_a_tree() -> None:
-    places = [
-        tree.fetch(name, Cache()).path / "tools/testing/selftests" / place
-        for name, place in ((TREE, "mm"), ("debian:linux-source-6.1", "vm"))
-    ]
-    for testcase in Catalogue().testcases.values():
-        if testcase.upstream is not None:
-            source = testcase.upstream.program.removesuffix("_64") + ".c"
-            assert any((place / source).is_file() for place in places), testcase.name
+TREES = {"6.1": ("vm", 35), "6.12": ("mm", 60), "7.2": ("mm", 70), "7.3": ("mm", 70)}
+
+
+@pytest.fixture(scope="module", params=TREES)
+def selftests_of(request: pytest.FixtureRequest) -> tuple[str, Path]:
+    """Give the version of a tree, and the folder of its selftests."""
+    fetched = tree.fetch(f"debian:linux-source-{request.param}", Cache())
+    return request.param, fetched.path / "tools/testing/selftests" / TREES[request.param][0]
+
+
+def test_every_command_of_the_script_is_known(selftests_of: tuple[str, Path]) -> None:
+    version, folder = selftests_of
+    found = set(commands((folder / "run_vmtests.sh").read_text("utf-8")))
+    assert len(found) >= TREES[version][1]
+    known = {vmtest.command for vmtest in Catalogue().vmtests if vmtest.is_in(version)}
+    assert found - known == set()
+
+
+def test_no_command_vanished_from_the_script(selftests_of: tuple[str, Path]) -> None:
+    version, folder = selftests_of
+    found = set(commands((folder / "run_vmtests.sh").read_text("utf-8")))
+    vmtests = Catalogue().vmtests
+    # What a testcase runs in the place of a command of the script is none of the script's.
+    instead = [one for one in vmtests if one.testcase and one.reason]
+    due = {
+        one.command
+        for one in vmtests
+        if one.is_in(version)
+        and (
+            one.reason
+            or not any(one.testcase in (other.testcase, *other.reason.split()) for other in instead)
+        )
+    }
+    assert due - found == set()
+
+
+def test_every_program_of_the_makefile_is_known(selftests_of: tuple[str, Path]) -> None:
+    version, folder = selftests_of
+    made = programs((folder / "Makefile").read_text("utf-8"))
+    ran = {
+        command.split()[0] for command in commands((folder / "run_vmtests.sh").read_text("utf-8"))
+    }
+    ran |= {program.removesuffix("_64").removesuffix("_32") for program in ran}
+    beside = {one.command for one in Catalogue().unscripted if one.is_in(version)}
+    assert made - ran == beside
+
+
+def test_every_program_that_a_testcase_names_is_in_the_trees_that_it_is_for(
+    selftests_of: tuple[str, Path],
+) -> None:
+    version, folder = selftests_of
+    missing = {
+        testcase.name
+        for testcase in Catalogue().testcases.values()
+        if testcase.upstream is not None
+        and version in version_range(testcase.requires.tree)
+        and not (folder / f"{testcase.upstream.program.removesuffix('_64')}.c").is_file()
+    }
+    assert missing == set()
