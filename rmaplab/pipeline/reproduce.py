@@ -43,6 +43,14 @@ if [ -d "$series" ]; then set -- --series "$series"
 else set -- {given}
 fi
 """
+_REVISION_LINES = """\
+# The two revisions as they were tested are in the run's folder.
+series=$(cd -- "$(dirname -- "$0")/../.." && pwd)/series
+if [ -d "$series/{old}" ] && [ -d "$series/{new}" ]
+then set -- --vs "$series/{old}" "$series/{new}"
+else set -- {given}
+fi
+"""
 _PREFIX_LINES = """\
 # The patches up to this one are in the run's folder.
 series=$(cd -- "$(dirname -- "$0")/../.." && pwd)/series/{name}
@@ -50,7 +58,8 @@ series=$(cd -- "$(dirname -- "$0")/../.." && pwd)/series/{name}
 set -- --series "$series"
 """
 # The options that say where a series comes from, and what of it is meant.
-_OF_SERIES = frozenset({"--series", "--accept", "--archive"})
+_OF_SERIES = frozenset({"--series", "--accept", "--archive", "--vs"})
+_MARKED = frozenset({"--series", "--vs"})
 
 
 def script(record: RunRecord, cell: Cell, launch: Launch | None) -> str:
@@ -63,6 +72,11 @@ def script(record: RunRecord, cell: Cell, launch: Launch | None) -> str:
     series = ""
     if record.patches:
         words, series = _up_to_a_patch(words, cell.kernel)
+    elif record.previous:
+        words, given = _apart(words)
+        series = _REVISION_LINES.format(
+            old=record.previous, new=labs.PATCHED, given=shlex.join(given)
+        )
     elif _patched(record) and "--series" in words:
         words, given = _apart(words)
         series = _SERIES_LINES.format(name=_patched(record), given=shlex.join(given))
@@ -106,8 +120,8 @@ def _apart(words: Sequence[str]) -> tuple[list[str], list[str]]:
     waiting = iter(words)
     for word in waiting:
         if word in _OF_SERIES:
-            kept += [_SERIES] if word == "--series" and _SERIES not in kept else []
-            given += [word, *itertools.islice(waiting, 1)]
+            kept += [_SERIES] if word in _MARKED and _SERIES not in kept else []
+            given += [word, *itertools.islice(waiting, 2 if word == "--vs" else 1)]
         elif word.partition("=")[0] in _OF_SERIES:
             given.append(word)
         else:

@@ -207,3 +207,24 @@ def test_a_cell_of_a_prefix_is_run_with_the_patches_up_to_it(
     series = [f"<--series><{folder}>"] if kernel != "base" else []
     terms = f"<--filter><kernel={kernel},{TERMS}><--name><{kernel}>"
     assert done.stdout == f"{checkout}\n<run><x.yaml>" + "".join([*series, terms])
+
+
+def test_a_cell_of_two_revisions_is_run_with_both_of_the_runs_folder(
+    tmp_path: Path, checkout: Path
+) -> None:
+    given = ("--series", "a@b.c", "--vs", "v1", "v2", "--accept", "x@y.z")
+    record = a_record(checkout, "ab", "x.yaml", *given, "--jobs", "2")
+    record.comparison, record.previous = ("base", "patched"), "previous"
+    script = tmp_path / "run" / "cells" / CELL.id / "reproduce.sh"
+    script.parent.mkdir(parents=True)
+    script.write_text(reproduce.script(record, CELL, LAUNCH), encoding="utf-8")
+    words = ["sh", str(script)]
+    done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False)
+    as_given = "".join(f"<{word}>" for word in given)
+    assert done.stdout == f"{checkout}\n<ab><x.yaml>{as_given}<--jobs><2><--filter><{TERMS}>"
+    folders = [tmp_path / "run" / "series" / name for name in ("previous", "patched")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False)
+    saved = "".join(f"<{folder}>" for folder in folders)
+    assert done.stdout == f"{checkout}\n<ab><x.yaml><--vs>{saved}<--jobs><2><--filter><{TERMS}>"
