@@ -24,9 +24,9 @@ from rmaplab.cli.runs import builder
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.evidence import blocks
 from rmaplab.evidence.blocks import RunBlocks
-from rmaplab.model import Kernel, ResolvedKernel, Series, TestcaseKind, version_range
+from rmaplab.model import Kernel, ResolvedKernel, Series, version_range
 from rmaplab.mutants import MutantBase
-from rmaplab.pipeline import coverage, touched
+from rmaplab.pipeline import coverage, selecting, touched
 from rmaplab.plan import plan
 from rmaplab.source import mutant as mutants
 from rmaplab.store.runfolder import RunFolder, planned
@@ -66,7 +66,7 @@ def main(runs: list[str]) -> int:
     (kernel,) = kernels
     base = shop.resolve(kernel)
     objects = shop.cache.path("builds", base.key) / OBJECTS
-    core = {n for n in rows if catalogue.testcases[n].kind is TestcaseKind.CONTROL}
+    core = {name for name in rows if name.startswith(selecting.CORE)}
     named = touched.named_by(catalogue)
     unrecorded = rows.keys() - reached.keys()
     total, kept, known = sum(rows.values()), 0, 0

@@ -13,7 +13,7 @@ from rmaplab.build.kernel import OBJECTS
 from rmaplab.errors import UserError
 from rmaplab.evidence.blocks import RunBlocks
 from rmaplab.log import log
-from rmaplab.model import ResolvedKernel, RowKey, TestcaseKind
+from rmaplab.model import ResolvedKernel, RowKey
 from rmaplab.pipeline import coverage, touched
 from rmaplab.pipeline.kernels import KernelBuilder, Kernels
 from rmaplab.plan import Plan, Row, plan
@@ -21,6 +21,8 @@ from rmaplab.store import reached
 from rmaplab.store.runfolder import RunFolder, RunRecord, planned
 from rmaplab.touched import ChosenTestcase, choose, spread, thinned
 
+CORE = "control/"
+"""The beginning of the names of the testcases that are always run."""
 FILE = "touched.json"
 """The file of a run's folder that has each testcase, taken or not, and why."""
 
@@ -53,12 +55,11 @@ def narrow(chosen: Plan, kernels: Kernels, builder: KernelBuilder) -> Selection:
     base = builder.build({"base": kernel.base}, keep=True)["base"]
     runnable = [row.first for row in chosen.rows if not row.first.skip]
     rows = Counter(one.testcase.name for one in runnable if one.kernel == kernel.kernel.name)
-    testcases = {one.testcase.name: one.testcase for one in runnable}
     sources = programs.sources(builder.catalogue.root, builder.catalogue.testcases.values())
     known = reached.known(builder.cache, kernel.base.key, rows, sources)
     named = touched.named_by(builder.catalogue)
     found = touched.of_series(kernel, base.folder / OBJECTS, known, named, builder.cache)
-    core = {name for name, one in testcases.items() if one.kind is TestcaseKind.CONTROL}
+    core = {name for name in rows if name.startswith(CORE)}
     choices = choose(found.places, rows, core=core, unrecorded=rows.keys() - known.keys())
     if found.unbound:
         why = f"the series touches {'; '.join(found.unbound)}"

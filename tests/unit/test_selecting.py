@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from rmaplab import model
 from rmaplab.build import programs
 from rmaplab.config.catalogue import Catalogue
 from rmaplab.errors import UserError
@@ -41,7 +40,7 @@ from .builders import (
 LAB = lab(
     kernels=[kernel("base"), kernel("patched", series="x")],
     testcases=[
-        testcase("control/empty", id="C", kind=model.TestcaseKind.CONTROL),
+        testcase("control/empty", id="C"),
         testcase("exclusive/a"),
         testcase("migrate/b", id="T2"),
         testcase("split/c", id="T3"),
