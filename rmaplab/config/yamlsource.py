@@ -9,6 +9,8 @@ while the file is read: a kilobyte of aliases could fill the memory.
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 import stat
 from dataclasses import dataclass, field
@@ -68,8 +70,18 @@ class Document:
 
 
 def load(path: Path) -> Document:
-    """Read a YAML file. Raises UserError if it cannot be read or is not YAML at all."""
-    text = _text(path)
+    """Read a YAML file. Raises UserError if it cannot be read or is not YAML at all.
+
+    A text that was parsed before, under the same path, is not parsed again.
+    """
+    parsed = _parsed(path, _text(path))
+    lines, mistakes = dict(parsed.lines), list(parsed.mistakes)
+    return Document(path, copy.deepcopy(parsed.value), lines, mistakes)
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(path: Path, text: str) -> Document:
+    """Parse the text of a file; the result is shared, so nobody may change it."""
     loader: _Loader | None = None
     try:
         loader = _Loader(text)

@@ -81,3 +81,26 @@ def test_a_spoilt_lab_file_is_read_or_refused(tmp_path: Path, catalogue: Catalog
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error!r}") from error
     assert refused > 100
+
+
+def test_a_text_is_parsed_once_and_nobody_sees_what_another_reader_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lab.yaml"
+    path.write_text("a: [1]\na: 2\n", encoding="utf-8")
+    first = yamlsource.load(path)
+    monkeypatch.setattr(yamlsource, "_Loader", lambda text: pytest.fail("it was parsed again"))
+    first.value["a"] = "changed"
+    first.complain((), "another mistake")
+    first.lines.clear()
+    again = yamlsource.load(path)
+    assert again.value != first.value
+    assert len(again.mistakes) == 1
+    assert again.lines
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yaml"
+    for text in ("a: 1\n", "a: 2\n", "a: 1\n"):
+        path.write_text(text, encoding="utf-8")
+        assert yamlsource.load(path).value == {"a": int(text[3])}
