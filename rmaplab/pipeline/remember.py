@@ -44,8 +44,6 @@ def note_marks(folder: RunFolder, cache: Cache, wait_s: float = WAIT_S) -> None:
     The folder of a run that the history does not have keeps those of its own beside them.
     """
     store = VerdictStore(cache, wait_s)
-    if not store.path.exists():
-        return
     found = {mark.fingerprint: mark for mark in store.marks()}
     if run_uid(folder.read_record()) not in {run.uid for run in store.runs().values()}:
         found = {mark.fingerprint: mark for mark in marksfile.read(folder)} | found

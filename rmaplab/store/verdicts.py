@@ -140,8 +140,12 @@ class VerdictStore:
     # -- the file --------------------------------------------------------------------------------
 
     def _read(self, work: Callable[[sqlite3.Connection], T], default: T) -> T:
-        if not self.path.exists():
+        try:
+            self.path.stat()
+        except FileNotFoundError:
             return default
+        except OSError:
+            pass  # the reason is told below
         found, _ = self._use(work)
         return default if found is None else found
 

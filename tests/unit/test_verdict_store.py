@@ -218,6 +218,16 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     assert "history" in VerdictStore(Cache(tmp_path)).add(RUN, [BASE], [CELL])
 
 
+def test_a_path_that_cannot_even_be_looked_at_is_said_and_raises_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.configure(color="never", verbose=0)
+    store = VerdictStore(Cache(tmp_path / ("x" * 300)))
+    assert store.add(RUN, [BASE], [CELL])
+    assert (store.runs(), store.marks()) == ({}, ())
+    assert "the history is not used" in capsys.readouterr().err
+
+
 def test_labs_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
     many = [replace(CELL, repeat=n) for n in range(1, 50)]
     together = threading.Barrier(8)
