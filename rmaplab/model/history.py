@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rmaplab.model.verdicts import Outcome, Verdict
 
@@ -89,8 +90,7 @@ class PastCell:
     failure: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryPoint:
+class HistoryPoint(NamedTuple):
     """The result of one run at one place: its repeats by verdict.
 
     ``program`` is the digest of the workload, ``cost`` the mean of what the repeats took.

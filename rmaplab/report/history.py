@@ -103,9 +103,9 @@ def _percent(bound: float) -> str:
     """Return a bound in percent with two digits, rounded up: it has to stay one."""
     percent = bound * 100
     for digits in range(8):
-        rounded = (int(percent * 10**digits) + 1) / 10**digits
-        if rounded * 10**digits >= 10:
-            return f"{rounded:.{digits}f}"
+        whole = percent * 10**digits
+        if whole >= 10:
+            return f"{(int(whole) + 1) / 10**digits:.{digits}f}"
     return f"{percent:.8f}"
 
 

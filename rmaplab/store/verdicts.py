@@ -372,20 +372,19 @@ def _last_kernels(
 def _points(base: sqlite3.Connection, places: frozenset[int]) -> dict[int, list[HistoryPoint]]:
     order = {number: place for place, number in enumerate(_runs(base))}
     found: dict[int, list[HistoryPoint]] = {}
+    kernels = {number: place.kernel for number, place in _places(base).items()}
+    # The workload is the same in all repeats of a run.
     query = f"""
-        SELECT cells.place, run, kernel, min(program), sum(verdict = {_PASS}),
-            sum(verdict = {_FAIL}), sum(verdict = {_SKIP}), count(*), sum(alarm),
+        SELECT cells.place, run, program, sum(verdict = {_PASS}), sum(verdict = {_FAIL}),
+            sum(verdict = {_SKIP}), count(*), sum(alarm),
             avg(CASE WHEN verdict IN ({_PASS}, {_FAIL}) THEN coalesce(instructions, seconds) END)
-        FROM cells {_chosen(base, places)} JOIN places ON places.id = cells.place
-        GROUP BY cells.place, run
+        FROM cells {_chosen(base, places)} GROUP BY cells.place, run
         """
-    for place, run, kernel, program, passed, failed, skipped, all_, alarms, cost in base.execute(
-        query
-    ):
+    for place, run, program, passed, failed, skipped, all_, alarms, cost in base.execute(query):
         if run in order:
             errors = all_ - passed - failed - skipped
             point = HistoryPoint(
-                run, kernel, program, passed, failed, skipped, errors, alarms, cost
+                run, kernels[place], program, passed, failed, skipped, errors, alarms, cost
             )
             found.setdefault(place, []).append(point)
     for points in found.values():

@@ -64,7 +64,7 @@ def test_a_skip_and_an_error_are_no_result() -> None:
 
 def test_the_cost_is_held_against_the_median_of_the_runs_before() -> None:
     costs = [1.0, 9.0, 2.0, 3.0]
-    some = [replace(p, cost=c) for p, c in zip(points("pppp"), costs, strict=True)]
+    some = [p._replace(cost=c) for p, c in zip(points("pppp"), costs, strict=True)]
     one = trend(some)
     assert (one.cost, one.usual_cost, one.growth) == (3.0, 2.0, 50.0)
     assert trend(some[:1]).growth is None
@@ -77,7 +77,7 @@ def test_places_are_summed_up_and_a_steady_failure_of_one_is_no_flip() -> None:
 
 
 def test_runs_are_in_their_order_whatever_their_numbers() -> None:
-    late = [replace(point, run=run) for point, run in zip(points("pf"), (7, 3), strict=True)]
+    late = [point._replace(run=run) for point, run in zip(points("pf"), (7, 3), strict=True)]
     one: Trend = together([trend(late), trend(late[1:])], {7: 0, 3: 1})
     assert [point.run for point in one.points] == [7, 3]
 
