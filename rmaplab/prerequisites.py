@@ -70,7 +70,10 @@ PACKAGES = packages(architecture_of(DEFAULT))
 """The packages that the lab needs for guests that name no architecture."""
 
 
-FOR_TESTS = (Package("public-inbox", "an archive of mails to fetch from", ("public-inbox-httpd",)),)
+FOR_TESTS = (
+    Package("public-inbox", "an archive of mails to fetch from", ("public-inbox-httpd",)),
+    Package("sparse", "remarks of patchcheck", ("sparse",)),
+)
 """The packages that tests use, beside those that the lab needs; without them they are skipped."""
 
 

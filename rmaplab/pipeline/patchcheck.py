@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from rmaplab.build import checkpatch, selftests, warnings
+from rmaplab.build import checkpatch, selftests, sparse, warnings
+from rmaplab.build.kernel import OBJECTS
 from rmaplab.errors import KernelError, UserError
 from rmaplab.log import log
 from rmaplab.model import Build, Kernel, Lab, ResolvedKernel, Series
@@ -23,6 +24,7 @@ from rmaplab.pipeline.kernels import KernelBuilder
 from rmaplab.pipeline.run import RunRequest
 from rmaplab.plan import on_kernels, plan
 from rmaplab.selection import choose
+from rmaplab.source import patched
 from rmaplab.source import series as series_source
 from rmaplab.store import inuse
 from rmaplab.store.cache import file_sha256
@@ -42,13 +44,16 @@ class _Ladder:
     lab: Lab
     good: int = 0
     image: str = ""
+    built: sparse.Built | None = None
     shown_by: str = labs.BASE
     known: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def climb(self) -> Iterator[tuple[PatchFacts, Kernel]]:
         """Build each prefix, and yield what it is."""
         resolved = self.builder.resolve(self.base)
-        self._note(self._build(resolved, keep=True), ())
+        made = self._build(resolved, keep=True)
+        self._note(made, ())
+        self._sparse(resolved, made)
         for number, patch in enumerate(self.series.patches, start=1):
             kernel = replace(self.kernel, name=patch_name(number), first=number, begins=self.good)
             resolved = self.builder.resolve(kernel)
@@ -57,7 +62,7 @@ class _Ladder:
             )
             facts = PatchFacts(number, patch.subject, remarks=said)
             try:
-                made = self._build(resolved, keep=number < len(self.series.patches))
+                made = self._build(resolved, keep=True)
             except KernelError as error:
                 log.warn(f"patch {number}: {error.message}")
                 yield replace(facts, error=error.message), kernel
@@ -68,6 +73,7 @@ class _Ladder:
             new = warnings.new(text, known, files)
             same = file_sha256(made.image) == self.image and not self._may_change_programs(files)
             self._note(made, files)
+            facts = replace(facts, remarks=(*said, *self._sparse(resolved, made)))
             self.good = number
             if not same:
                 self.shown_by = kernel.name
@@ -80,6 +86,16 @@ class _Ladder:
         if any(one.host for one in testcases):  # built from any file of the kernel
             return True
         return any(one.upstream for one in testcases) and any(map(selftests.matters, files))
+
+    def _sparse(self, resolved: ResolvedKernel, made: Build) -> tuple[str, ...]:
+        """Return what sparse says that it did not say of the prefix before."""
+        source = patched.source_of(
+            resolved.tree, resolved.series, self.builder.cache, resolved.onto
+        )
+        before, self.built = self.built, sparse.Built(source, made.folder / OBJECTS)
+        if before is None or not sparse.is_there(resolved.kernel.arch):
+            return ()
+        return sparse.remarks(before, self.built, resolved.own.files)
 
     def _build(self, resolved: ResolvedKernel, *, keep: bool) -> Build:
         name = resolved.kernel.name
