@@ -10,7 +10,6 @@ import lzma
 import os
 import quopri
 import random
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rmaplab import cli
 from rmaplab.collect.splats import parse_console
 from rmaplab.collect.textform import readable
 from rmaplab.errors import UserError
@@ -102,15 +102,17 @@ def test_a_file_that_is_no_text_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NO_TEXTS)
-def test_the_command_says_so_and_exits_with_2(name: str, tmp_path: Path) -> None:
+def test_the_command_says_so_and_exits_with_2(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "log"
     path.write_bytes(NO_TEXTS[name])
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "lab.py"), "parse", str(path)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (result.returncode, result.stdout) == (2, "")
-    assert f"error: {path}" in result.stderr
+    monkeypatch.setattr(sys, "argv", ["rmaplab", "parse", str(path)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert f"error: {path}" in said.err
 
 
 def test_garbage_of_a_serial_line_is_still_a_log() -> None:
