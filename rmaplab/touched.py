@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 SHARE = 1 / 3
 """The part of the rows that a choice may have."""
-EACH = 3
-"""Testcases that are taken for each thing that is touched, if so many reach it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +29,15 @@ class TouchedPlace:
 
 @dataclass(frozen=True, slots=True)
 class ChosenTestcase:
-    """A testcase, whether it is taken, and why or why not."""
+    """A testcase, whether it is taken, and why or why not.
+
+    Those of the greatest ``weight`` keep the most rows.
+    """
 
     testcase: str
     taken: bool
     why: str
+    weight: float = 0.0
 
 
 def choose(
@@ -44,39 +46,33 @@ def choose(
     *,
     core: Collection[str] = (),
     unrecorded: Collection[str] = (),
-    share: float = SHARE,
 ) -> tuple[ChosenTestcase, ...]:
     """Return of each testcase whether it is taken; ``rows`` are the rows of each, by its name.
 
-    The ``core``, the ``unrecorded`` and those that are there to drive a place are always taken,
-    then for each place the testcases of the greatest weight, then more by their weight as long as
-    they fit into the share.
+    Taken are the ``core``, the ``unrecorded``, and whatever reaches a place. The weight of one that
+    is there to drive a place is above that of all others.
     """
-    why: dict[str, str] = {}
-    for name in rows:
-        if name in core:
-            why[name] = "in the core, which is always run"
-        elif name in unrecorded:
-            why[name] = "nothing is recorded of it: run it with --coverage on the base"
-    for place in places:
-        for name in rows:
-            if name in place.named & place.by:
-                why.setdefault(name, f"is there to drive {place.name}")
-    weight = {name: _weight(name, places) for name in rows}
-    order = sorted((n for n in rows if weight[n] > 0), key=lambda n: (-weight[n], rows[n], n))
-    for place in sorted(places, key=lambda one: len(one.by)):
-        own = [name for name in order if name in place.by]
-        fresh = [name for name in own if name not in why]
-        for name in fresh[: max(0, EACH - (len(own) - len(fresh)))]:
-            why[name] = f"reaches {place.name}, as {_others(len(own) - 1)}"
-    room = int(share * sum(rows.values())) - sum(rows[name] for name in why)
-    for name in order:
-        if name not in why and rows[name] <= room:
-            room -= rows[name]
-            why[name] = f"reaches {_first(name, places)}"
-    return tuple(
-        ChosenTestcase(name, name in why, why.get(name) or _left_out(name, places)) for name in rows
-    )
+    return tuple(_chosen(name, places, core, unrecorded) for name in rows)
+
+
+def _chosen(
+    name: str,
+    places: Sequence[TouchedPlace],
+    core: Collection[str],
+    unrecorded: Collection[str],
+) -> ChosenTestcase:
+    found = sorted((one for one in places if name in one.by), key=lambda one: len(one.by))
+    weight = sum(1 / len(place.by) for place in found)
+    if driven := [place for place in found if name in place.named]:
+        return ChosenTestcase(name, True, f"is there to drive {driven[0].name}", 1 + weight)
+    if found:
+        return ChosenTestcase(name, True, f"reaches {found[0].name}, {_others(found[0])}", weight)
+    if name in core:
+        return ChosenTestcase(name, True, "in the core, which is always run")
+    if name in unrecorded:
+        why = "nothing is recorded of it: run it with --coverage on the base"
+        return ChosenTestcase(name, True, why)
+    return ChosenTestcase(name, False, "reaches nothing that the series touches")
 
 
 def thinned(
@@ -84,18 +80,15 @@ def thinned(
 ) -> Mapping[str, int]:
     """Return how many rows each taken testcase keeps, so that all of them fit into the share.
 
-    Each keeps at least one, and all are thinned alike: what is taken is there in some settings.
+    Each keeps one at least. The others go to the testcases of the greatest weight.
     """
-    taken = {one.testcase: rows[one.testcase] for one in choices if one.taken}
-    room = int(share * sum(rows.values()))
-    if sum(taken.values()) <= room:
-        return taken
-    kept = {name: max(1, count * room // sum(taken.values())) for name, count in taken.items()}
-    left = room - sum(kept.values())
-    for name in sorted(taken, key=lambda name: kept[name] / taken[name]):
-        if left > 0 and kept[name] < taken[name]:
-            kept[name] += 1
-            left -= 1
+    taken = sorted((one for one in choices if one.taken), key=lambda one: -one.weight)
+    kept = {one.testcase: 1 for one in taken}
+    room = int(share * sum(rows.values())) - len(kept)
+    for one in taken:
+        more = max(0, min(room, rows[one.testcase] - 1))
+        kept[one.testcase] += more
+        room -= more
     return kept
 
 
@@ -104,20 +97,6 @@ def spread(count: int, kept: int) -> list[int]:
     return [number * count // kept for number in range(kept)]
 
 
-def _weight(name: str, places: Sequence[TouchedPlace]) -> float:
-    return sum(1 / len(place.by) for place in places if name in place.by)
-
-
-def _first(name: str, places: Sequence[TouchedPlace]) -> str:
-    found = [place for place in places if name in place.by]
-    return min(found, key=lambda place: len(place.by)).name
-
-
-def _left_out(name: str, places: Sequence[TouchedPlace]) -> str:
-    if not any(name in place.by for place in places):
-        return "reaches nothing that the series touches"
-    return f"reaches only what others reach, too: {_first(name, places)}"
-
-
-def _others(count: int) -> str:
-    return {0: "no other does", 1: "1 other does"}.get(count, f"{count} others do")
+def _others(place: TouchedPlace) -> str:
+    count = len(place.by) - 1
+    return {0: "as no other does", 1: "as 1 other does"}.get(count, f"as {count} others do")

@@ -102,14 +102,12 @@ def _with_series(kernels: Kernels) -> ResolvedKernel:
 
 
 def _words(choices: tuple[ChosenTestcase, ...]) -> str:
-    taken = sum(one.taken for one in choices)
-    unrecorded = sum(one.taken and one.why.startswith("nothing is recorded") for one in choices)
-    nothing = sum(not one.taken and "nothing" in one.why for one in choices)
-    others = len(choices) - taken - nothing
-    words = [f"{taken} of {len(choices)} testcases"]
+    taken = [one for one in choices if one.taken]
+    unrecorded = sum(one.why.startswith("nothing is recorded") for one in taken)
+    words = [f"{len(taken)} of {len(choices)} testcases"]
     words += [f"{unrecorded} of them because nothing is recorded of them"] if unrecorded else []
-    words += [f"{nothing} reach nothing that the series touches"] if nothing else []
-    words += [f"{others} only what others reach, too"] if others else []
+    if nothing := len(choices) - len(taken):
+        words += [f"{nothing} reach nothing that the series touches"]
     return ", ".join(words)
 
 

@@ -23,7 +23,7 @@ from rmaplab.model.coverage import (
 from rmaplab.pipeline import touched
 from rmaplab.store import reached
 from rmaplab.store.cache import Cache
-from rmaplab.touched import EACH, ChosenTestcase, TouchedPlace, choose, spread, thinned
+from rmaplab.touched import ChosenTestcase, TouchedPlace, choose, spread, thinned
 
 NAMES = [f"t{n}" for n in range(12)]
 ROWS = dict.fromkeys(NAMES, 2)
@@ -51,37 +51,16 @@ def test_the_core_and_the_unrecorded_are_always_taken() -> None:
     assert next(one.why for one in found if one.testcase == "t8").startswith("nothing is recorded")
 
 
-def test_few_of_many_that_reach_the_same_are_taken_up_to_the_share() -> None:
-    found = choose([place("hot()", *range(12))], ROWS, share=1 / 3)
-    assert len(taken(found)) == 4
-    assert {one.why for one in found if not one.taken} == {
-        "reaches only what others reach, too: hot()"
-    }
-
-
-def test_what_few_reach_counts_more() -> None:
-    places = [place("hot()", *range(12)), place("rare()", 11), place("odd()", 9, 10)]
-    found = choose(places, ROWS, share=1 / 4)
-    assert {"t9", "t10", "t11"} <= taken(found)
-
-
-def test_each_place_keeps_some_even_beyond_the_share() -> None:
-    places = [place(f"f{n}()", *range(n, n + 3)) for n in range(0, 12, 3)]
-    assert taken(choose(places, ROWS, share=0.1)) == set(NAMES)
-
-
-def test_who_is_there_to_drive_it_is_taken_whatever_its_weight() -> None:
+def test_who_is_there_to_drive_it_keeps_its_rows_and_the_others_one_each() -> None:
     hot = TouchedPlace("hot()", frozenset(NAMES), frozenset({"t11", "elsewhere"}))
-    found = choose([hot, place("rare()", 0, 1, 2)], ROWS, share=1 / 3)
-    (one,) = (one for one in found if one.testcase == "t11")
-    assert (one.taken, one.why) == (True, "is there to drive hot()")
-
-
-def test_rows_are_thinned_alike_until_they_fit() -> None:
-    rows = {"a": 12, "b": 6, "c": 1, "d": 17}
-    choices = tuple(ChosenTestcase(name, name != "d", "") for name in rows)
-    assert thinned(choices, rows, 1 / 3) == {"a": 7, "b": 4, "c": 1}
-    assert thinned(choices, rows, 0.9) == {"a": 12, "b": 6, "c": 1}
+    rows = dict.fromkeys(NAMES, 3)
+    found = choose([hot, place("rare()", 0, 1)], rows)
+    why = {one.testcase: one.why for one in found}
+    assert why["t11"] == "is there to drive hot()"
+    assert why["t0"] == "reaches rare(), as 1 other does"
+    kept = thinned(found, rows, share=15 / 36)
+    assert kept == {**dict.fromkeys(NAMES, 1), "t11": 3, "t0": 2}
+    assert thinned(found, rows, share=1) == rows
 
 
 @given(
@@ -126,7 +105,7 @@ def test_every_place_keeps_a_testcase_and_everyone_is_named_once(
     chosen = taken(found)
     assert core | unrecorded <= chosen
     for one in places:
-        assert len(one.by & chosen) >= min(EACH, len(one.by))
+        assert one.by <= chosen
 
 
 # -- what a series touches -----------------------------------------------------------------------
