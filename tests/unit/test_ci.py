@@ -395,7 +395,7 @@ def test_a_kernel_that_does_not_build_has_the_runs_own_reports(
 ) -> None:  # fmt: skip
     guests(base=PASS)
 
-    def build(self: KernelBuilder, kernels: Any, on_end: Any = None) -> Any:
+    def build(self: KernelBuilder, kernels: Any, on_end: Any = None, **_: Any) -> Any:
         error = BuildError("make bzImage failed:\n  ::error::mm/rmap.c:3")
         on_end("patched", error)
         raise error
