@@ -20,6 +20,8 @@
  * RssAnon has none of them.
  * lazyfree-N: page N of every folio was: it keeps its data and its soft-dirty bit, in
  * memory or in swap.  Every other page is zero, or has its data without that bit.
+ * lazyfree-tracked: pages that were written before clear_refs alone are not soft-dirty
+ * when their folio stays.
  */
 #include <signal.h>
 #include <string.h>
@@ -267,6 +269,27 @@ static void test_lazyfree_dirty(void)
 		 nr - (FOLIOS - 1));
 }
 
+/* PTEs are dirty, and clean of soft-dirty: a batch has both kinds. */
+static void test_lazyfree_tracked(void)
+{
+	char *addr = lazyfree();
+	int i, nr = NR - FOLIO, kept = 0, written = 0;
+
+	each_in(MASK_TAIL, addr, nr, fill_page);
+	clear_refs("4");
+	check(reclaim_until(clean_gone, addr, NR),
+	      "a clean folio was not dropped");
+	check_eq("pages soft-dirty, not written since",
+		 count_ptes(addr, nr, is_soft_dirty), 0);
+	for (i = 0; i < nr; i++)
+		if (MASK_TAIL >> i % 64 & 1) {
+			written++;
+			kept += page_intact(addr + i * PAGE_SIZE, i);
+		}
+	check_eq("pages written before that are intact", kept, written);
+	check_rss_anon();
+}
+
 int main(void)
 {
 	static const struct subtest tests[] = {
@@ -284,6 +307,7 @@ int main(void)
 		{ .name = "lazyfree-0", .run = test_lazyfree_dirty, .arg = 0 },
 		{ .name = "lazyfree-7", .run = test_lazyfree_dirty, .arg = 7 },
 		{ .name = "lazyfree-15", .run = test_lazyfree_dirty, .arg = 15 },
+		{ .name = "lazyfree-tracked", .run = test_lazyfree_tracked },
 	};
 
 	return ktap_run(tests, ARRAY_SIZE(tests));
