@@ -43,7 +43,7 @@ def test_each_example_parses(words: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["ab", "ab x", "ab x --series", "run x --nonsense", "nonsense", "new nonsense",
+    ["ab", "ab x --series", "run x --nonsense", "nonsense", "new nonsense",
      "run x --repeat many", "clean x"],
 )  # fmt: skip
 def test_a_mistake_in_an_example_would_be_seen(words: str) -> None:
