@@ -14,19 +14,17 @@ from rmaplab.pipeline.proven import ProvenWalker
 
 from .conftest import LabRun, lab
 
-LABS = ("configs/rmap.yaml", "configs/catalogue.yaml")
+LAB = "configs/rmap.yaml"
 SERIES = "patches/device-exclusive"
+# The base fails some testcases before they come to their walker: the series' kernel does not.
+RUNS = (("ab", LAB, "--series", SERIES), ("run", "configs/catalogue.yaml"))
 
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The run folders of both labs, each cell recorded."""
-    return [
-        lab(
-            "run", name, "--accel", "tcg", "--coverage", output=tmp_path_factory.mktemp("cover")
-        ).folder
-        for name in LABS
-    ]
+    words = ("--accel", "tcg", "--coverage")
+    return [lab(*run, *words, output=tmp_path_factory.mktemp("cover")).folder for run in RUNS]
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +39,9 @@ def test_each_testcase_reaches_the_walkers_that_it_names(walkers: list[ProvenWal
 
 def test_each_walker_is_run_by_one_that_names_it(walkers: list[ProvenWalker]) -> None:
     assert [
-        one.walker.name for one in walkers if not one.proven and not one.walker.unreachable
+        one.walker.name
+        for one in walkers
+        if not (one.proven or one.walker.unreachable or one.unrecorded)
     ] == []
 
 
@@ -52,7 +52,7 @@ def test_nobody_reaches_what_is_said_to_be_unreachable(walkers: list[ProvenWalke
 @pytest.fixture(scope="session")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> LabRun:
     only = "guest=q35,settings=thp-never"
-    words = ("ab", LABS[0], "--series", SERIES, "--accel", "tcg", "--filter", only)
+    words = ("ab", LAB, "--series", SERIES, "--accel", "tcg", "--filter", only)
     return lab(*words, output=tmp_path_factory.mktemp("ab"))
 
 
