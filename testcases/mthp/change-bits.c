@@ -174,8 +174,14 @@ static long wrote(int who, long addr)
 	int i;
 
 	for (i = 0; i < NR; i++)
-		page_fill(page + i * PAGE_SIZE, 1000 * who + i);
+		page_fill(page + i * PAGE_SIZE, 1000 * (who + 1) + i);
 	return 0;
+}
+
+static long old_intact(int who, long addr)
+{
+	(void)who;
+	return intact_pages((char *)addr, NR);
 }
 
 static long private_intact(int who, long addr)
@@ -184,7 +190,7 @@ static long private_intact(int who, long addr)
 	int i, n = 0;
 
 	for (i = 0; i < NR; i++)
-		n += page_intact(page + i * PAGE_SIZE, 1000 * who + i);
+		n += page_intact(page + i * PAGE_SIZE, 1000 * (who + 1) + i);
 	return n;
 }
 
@@ -199,6 +205,9 @@ static void test_fork(void)
 	check_eq("soft-dirty PTEs of all",
 		 sharers_count(addr, NR, is_soft_dirty),
 		 4 * __builtin_popcountll(MASK_RUNS));
+	sharer_call(0, wrote, (long)addr);
+	check_eq("pages of the others that the parent's writes left alone",
+		 sharers_call_others(old_intact, (long)addr), 3 * NR);
 	sharers_call(wrote, (long)addr);
 	check_eq("pages with what their sharer wrote",
 		 sharers_call(private_intact, (long)addr), 4 * NR);
