@@ -123,7 +123,7 @@ def _list_walkers(catalogue: Catalogue, form: str) -> None:
         by = ", ".join(one.name for one in testcases) or f"none: {walker.unreachable or '?'}"
         through = ", ".join(walker.through)
         where = f"{walker.file} ({walker.tree})" if walker.tree else walker.file
-        table.add_row(walker.name, where, through, escape(by))
+        table.add_row(walker.name, escape(where), escape(through), escape(by))
     log.stdout.print(table)
 
 
@@ -140,8 +140,8 @@ def _list_proven(runs: tuple[Path, ...], catalogue: Catalogue, form: str) -> int
         table.add_column(title, overflow="fold")
     for one in found:
         by = ", ".join(one.proven) or one.missing or one.walker.unreachable or "none"
-        others = str(len(one.others)) if one.others else ""
-        table.add_row(one.walker.name, escape(by), escape(", ".join(one.unproven)), others)
+        others, only = str(len(one.others) or ""), ", ".join(one.unproven)
+        table.add_row(escape(one.walker.name), escape(by), escape(only), escape(others))
     log.stdout.print(table)
     unrecorded = sorted({name for one in found for name in one.unrecorded})
     if unrecorded:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from rmaplab.compare.trees import STANDINGS, Lost, TreesComparison
 from rmaplab.log import log
@@ -55,10 +56,10 @@ def show(comparison: TreesComparison, drift: Sequence[str] = (), *, everything: 
     if rows:
         shown = Table(box=None, pad_edge=False)
         for title in ("testcase", *comparison.trees):
-            shown.add_column(printable(title), overflow="fold")
+            shown.add_column(Text(printable(title)), overflow="fold")
         for row in rows:
-            shown.add_row(printable(row.testcase), *map(_standing, row.counts))
-        log.stdout.print(shown, markup=False)
+            shown.add_row(Text(printable(row.testcase)), *map(_standing, row.counts))
+        log.stdout.print(shown)
     for lost in comparison.lost:
         testcase, where, what, tree, elsewhere, why = _lost(lost)
         about = f" ({what})" if what else ""

@@ -110,7 +110,7 @@ def test_no_command_vanished_from_the_script(selftests_of: tuple[str, Path]) -> 
     version, folder = selftests_of
     found = set(commands((folder / "run_vmtests.sh").read_text("utf-8")))
     vmtests = Catalogue().vmtests
-    # What a testcase runs in the place of a command of the script is none of the script's.
+    # A testcase may run a program instead of a command: that is not the script's.
     instead = [one for one in vmtests if one.testcase and one.reason]
     due = {
         one.command

@@ -43,7 +43,7 @@ def arguments(line: str) -> list[str]:
 
 
 def is_a_readers(error: click.ClickException) -> bool:
-    """Whether a file is not there that the reader is to have, and not the project."""
+    """Return whether the error is about a file that is the reader's, not the project's."""
     match = re.search(r"'([^']+)' does not exist", error.format_message())
     return match is not None and not _OWN.fullmatch(match[1])
 
