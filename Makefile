@@ -9,7 +9,7 @@ SERIES ?= patches/device-exclusive
 LAB ?= configs/rmap.yaml
 RUN ?= reports/example
 
-.PHONY: help ab test check lint unit integration browser pictures kernel postmortem setup man schemas bench bench-console mutants touched mutation hostile hostile-quick clean
+.PHONY: help ab test check lint unit integration browser pictures kernel postmortem coverage setup man schemas bench bench-console mutants touched mutation hostile hostile-quick clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -71,6 +71,9 @@ postmortem: setup ## a kernel with debug info, crashed: source lines, drgn's rep
 man: setup ## write the manual page, rmaplab.1
 	@./lab.py man >rmaplab.1
 	@echo "man -l rmaplab.1 shows it"
+
+coverage: setup ## what the testcases of both labs reach, against what they name (half an hour)
+	@$(BIN)/pytest tests/coverage
 
 schemas: setup ## write the JSON Schemas that are shipped, and docs/file-reference.md
 	@./lab.py schema reference >docs/file-reference.md

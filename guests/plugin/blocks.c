@@ -20,46 +20,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/*
- * What is used of qemu-plugin.h, which Debian 12 does not ship. It is the same
- * in versions 1 to 6; since 7 a callback has a pointer of its own.
- */
-#ifndef PLUGIN_API
-#error "PLUGIN_API is the version of QEMU's plugin interface"
-#endif
+#include "qemu_plugin.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
-struct qemu_info {
-	const char *target_name;
-	struct {
-		int min;
-		int cur;
-	} version;
-};
-
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
-						 size_t number);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-
-#if PLUGIN_API >= 7
-typedef void (*translated_fn)(struct qemu_plugin_tb *tb, void *data);
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, translated_fn fn, void *data);
-#else
-typedef void (*translated_fn)(uint64_t id, struct qemu_plugin_tb *tb);
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id, translated_fn fn);
-#endif
-
-EXPORT int qemu_plugin_install(uint64_t id, const struct qemu_info *info,
-			       int argc, char **argv);
-
-EXPORT int qemu_plugin_version = PLUGIN_API;
+int qemu_plugin_version = PLUGIN_API;
 
 /* The layout is rmaplab/guest/blocks.py's, too. */
 #define MAGIC		0x314b4c4250414d52ULL	/* "RMAPBLK1" */

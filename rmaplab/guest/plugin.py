@@ -20,6 +20,8 @@ from rmaplab.model.digest import digest_of
 from rmaplab.store.cache import Cache, file_sha256
 
 SOURCE = "guests/plugin/blocks.c"
+HEADER = "qemu_plugin.h"
+"""What the source uses of QEMU's interface, beside it."""
 NEWEST = 7
 """The newest version of the interface that the source knows, that of QEMU 11.1."""
 _COMPILER = "gcc"
@@ -47,7 +49,8 @@ def build(root: Path, architecture: Architecture, cache: Cache) -> Path:
             hint="what is run is recorded with an older QEMU, or not at all: --no-coverage",
         )
     compiler = proc.run([_COMPILER, "--version"]).text.splitlines()[0]
-    key = digest_of("plugin", compiler, *_FLAGS, str(version), source.read_bytes())
+    texts = (source.read_bytes(), source.with_name(HEADER).read_bytes())
+    key = digest_of("plugin", compiler, *_FLAGS, str(version), *texts)
 
     def make(folder: Path) -> None:
         with log.step("compiling QEMU's plugin"):

@@ -12,7 +12,9 @@ from rmaplab.config.catalogue import Catalogue
 from rmaplab.pipeline import proven
 from rmaplab.pipeline.proven import ProvenWalker
 
-from .conftest import LabRun, lab
+from ..kernel.conftest import COLD_LIMIT_S, LabRun, lab
+
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(2 * COLD_LIMIT_S)]
 
 LAB = "configs/rmap.yaml"
 SERIES = "patches/device-exclusive"

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the testcases of whole labs reach, by recorded coverage."""
