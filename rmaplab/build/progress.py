@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from rich import markup
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from rmaplab.log import log
 
@@ -66,7 +66,7 @@ class BuildProgress:
         line = Table.grid(padding=(0, 1))
         total = max(self.expected, self.done) if self.expected else None
         bar = ProgressBar(total, self.done, width=40, pulse=not self.done)
-        line.add_row(" ", bar, Text(self.text))
+        line.add_row(" ", bar, markup.escape(self.text))
         return line
 
 

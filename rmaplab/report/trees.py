@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich import markup
 from rich.table import Table
-from rich.text import Text
 
 from rmaplab.compare.trees import STANDINGS, Lost, TreesComparison
 from rmaplab.log import log
@@ -56,9 +56,9 @@ def show(comparison: TreesComparison, drift: Sequence[str] = (), *, everything: 
     if rows:
         shown = Table(box=None, pad_edge=False)
         for title in ("testcase", *comparison.trees):
-            shown.add_column(Text(printable(title)), overflow="fold")
+            shown.add_column(markup.escape(printable(title)), overflow="fold")
         for row in rows:
-            shown.add_row(Text(printable(row.testcase)), *map(_standing, row.counts))
+            shown.add_row(markup.escape(printable(row.testcase)), *map(_standing, row.counts))
         log.stdout.print(shown)
     for lost in comparison.lost:
         testcase, where, what, tree, elsewhere, why = _lost(lost)

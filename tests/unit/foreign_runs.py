@@ -247,7 +247,7 @@ class NoTrees(KernelBuilder):
     def __init__(self, cache: Path) -> None:
         super().__init__(Catalogue(), Cache(cache), 1)
 
-    def _tree(self, spec: str) -> Tree:
+    def tree(self, spec: str) -> Tree:
         raise UserError(f"there is no tree {spec!r} here")
 
 

@@ -161,7 +161,7 @@ _OWN = {
     "report/trees.py: shown",
 }  # fmt: skip
 # Functions whose result is escaped, or numbers and the lab's own words.
-_ESCAPING = {"escape", "Text", "str", "tally", "comparison_tally", "_why", "_where", "len"}
+_ESCAPING = {"escape", "str", "tally", "comparison_tally", "_why", "_where", "len"}
 
 
 def markups(source: str) -> Iterator[tuple[int, str]]:

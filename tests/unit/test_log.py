@@ -194,7 +194,9 @@ def test_the_width_of_a_log_is_that_of_columns_if_it_is_said(
 
 # The prerequisites are installed before rich is; drgn's report is printed into a pipe that the lab
 # reads, and its lines are made printable where they are made.
-_OTHER_WRITERS = {"log.py", "prerequisites.py", "postmortem/__main__.py"}
+_OTHER_WRITERS = {
+    "log.py", "prerequisites.py", "postmortem/__main__.py", "dwarf/__main__.py",
+}  # fmt: skip
 _WRITERS = {
     "print", "pprint", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write",
     "sys.__stdout__.write", "sys.__stderr__.write", "sys.stdout.buffer.write",
@@ -204,7 +206,10 @@ _WRITERS = {
 
 
 # With these rich shows a str by way of a console; with its Text, control characters get through.
-_HARMLESS = {"rich", "rich.box", "rich.markup", "rich.progress", "rich.table"}
+_HARMLESS = {
+    "rich", "rich.box", "rich.live", "rich.markup", "rich.progress", "rich.progress_bar",
+    "rich.table",
+}  # fmt: skip
 
 
 def writers(source: str) -> list[str]:

@@ -223,9 +223,9 @@ def test_the_kernels_are_named_as_in_an_ab(
     seen: list[Kernel] = []
     build = KernelBuilder.build
 
-    def noted(self: KernelBuilder, kernels: Kernels, *words: Any) -> dict[str, Build]:
+    def noted(self: KernelBuilder, kernels: Kernels, *words: Any, **more: Any) -> Any:
         seen.extend(one.kernel for one in kernels.values())
-        return build(self, kernels, *words)
+        return build(self, kernels, *words, **more)
 
     monkeypatch.setattr(KernelBuilder, "build", noted)
     guests(patched=PASS, mutant=PASS)

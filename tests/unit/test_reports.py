@@ -88,7 +88,7 @@ def test_a_cell_has_every_fact_that_other_programs_read() -> None:
         "reason", "expected", "subtests", "splats", "counters", "instructions", "duration_s",
     }  # fmt: skip
     assert (one["outcome"], one["verdict"], one["device"]) == ("splat", "fail", "dmirror")
-    assert one["subtests"][0].keys() == {"name", "verdict", "detail"}
+    assert one["subtests"][0].keys() == {"name", "verdict", "detail", "known"}
     assert one["splats"][0].keys() >= {"title", "kind", "fingerprint"}
     assert one["counters"] == {
         "vmstat.x": {"before": 1, "after": 3, "delta": 2},
@@ -102,7 +102,7 @@ def test_a_finding_is_among_the_subtests_and_a_fact_of_its_own() -> None:
     )
     (one,) = facts([result(observation(passed(), findings=[leak]))])["cells"]
     assert one["subtests"][1] == {
-        "name": "lab: ledger: vmstat.nr_mlock", "verdict": "fail",
+        "name": "lab: ledger: vmstat.nr_mlock", "verdict": "fail", "known": False,
         "detail": "FAILED: vmstat.nr_mlock changed by +2",
     }  # fmt: skip
     (found,) = one["findings"]
