@@ -21,7 +21,7 @@ from rmaplab.store.cache import Cache, file_sha256
 
 SOURCE = "guests/plugin/blocks.c"
 HEADER = "qemu_plugin.h"
-"""What the source uses of QEMU's interface, beside it."""
+"""The header with the part of QEMU's interface that the source uses, in its folder."""
 NEWEST = 7
 """The newest version of the interface that the source knows, that of QEMU 11.1."""
 _COMPILER = "gcc"

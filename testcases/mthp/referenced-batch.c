@@ -7,9 +7,10 @@
  * reference may be in any of them.  Half of the folios get page N read after all PTEs
  * were made old; they are the older half, so that reclaim meets them first.  It is asked
  * for the size of the other half, or less, and takes that: of the folios in use nearly
- * all are there afterwards.  By the classic lists, and by MGLRU (which takes tmpfs for
- * file pages of a lower tier, in use or not); of anonymous memory and of tmpfs; across the edge of a page table; and by idle page tracking, which looks at
- * every PTE of a folio as well.
+ * all are there afterwards.  By the classic lists, and by MGLRU (anonymous memory only:
+ * on 6.12 it took pages of tmpfs that were in use, too); of anonymous memory and of
+ * tmpfs; across the edge of a page table; and by idle page tracking, which looks at every
+ * PTE of a folio as well.
  */
 #include "idle.h"
 #include "move.h"

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the testcases of whole labs reach, by recorded coverage."""
+"""Hold the testcases of whole labs against recorded coverage."""
