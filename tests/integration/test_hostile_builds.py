@@ -323,7 +323,7 @@ def test_what_is_no_program_is_not_taken_for_a_selftest(
     odd = f"\t@ln -sf {home}/.netrc $(OUTPUT)/link; mkfifo $(OUTPUT)/fifo; mkdir $(OUTPUT)/dir\n"
     inner = INNER.replace("\t@ln -sf /etc/passwd $(OUTPUT)/sly\n", odd)
     built = build_selftests({"tools/testing/selftests/mm/Makefile": inner}, tmp_path, cache)
-    assert set(built.programs) == {"good"}
+    assert set(built.programs) == {"good", "seeded"}
     kept(home, cache)
 
 
