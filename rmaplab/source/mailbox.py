@@ -115,12 +115,18 @@ def is_mail(raw: bytes) -> bool:
 
 def of_file(path: Path) -> list[Mail]:
     """Return the mails of a file. Raises UserError if it is neither an mbox nor a patch."""
-    return of_text(str(path), content(path))
+    return _mails(str(path), content(path))
 
 
 def of_text(origin: str, raw: bytes) -> list[Mail]:
-    """Return the mails of a text. Raises UserError if it is neither an mbox nor a patch."""
-    raw = unpacked(origin, raw)
+    """Return the mails of a text that may be compressed.
+
+    Raises UserError if it is neither an mbox nor a patch.
+    """
+    return _mails(origin, unpacked(origin, raw))
+
+
+def _mails(origin: str, raw: bytes) -> list[Mail]:
     if not is_mail(raw):
         raise UserError(f"{origin} is neither an mbox nor a patch", hint=f"a series is {FORMS}")
     return split(origin, raw)

@@ -67,7 +67,7 @@ class Templates:
 
 
 def _builds(
-    self: KernelBuilder, kernels: Kernels, on_end: Any = lambda *_: None
+    self: KernelBuilder, kernels: Kernels, on_end: Any = lambda *_: None, **_options: Any
 ) -> dict[str, Build]:
     builds = {}
     for name, kernel in kernels.items():
